@@ -1,0 +1,76 @@
+"""The ways a person's input or surroundings can be wrong; knows nothing of the rest.
+
+Remote answers are no errors here: they are data (`bulk.model.Outcome`). A `BulkError` is
+something the person at the keyboard can mend; its text says where, what, and what to do. Bugs of
+ours are never a `BulkError`: they crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bulk.exits import Exit
+
+PROBLEMS_SHOWN_MAX = 100  # more than a screenful is scrolled past; the count of the rest is told
+
+
+class BulkError(Exception):
+    """The base of all errors a user can mend. `exit` is the process's exit code."""
+
+    exit = Exit.USAGE
+
+
+class UsageProblem(BulkError):
+    """An option, or a combination of options, that cannot be carried out."""
+
+
+class AuthError(BulkError):
+    """There is no usable API key, or the server refused it. Not raised for a test's own 404."""
+
+    exit = Exit.AUTH
+
+
+class UnreachableError(BulkError):
+    """Nothing answers at the base URL. Not raised once a trigger has been sent."""
+
+    exit = Exit.UNREACHABLE
+
+
+class StorageError(BulkError):
+    """The batch's folder or journal cannot be read or written."""
+
+    exit = Exit.STORAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a file. `line` and `column` count from 1; 0 means "the whole file"."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.line:
+            place += f":{self.line}"
+            if self.column:
+                place += f":{self.column}"
+        return f"{place}: {self.text}"
+
+
+class ManifestError(BulkError):
+    """A manifest cannot be used. Carries the first problems found and how many there are in all."""
+
+    def __init__(self, problems: Sequence[Problem], total: int | None = None) -> None:
+        self.problems = tuple(problems[:PROBLEMS_SHOWN_MAX])
+        self.total = len(problems) if total is None else total
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = [str(problem) for problem in self.problems]
+        if self.total > len(lines):
+            lines.append(f"... and {self.total - len(lines)} more problems")
+        return "\n".join(lines)

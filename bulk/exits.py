@@ -1,0 +1,57 @@
+"""The process's exit codes, and which one wins when a batch ended in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What the shell is told. Green is green: 0 only if every selected trigger was queued."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    AUTH = 3
+    UNREACHABLE = 4
+    UNKNOWN = 7
+    STORAGE = 8
+    RATE_LIMITED = 11
+    QUOTA = 12
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+MEANINGS: dict[Exit, str] = {
+    Exit.OK: "every selected trigger was queued",
+    Exit.FAILED: "some trigger was rejected or not sent",
+    Exit.USAGE: "wrong usage, bad manifest or empty selection; nothing was sent",
+    Exit.AUTH: "no API key, or the server refused it",
+    Exit.UNREACHABLE: "the API could not be reached",
+    Exit.UNKNOWN: "some trigger may or may not have been executed",
+    Exit.STORAGE: "the batch's folder could not be read or written",
+    Exit.RATE_LIMITED: "the rate limit outlasted --max-retries or --deadline",
+    Exit.QUOTA: "the account's quota is used up",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+    Exit.TERMINATED: "terminated (SIGTERM)",
+}
+
+# Most urgent first: what hides the others comes before what it hides.
+PRECEDENCE = (
+    Exit.INTERRUPTED,
+    Exit.TERMINATED,
+    Exit.USAGE,
+    Exit.AUTH,
+    Exit.STORAGE,
+    Exit.UNREACHABLE,
+    Exit.QUOTA,
+    Exit.RATE_LIMITED,
+    Exit.UNKNOWN,
+    Exit.FAILED,
+    Exit.OK,
+)
+
+
+def most_urgent(exits: Iterable[Exit]) -> Exit:
+    """The one code of several; OK where there are none."""
+    return min(exits, key=PRECEDENCE.index, default=Exit.OK)
