@@ -21,7 +21,7 @@ class BulkError(Exception):
     exit = Exit.USAGE
 
 
-class UsageProblem(BulkError):
+class OptionError(BulkError):
     """An option, or a combination of options, that cannot be carried out."""
 
 
