@@ -85,6 +85,20 @@ class StopCode(StrEnum):
     FAIL_FAST = "fail_fast"
 
 
+# What a trigger that was never sent is reported with, by why its batch stopped.
+UNSENT_BECAUSE: dict[StopCode, FailureCode] = {
+    StopCode.INTERRUPTED: FailureCode.INTERRUPTED,
+    StopCode.TERMINATED: FailureCode.INTERRUPTED,
+    StopCode.AUTH: FailureCode.AUTH,
+    StopCode.STORAGE: FailureCode.STORAGE,
+    StopCode.UNREACHABLE: FailureCode.CONNECT_FAILED,
+    StopCode.QUOTA_EXHAUSTED: FailureCode.QUOTA_EXHAUSTED,
+    StopCode.RATE_LIMITED: FailureCode.RATE_LIMITED,
+    StopCode.DEADLINE: FailureCode.DEADLINE,
+    StopCode.ALL_REJECTED: FailureCode.ABORTED,
+    StopCode.FAIL_FAST: FailureCode.ABORTED,
+}
+
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # The ids in our sample manifests. They exist nowhere but in the sandbox, so a server that is not on
 # loopback is never sent one.

@@ -1,0 +1,126 @@
+"""The command line: finds the command, runs it, and turns what it says into an exit code.
+
+Imports nothing but click (and our error texts) until a command runs: `--help` shall be instant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from bulk import __version__
+from bulk.errors import BulkError
+from bulk.exits import Exit
+
+# Name and help of each command; its module holds it as `command`.
+COMMANDS = {
+    "run": "Trigger the tests of a manifest (the default).",
+    "resume": "Continue a batch that was interrupted.",
+    "report": "Write the reports of a batch anew.",
+    "measure": "Say what a batch's log tells about the API's rate limit.",
+    "sandbox": "Serve a local TesterArmy API with real rate limits.",
+    "schema": "Print the YAML manifest's JSON Schema.",
+}
+DEFAULT = "run"
+
+
+class BulkGroup(click.Group):
+    """The group of commands. What is no command but looks like a manifest is given to `run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of their use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; its module is imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"bulk.cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands and their help, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` before what is no command: options may stand before the manifest."""
+        first = args[0] if args else ""
+        own = {name for option in self.get_params(ctx) for name in option.opts}
+        if first and first not in COMMANDS and first not in own:
+            if not first.startswith("-") and not looks_like_manifest(first):
+                raise click.UsageError(_neither(first), ctx)
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, files (a manifest may come first) and, behind a dash, the options of `run`."""
+        items = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            run = self.get_command(ctx, DEFAULT)
+            assert run is not None
+            items += run.shell_complete(click.Context(run, parent=ctx), incomplete)
+        return [*items, CompletionItem(incomplete, type="file")]
+
+
+def looks_like_manifest(word: str) -> bool:
+    """Whether a first argument can only be meant as a file."""
+    return any(mark in word for mark in "./\\") or Path(word).exists()
+
+
+def _neither(word: str) -> str:
+    near = difflib.get_close_matches(word.lower(), COMMANDS, n=1)
+    meant = f'Did you mean "{near[0]}"?' if near else f"Commands: {', '.join(COMMANDS)}."
+    return f'"{word}" is neither a command nor a file. {meant}'
+
+
+@click.group(
+    cls=BulkGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`bulk-trigger MANIFEST` is short for `bulk-trigger run MANIFEST`; "
+    "its options: bulk-trigger run -h",
+)
+@click.version_option(__version__, prog_name="bulk-trigger")
+def group() -> None:
+    """Trigger every saved TesterArmy test of a release manifest: as fast as the API allows, never
+    twice, with a report for the release meeting.
+
+    \b
+    Try it without a key:  bulk-trigger manifests/release.csv --sandbox
+    """
+
+
+def main() -> None:
+    """The process's entry: runs the command and exits with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a legacy code page lacks letters; names keep theirs
+            stream.reconfigure(errors="replace")
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        code = group.main(prog_name="bulk-trigger", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return Exit.INTERRUPTED
+    except BulkError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    return code if isinstance(code, int) else Exit.OK

@@ -1,0 +1,172 @@
+"""What `run` and `resume` have in common: one async main around a batch.
+
+Opens what has to be open around dispatch: embedded sandbox, client, journal, signals, progress.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import click
+import trio
+
+from bulk.cli.endings import finish
+from bulk.cli.options import BatchOptions
+from bulk.client import LANE_CONNECTIONS, Client, Timeouts
+from bulk.dispatch import LeaveNow
+from bulk.errors import BulkError
+from bulk.exits import Exit
+from bulk.folder import BatchFolder
+from bulk.job import JobSettings, Surroundings, work_off
+from bulk.journal import Journal
+from bulk.model import StopCode
+from bulk.preflight import find_base_url
+from bulk.progress import PlainLines, TerminalBar
+from bulk.secret import ApiKey
+
+if TYPE_CHECKING:
+    from bulk.sandbox import SandboxConfig
+
+SANDBOX_KEY = ApiKey("sk_sandbox_local", "the sandbox's key")
+STOP_BY_SIGNAL = {
+    getattr(signal, name): code
+    for name, code in (
+        ("SIGINT", StopCode.INTERRUPTED),
+        ("SIGTERM", StopCode.TERMINATED),
+        ("SIGBREAK", StopCode.TERMINATED),  # what Windows sends for Ctrl-Break and at log-off
+    )
+    if hasattr(signal, name)
+}
+EXIT_BY_STOP = {
+    StopCode.INTERRUPTED: Exit.INTERRUPTED,
+    StopCode.TERMINATED: Exit.TERMINATED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One process's work on one batch.
+
+    `open_journal` gets the base URL that was found to be live. `sandbox` is the embedded one to
+    start, whose address then takes the place of `base_url`. `headlines` are said before the first
+    send.
+    """
+
+    folder: BatchFolder
+    open_journal: Callable[[str], Journal]
+    base_url: str
+    key: ApiKey
+    settings: JobSettings
+    sandbox: SandboxConfig | None
+    headlines: tuple[str, ...]
+    quiet: bool
+    as_json: bool
+
+    def say(self, line: str) -> None:
+        """A line for people, on stderr, unless they asked for quiet."""
+        if not self.quiet:
+            click.echo(line, err=True)
+
+
+def job_settings(options: BatchOptions) -> JobSettings:
+    """How to send, by the options."""
+    return JobSettings(
+        concurrency_max=options.max_concurrency,
+        retries_max=options.max_retries,
+        deadline_s=options.deadline,
+        connect_timeout_s=options.connect_timeout,
+        answer_timeout_s=options.timeout,
+        drain_timeout_s=options.drain_timeout,
+        fail_fast=options.fail_fast,
+    )
+
+
+def carry_out(work: Work) -> int:
+    """Do the work and return the process's exit code. Raises BulkError."""
+    interrupted = False
+    code: int = Exit.INTERRUPTED
+    try:
+        code = trio.run(_main, work)
+    except* KeyboardInterrupt:  # before or after dispatch, which has its own way of stopping
+        interrupted = True
+    if interrupted:
+        raise click.Abort
+    return code
+
+
+async def _main(work: Work) -> int:
+    if work.sandbox is None:
+        return await _with_api(work, work.base_url)
+    return await _with_sandbox(work.sandbox, lambda base_url: _with_api(work, base_url))
+
+
+async def _with_sandbox(config: SandboxConfig, inner: Callable[[str], Awaitable[int]]) -> int:
+    from bulk.sandbox import Served, serve
+
+    code: int = Exit.OK
+    failure: BulkError | None = None
+    async with trio.open_nursery() as nursery:
+        served: Served = await nursery.start(serve, config)
+        try:
+            code = await inner(served.url)
+        except BulkError as error:  # out of the nursery's sight, which would wrap it in a group
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return code
+
+
+async def _with_api(work: Work, base_url: str) -> int:
+    if work.sandbox is not None:
+        work.say(f"SANDBOX {base_url} (nothing is billed)")
+    settings = work.settings
+    timeouts = Timeouts(settings.connect_timeout_s, settings.answer_timeout_s)
+    lanes = -(-settings.concurrency_max // LANE_CONNECTIONS)
+    async with Client(base_url, work.key, lanes=lanes, timeouts=timeouts) as client:
+        live = await find_base_url(client)
+        if live != base_url:
+            work.say(f"note: the API answers at {live}")
+            client.base_url = live
+        with work.open_journal(live) as journal:
+            for line in work.headlines:
+                work.say(line)
+            return await _with_journal(work, journal, client)
+
+
+async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
+    progress = None
+    if not work.quiet:
+        progress = TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(work.say)
+    with trio.open_signal_receiver(*STOP_BY_SIGNAL) as signals:
+        around = Surroundings(
+            random=Random(), progress=progress, interrupts=_interrupts(signals, work)
+        )
+        try:
+            end = await work_off(journal, client, work.settings, around)
+        except LeaveNow as leave:
+            click.echo(
+                "\nLeft at once. Nothing is lost; to go on: "
+                f"bulk-trigger resume {work.folder.name}",
+                err=True,
+            )
+            return EXIT_BY_STOP[leave.code]
+        finally:
+            if progress is not None:
+                progress.close()
+    return finish(journal, work.folder, time.time(), as_json=work.as_json, unsaved=end.unsaved)
+
+
+async def _interrupts(signals: AsyncIterator[int], work: Work) -> AsyncIterator[StopCode]:
+    async for number in signals:
+        work.say(
+            f"\nStopping: waiting at most {work.settings.drain_timeout_s:g} s for what is under "
+            "way. Once more leaves at once."
+        )
+        yield STOP_BY_SIGNAL[signal.Signals(number)]

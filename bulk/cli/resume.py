@@ -1,0 +1,63 @@
+"""`bulk-trigger resume [BATCH]`: goes on with a batch from its journal alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bulk.cli.options import (
+    SETTINGS,
+    BatchOptions,
+    api_options,
+    json_option,
+    output_option,
+    sending_options,
+)
+
+
+@click.command("resume", context_settings=SETTINGS)
+@click.argument("batch", required=False)
+@output_option
+@json_option
+@api_options
+@sending_options
+def command(batch: str | None, **given: Any) -> int:
+    """Continue BATCH (the newest, if none is named) after an interrupt, a crash or a stop.
+
+    What was queued is not sent again. What may have been executed is reported as unknown and not
+    sent again either. The manifest is not needed.
+    """
+    import time
+
+    from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
+    from bulk.cli.endings import finish
+    from bulk.cli.starting import key_or_error, parse_sandbox
+    from bulk.cli.words import count_of
+    from bulk.client import check_base_url
+    from bulk.folder import find
+    from bulk.journal import Journal
+    from bulk.tally import Tally
+
+    options = BatchOptions(**given)
+    folder = find(options.output, batch)
+    with Journal.open(folder.journal) as journal:
+        born = journal.batch
+        left = Tally.of(journal.counts()).left
+        if not left:
+            click.echo(f"Batch {folder.name} is finished: nothing is sent.", err=True)
+            return finish(journal, folder, time.time(), as_json=options.as_json)
+    spec = born.sandbox
+    return carry_out(
+        Work(
+            folder=folder,
+            open_journal=lambda _: Journal.open(folder.journal),
+            base_url=check_base_url(options.base_url or born.base_url),
+            key=key_or_error(options, born.manifest) if spec is None else SANDBOX_KEY,
+            settings=job_settings(options),
+            sandbox=None if spec is None else parse_sandbox(spec),
+            headlines=(f"continuing batch {folder.name}: {count_of(left, 'trigger')} left",),
+            quiet=options.quiet,
+            as_json=options.as_json,
+        )
+    )

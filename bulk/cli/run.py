@@ -1,0 +1,147 @@
+"""`bulk-trigger run MANIFEST`: from a manifest to a finished batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulk.cli.options import (
+    SETTINGS,
+    RunOptions,
+    api_options,
+    json_option,
+    output_option,
+    sending_options,
+)
+from bulk.exits import Exit
+
+if TYPE_CHECKING:
+    from bulk.manifest import Manifest, Selection
+
+PLATFORMS = ["web", "ios", "android"]
+MODES = ["fast", "deep"]
+CHANGES_SHOWN_MAX = 50  # a matrix has a handful; a generated one shall not flood the terminal
+
+
+class RunCommand(click.Command):
+    """A command whose `--sandbox` may stand alone or with a spec."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`--sandbox manifests/release.csv` is the flag and a manifest, not a spec."""
+        whole = []
+        for place, word in enumerate(args):
+            following = args[place + 1] if place + 1 < len(args) else "-"
+            alone = following.startswith("-") or _is_manifest(following)
+            whole.append("--sandbox=" if word == "--sandbox" and alone else word)
+        return super().parse_args(ctx, whole)
+
+
+def _is_manifest(word: str) -> bool:
+    suffixes = (".csv", ".yaml", ".yml", ".tsv", ".txt", ".xlsx")
+    return word.lower().endswith(suffixes) or Path(word).exists()
+
+
+@click.command("run", cls=RunCommand, context_settings=SETTINGS)
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would be triggered; send nothing.")
+@click.option(
+    "--sandbox",
+    metavar="[SPEC]",
+    help="Run against a local sandbox: no key, no bill. A SPEC such as "
+    '"token-bucket 10/s burst 20" sets its rate limit.',
+)
+@click.option("--batch", metavar="NAME", help="Name the batch; continue it if it exists.")
+@click.option("--new", is_flag=True, help="Start anew though a batch of this manifest is open.")
+@output_option
+@json_option
+@click.option("--platform", type=click.Choice(PLATFORMS), multiple=True, help="Only these.")
+@click.option("--mode", type=click.Choice(MODES), multiple=True, help="Only these.")
+@click.option("--tags", metavar="TAG,...", multiple=True, help="Only triggers with one of these.")
+@click.option("--exclude-tags", metavar="TAG,...", multiple=True, help="None with one of these.")
+@click.option("--test", metavar="GLOB", multiple=True, help="Only these test names or ids.")
+@click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N triggers.")
+@click.option(
+    "--app-id",
+    metavar="PLATFORM=UUID",
+    multiple=True,
+    help="The app to test on a platform; wins over the manifest.",
+)
+@click.option(
+    "--max-triggers", type=click.IntRange(1), metavar="N", help="Refuse to send more than this."
+)
+@api_options
+@sending_options
+def command(**given: Any) -> int:
+    """Trigger the tests of MANIFEST (CSV or YAML), each cell of test, platform and mode once."""
+    from bulk.manifest import read_manifest
+
+    options = RunOptions(**given)
+    _not_a_command(options.manifest)
+    manifest = read_manifest(
+        options.manifest, _selection(options), triggers_max=options.max_triggers
+    )
+    if options.dry_run:
+        _show_expansion(manifest)
+        return Exit.OK
+    from bulk.cli.starting import start
+
+    return start(manifest, options)
+
+
+def _not_a_command(path: Path) -> None:
+    from bulk.cli import COMMANDS
+
+    if str(path) in COMMANDS and not path.exists():
+        raise click.UsageError(f"put the options behind the command: bulk-trigger {path} ...")
+
+
+def _selection(options: RunOptions) -> Selection:
+    from bulk.manifest import Selection
+    from bulk.model import Mode, Platform
+
+    app_ids = []
+    for given in options.app_id:
+        platform, equals, app_id = given.partition("=")
+        if not equals or platform not in PLATFORMS:
+            raise click.UsageError(
+                f"--app-id: {given!r} is not PLATFORM=UUID with one of {', '.join(PLATFORMS)}"
+            )
+        app_ids.append((Platform(platform), app_id.strip()))
+    return Selection(
+        platforms=frozenset(map(Platform, options.platform)),
+        modes=frozenset(map(Mode, options.mode)),
+        tags=_words(options.tags),
+        exclude_tags=_words(options.exclude_tags),
+        tests=tuple(options.test),
+        first=options.first,
+        app_ids=tuple(app_ids),
+    )
+
+
+def _words(given: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(word.strip() for text in given for word in text.split(",") if word.strip())
+
+
+def _show_expansion(manifest: Manifest) -> None:
+    """The expansion on stdout, a line a trigger, and how it came about on stderr."""
+    from bulk.cli.words import expansion_line
+
+    for trigger in manifest.triggers():
+        fields = [trigger.test_id, trigger.platform, trigger.mode, trigger.device_model]
+        fields += [trigger.app_id, trigger.environment_id]
+        words = [str(field or "-") for field in fields]
+        if trigger.repetition > 1:
+            words.append(f"#{trigger.repetition}")
+        click.echo("  ".join([*words, trigger.name]).rstrip())
+    for note in manifest.notes:
+        click.echo(f"note: {note}", err=True)
+    for change in manifest.changes[:CHANGES_SHOWN_MAX]:
+        click.echo(str(change), err=True)
+    if len(manifest.changes) > CHANGES_SHOWN_MAX:
+        click.echo(f"... and {len(manifest.changes) - CHANGES_SHOWN_MAX} more rules", err=True)
+    for drop in manifest.drops:
+        click.echo(f"{drop.option} left out {drop.count}", err=True)
+    click.echo(expansion_line(manifest), err=True)
+    click.echo("Dry run: nothing was sent.", err=True)

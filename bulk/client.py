@@ -1,0 +1,249 @@
+"""Sends one request and brings back its answer as data; the only module that knows httpx.
+
+It decides nothing: no retry, no redirect, no pause. What a failure means is judged in
+`bulk.answers`; here only the question is settled whether a byte of the request may have left.
+
+Connections are kept in small lanes of their own, because httpcore's pool takes time quadratic in
+the connections it holds: one client with 64 connections is slower than eight with eight.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import httpx
+import trio
+
+from bulk import __version__
+from bulk.answers import Answer, Failure
+from bulk.errors import OptionError
+from bulk.model import Trigger
+from bulk.secret import ApiKey
+from bulk.signals import kept_headers
+
+DEFAULT_BASE_URL = "https://tester.army"
+LANE_CONNECTIONS = 8
+# Below the idle time-outs of usual servers (2 to 75 s): a connection the server is about to close
+# would lose a trigger's answer, and a new connection costs only a round trip or two.
+IDLE_S_MAX = 1.5
+BODY_BYTES_MAX = 65_536  # the promised answers have a few hundred bytes
+FAILURE_CHARACTERS_MAX = 300
+
+# What httpx raises when no byte of the request can have left.
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `connect_s` for a connection; `answer_s` from then until the answer is complete."""
+
+    connect_s: float = 10.0
+    answer_s: float = 60.0
+
+
+def check_base_url(text: str) -> str:
+    """The base URL without a trailing slash or `/v1`; raises OptionError where it is none."""
+    try:
+        url = httpx.URL(text.strip())
+        host = url.host
+    except (httpx.InvalidURL, ValueError) as error:
+        raise OptionError(f"--base-url: {text!r} is no URL: {error}") from error
+    if url.scheme not in ("http", "https") or not host:
+        raise OptionError(
+            f"--base-url: {text!r} is no http(s) URL; it looks like {DEFAULT_BASE_URL}"
+        )
+    if url.userinfo:
+        raise OptionError("--base-url: user and password do not belong in the URL")
+    if url.query or url.fragment:
+        raise OptionError(f"--base-url: {text!r} has a query or fragment; leave it out")
+    return str(url).rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether the URL can only mean this machine."""
+    host = httpx.URL(base_url).host
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def request_body(trigger: Trigger) -> bytes:
+    """The JSON body for a trigger: what is not set is not sent."""
+    fields = {
+        "mode": trigger.mode,
+        "platform": trigger.platform,
+        "appId": trigger.app_id,
+        "deviceModel": trigger.device_model,
+        "projectEnvironmentId": trigger.environment_id,
+    }
+    return json.dumps({name: value for name, value in fields.items() if value}).encode()
+
+
+class Client:
+    """Speaks to one API with one key. Use it in an `async with`.
+
+    `lanes` hold eight connections each. `transport` replaces the network, lane by lane, as in
+    simulations.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: ApiKey,
+        *,
+        lanes: int = 1,
+        timeouts: Timeouts | None = None,
+        transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self._key = key
+        self._timeouts = timeouts or Timeouts()
+        self._simulated = transport is not None
+        limits = httpx.Limits(
+            max_connections=LANE_CONNECTIONS,
+            max_keepalive_connections=LANE_CONNECTIONS,
+            keepalive_expiry=IDLE_S_MAX,
+        )
+        # A proxy would resolve "localhost" to itself, so loopback never goes through one.
+        trust_env = not is_loopback(base_url)
+        context = httpx.create_ssl_context()  # once for all lanes: loading the CAs takes 20 ms
+        self._lanes = [
+            httpx.AsyncClient(
+                headers={
+                    "Authorization": key.header,
+                    "User-Agent": f"bulk-trigger/{__version__}",
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                },
+                limits=limits,
+                timeout=httpx.Timeout(
+                    self._timeouts.answer_s,
+                    connect=self._timeouts.connect_s,
+                    pool=self._timeouts.connect_s,
+                ),
+                follow_redirects=False,
+                trust_env=trust_env,
+                verify=context,
+                transport=transport() if transport is not None else None,
+            )
+            for _ in range(lanes)
+        ]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with trio.CancelScope(shield=True):
+            for lane in self._lanes:
+                await lane.aclose()
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes there are, numbered from 0."""
+        return len(self._lanes)
+
+    async def trigger(self, trigger: Trigger, lane: int, drain: trio.CancelScope) -> Answer:
+        """POST one trigger, once. Never raises for what the network or the server does.
+
+        When `drain` is cancelled or its time is over, the answer is `Failure.CUT_OFF`.
+        """
+        request = self._lanes[lane].build_request(
+            "POST",
+            f"{self.base_url}/v1/tests/{trigger.test_id}/runs",
+            content=request_body(trigger),
+            headers={"Content-Type": "application/json"},
+        )
+        return await self._answer(request, lane, drain)
+
+    async def get(self, url: str) -> Answer:
+        """GET a whole URL, once; it changes nothing at the server."""
+        return await self._answer(self._lanes[0].build_request("GET", url), 0, trio.CancelScope())
+
+    async def _answer(self, request: httpx.Request, lane: int, drain: trio.CancelScope) -> Answer:
+        # httpx bounds each step of a request, not their sum: a body may drip for ever. Connecting
+        # (name, TCP, proxy, TLS) has time-outs of its own, so this bound lets them run out first.
+        answer_s_max = 4 * self._timeouts.connect_s + self._timeouts.answer_s
+        leaving = _Leaving(known=not self._simulated)
+        request.extensions["trace"] = leaving.trace
+        try:
+            with drain, trio.fail_after(answer_s_max):
+                return await self._send(request, lane)
+            failure, text = Failure.CUT_OFF, "interrupted before the answer came"
+        except trio.TooSlowError:
+            failure, text = Failure.TIMED_OUT, f"no whole answer in {answer_s_max:.0f} s"
+        except _UNSENT as error:
+            failure, text = Failure.CONNECT, _in_words(error)
+        except httpx.TimeoutException as error:
+            failure, text = Failure.TIMED_OUT, _in_words(error)
+        except httpx.HTTPError as error:
+            failure, text = Failure.LOST, _in_words(error)
+        if not leaving.may_have_begun:
+            failure = Failure.CONNECT
+        return Answer(failure=failure, failure_text=self._key.scrub(text)[:FAILURE_CHARACTERS_MAX])
+
+    async def _send(self, request: httpx.Request, lane: int) -> Answer:
+        response = await self._lanes[lane].send(request, stream=True)
+        try:
+            try:
+                body = await _bounded_body(response)
+            except httpx.HTTPError:
+                # The status is known, the body is not. A refusal stays a refusal; of a success
+                # it would be the run id that is lost.
+                if response.status_code < 300:
+                    raise
+                body = b""
+        finally:
+            with trio.CancelScope(shield=True):
+                await response.aclose()
+        return Answer(
+            status=response.status_code,
+            headers=tuple(
+                (name, self._key.scrub(value))
+                for name, value in kept_headers(response.headers.multi_items())
+            ),
+            body=self._key.scrub_bytes(body),
+            location=self._key.scrub(response.headers.get("location", ""))[:FAILURE_CHARACTERS_MAX],
+        )
+
+
+class _Leaving:
+    """Listens to httpcore's trace for whether a byte of the request may have left."""
+
+    def __init__(self, *, known: bool) -> None:
+        self.may_have_begun = not known  # transports other than httpcore's do not tell
+
+    async def trace(self, event: str, _: Mapping[str, object]) -> None:
+        if event.endswith("send_request_headers.started"):
+            self.may_have_begun = True
+
+
+async def _bounded_body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                # Closing makes the stream end by itself; leaving the loop would leave httpx's
+                # nested generators to the garbage collector.
+                await response.aclose()
+    except (httpx.HTTPError, httpx.StreamError):
+        if len(body) <= BODY_BYTES_MAX:
+            raise
+    return bytes(body[:BODY_BYTES_MAX])
+
+
+def _in_words(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__

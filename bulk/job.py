@@ -1,0 +1,120 @@
+"""A batch from its journal to its reports: sets dispatch up, keeps the session, writes files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+
+import trio
+
+from bulk.client import Client
+from bulk.dispatch import Dispatch, DispatchEnd, DispatchSettings, LeaveNow, ProgressLine
+from bulk.errors import StorageError
+from bulk.exits import Exit, most_urgent
+from bulk.folder import BatchFolder, note_latest, write_files
+from bulk.journal import GroupCommit, Journal, Runner, in_thread
+from bulk.model import BatchFacts, StopCode
+from bulk.pacing.aimd import AimdController
+from bulk.report import Summary, render_all
+from bulk.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """How to send. Spans are seconds; `deadline_s` counts from the start of this process's work."""
+
+    concurrency_max: int = 32
+    retries_max: int = 20
+    deadline_s: float | None = None
+    connect_timeout_s: float = 10.0
+    answer_timeout_s: float = 60.0
+    drain_timeout_s: float = 5.0
+    fail_fast: bool = False
+
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """Name and value of each, for the report."""
+        return tuple((name, str(getattr(self, name))) for name in self.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What differs between a real run and a virtual one."""
+
+    random: Random
+    runner: Runner = in_thread
+    wall: Callable[[], float] = time.time
+    progress: ProgressLine | None = None
+    interrupts: AsyncIterator[StopCode] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What the reports say. `problems` are the files that could not be written."""
+
+    facts: BatchFacts
+    summary: Summary
+    problems: tuple[str, ...]
+
+    @property
+    def exit(self) -> Exit:
+        """The process's exit code."""
+        codes = [Exit(self.summary.exit_code)]
+        if self.problems:
+            codes.append(Exit.STORAGE)
+        return most_urgent(codes)
+
+
+async def work_off(
+    journal: Journal, client: Client, settings: JobSettings, around: Surroundings
+) -> DispatchEnd:
+    """Send what the batch still has to send, and close its session.
+
+    Raises StorageError where the journal fails before the first send, LeaveNow on a second
+    interrupt. A journal that fails later is in the result.
+    """
+    began = trio.current_time()
+    journal.begin_session(around.wall())
+    deadline = None if settings.deadline_s is None else began + settings.deadline_s
+    dispatch = Dispatch(
+        journal=GroupCommit(journal, around.runner),
+        client=client,
+        controller=AimdController(
+            concurrency_max=settings.concurrency_max, random=around.random, deadline=deadline
+        ),
+        settings=DispatchSettings(
+            concurrency_max=settings.concurrency_max,
+            retries_max=settings.retries_max,
+            drain_timeout_s=settings.drain_timeout_s,
+            fail_fast=settings.fail_fast,
+        ),
+        tally=Tally.of(journal.counts()),
+        first_attempt_id=journal.next_attempt_id(),
+        run_ids=journal.run_ids(),
+        progress=around.progress,
+        interrupts=around.interrupts,
+        wall=around.wall,
+    )
+    try:
+        end = await dispatch.run()
+    except LeaveNow as leave:
+        journal.end_session(trio.current_time() - began, leave.code, "")
+        raise
+    # A full disk has been told of already, by the end's own stop.
+    with suppress(StorageError):
+        journal.end_session(trio.current_time() - began, end.stop, end.stop_detail)
+    return end
+
+
+def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported:
+    """Write all report files of a batch from its journal. Raises StorageError if that is broken."""
+    facts = journal.facts()
+    rendered = render_all(facts, journal.results(), journal.attempts(), now=now)
+    problems = write_files(folder, rendered.files)
+    try:
+        note_latest(folder)
+    except OSError as error:
+        problems.append(f"{folder.path.parent}: latest.txt not written: {error.strerror or error}")
+    return Reported(facts, rendered.summary, tuple(problems))

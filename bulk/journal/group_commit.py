@@ -1,0 +1,86 @@
+"""Makes entries durable, many in one commit; knows the journal and nothing of what they mean.
+
+The first to come becomes the leader: it waits for the commit before it to end, then writes what
+has gathered since, its own entry and the others', in one transaction. So the slower the disk, the
+larger the groups, and nobody waits for more than two commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol, TypeVar
+
+import trio
+
+from bulk.errors import StorageError
+from bulk.journal.entries import Entry, Pending
+from bulk.journal.store import Journal
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Runs blocking code for async callers: in a thread, or inline under a virtual clock."""
+
+    def __call__(self, blocking: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+async def in_thread(blocking: Callable[[], T], /) -> T:
+    """The runner for production."""
+    return await trio.to_thread.run_sync(blocking)
+
+
+async def inline(blocking: Callable[[], T], /) -> T:
+    """The runner for virtual time, which would jump past a thread at work."""
+    result = blocking()
+    await trio.lowlevel.checkpoint()
+    return result
+
+
+class _Group:
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.done = trio.Event()
+        self.failure: StorageError | None = None
+
+
+class GroupCommit:
+    """The one way to the journal while a batch runs: it is used by one task at a time."""
+
+    def __init__(self, journal: Journal, runner: Runner) -> None:
+        self._journal = journal
+        self._runner = runner
+        self._turn = trio.Lock()
+        self._gathering = _Group()
+
+    async def record(self, entry: Entry) -> None:
+        """Return when `entry` is durable.
+
+        Raises StorageError when it is not and will not be. Cannot be cancelled: an entry half
+        written would be neither.
+        """
+        group = self._gathering
+        group.entries.append(entry)
+        with trio.CancelScope(shield=True):
+            if len(group.entries) > 1:
+                await group.done.wait()
+            else:
+                await self._lead(group)
+        if group.failure is not None:
+            raise StorageError(str(group.failure)) from group.failure
+
+    async def pending(self, after_seq: int, rows_max: int) -> list[Pending]:
+        """The next triggers still to be sent, in order, after place `after_seq`."""
+        async with self._turn:
+            return await self._runner(partial(self._journal.pending, after_seq, rows_max))
+
+    async def _lead(self, group: _Group) -> None:
+        async with self._turn:
+            self._gathering = _Group()
+            try:
+                await self._runner(partial(self._journal.write, group.entries))
+            except StorageError as failure:
+                group.failure = failure
+            finally:
+                group.done.set()

@@ -1,0 +1,88 @@
+"""Opens and locks the journal's file, and maps SQLite's errors to ours; knows none of its rows.
+
+One process at a time: the file stays locked while it is open (`locking_mode=EXCLUSIVE`), and the
+operating system lifts the lock when the process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bulk.errors import BulkError, StorageError
+from bulk.journal import schema
+
+
+class BatchInUseError(BulkError):
+    """Another process has the batch open. Not raised for a process that died."""
+
+
+class EmptyJournalError(StorageError):
+    """The file holds no batch: its making was cut short, so nothing was ever sent from it."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that syncs every commit. It holds no lock yet."""
+    # Commits run in worker threads, one after the other, never two at once.
+    sql = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    sql.execute("PRAGMA locking_mode = EXCLUSIVE")
+    sql.execute("PRAGMA synchronous = FULL")
+    if sys.platform == "darwin":  # there, fsync alone leaves the data in the drive's cache
+        sql.execute("PRAGMA fullfsync = 1")
+        sql.execute("PRAGMA checkpoint_fullfsync = 1")
+    return sql
+
+
+def lock(sql: sqlite3.Connection) -> None:
+    """Take the file for this process alone."""
+    sql.execute("BEGIN EXCLUSIVE")
+    sql.execute("COMMIT")
+
+
+def check_format(sql: sqlite3.Connection, path: Path) -> None:
+    """Raise EmptyJournalError or StorageError unless this is a journal we can read."""
+    (application,) = sql.execute("PRAGMA application_id").fetchone()
+    (version,) = sql.execute("PRAGMA user_version").fetchone()
+    (tables,) = sql.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()
+    if not tables:
+        raise EmptyJournalError(
+            f"{path}: the batch was never completely written, so nothing was sent from it; "
+            "delete its folder and start it anew"
+        )
+    if application != schema.APPLICATION_ID:
+        raise StorageError(f"{path}: this SQLite file is not a bulk-trigger journal")
+    if version != schema.FORMAT_VERSION:
+        raise StorageError(
+            f"{path}: the journal's format is {version}, and this bulk-trigger knows "
+            f"{schema.FORMAT_VERSION}; use the version that made it"
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's new entry durable, where the system lets a folder be synced."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[None]:
+    """Turn foreign errors into BatchInUseError or StorageError, naming the file."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            raise BatchInUseError(
+                f"{path}: another bulk-trigger is at work on this batch; wait for it to end"
+            ) from error
+        raise StorageError(f"{path}: the journal failed: {error}") from error
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,82 @@
+"""Which triggers of a manifest are wanted; knows no file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import translate
+
+from bulk.errors import OptionError
+from bulk.manifest.findings import shown
+from bulk.model import UUID_PATTERN, Mode, Platform, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The options that choose among a manifest's triggers. Empty ones choose all.
+
+    `tests` are globs, matched in any case against the test's name or id; any one may match. A
+    trigger is wanted with any of `tags` and dropped with any of `exclude_tags`, in any case.
+    `first` keeps the first triggers of what the other options left. `app_ids` win over the
+    manifest's. Raises OptionError for what can not be meant.
+    """
+
+    platforms: frozenset[Platform] = frozenset()
+    modes: frozenset[Mode] = frozenset()
+    tags: frozenset[str] = frozenset()
+    exclude_tags: frozenset[str] = frozenset()
+    tests: tuple[str, ...] = ()
+    first: int | None = None
+    app_ids: tuple[tuple[Platform, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.first is not None and self.first < 1:
+            raise OptionError(f"--first {self.first}: give a number from 1")
+        lowered = tuple((platform, app_id.lower()) for platform, app_id in self.app_ids)
+        object.__setattr__(self, "app_ids", lowered)
+        for platform, app_id in lowered:
+            if not UUID_PATTERN.fullmatch(app_id):
+                raise OptionError(f"--app-id {platform}=...: {shown(app_id)} is no UUID")
+        if len(dict(lowered)) < len(lowered):
+            raise OptionError("--app-id: a platform is given twice")
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """How many triggers an option dropped that the options before it had left."""
+
+    option: str
+    count: int
+
+
+class Sieve:
+    """A selection made ready to be asked about each trigger. It does not apply `first`."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._platforms = selection.platforms
+        self._modes = selection.modes
+        self._tags = frozenset(tag.casefold() for tag in selection.tags)
+        self._exclude_tags = frozenset(tag.casefold() for tag in selection.exclude_tags)
+        globs = [re.compile(translate(glob.casefold())) for glob in selection.tests]
+        self._tests = tuple(glob.match for glob in globs)
+        self.open = not (
+            self._platforms or self._modes or self._tags or self._exclude_tags or self._tests
+        )
+
+    def dropped_by(self, trigger: Trigger) -> str | None:
+        """The first option that does not want this trigger; None where all do."""
+        if self._platforms and trigger.platform not in self._platforms:
+            return "--platform"
+        if self._modes and trigger.mode not in self._modes:
+            return "--mode"
+        if self._tests:
+            name = trigger.name.casefold()
+            if not any(match(name) or match(trigger.test_id) for match in self._tests):
+                return "--test"
+        if self._tags or self._exclude_tags:
+            tags = {tag.casefold() for tag in trigger.tags}
+            if self._tags and not tags & self._tags:
+                return "--tags"
+            if tags & self._exclude_tags:
+                return "--exclude-tags"
+        return None

@@ -1,0 +1,129 @@
+"""Owns all that can be set on a sandbox, as one record, and prints it; reads no spec itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from bulk.sandbox.faults import Fault
+from bulk.sandbox.headers import RETRY_STYLES, HeaderStyle
+from bulk.sandbox.latency import Latency
+from bulk.sandbox.limit_spec import NO_LIMITS, LimitPhase, check_phases, describe_limits
+from bulk.sandbox.spec_words import SpecError, show_share, show_span
+
+Base = Literal["root", "api", "both"]
+RefusalBody = Literal["json", "html", "plain", "empty"]
+Scope = Literal["triggers", "all"]
+
+BASES = ("root", "api", "both")
+REFUSAL_BODIES = ("json", "html", "plain", "empty")
+SCOPES = ("triggers", "all")
+REFUSAL_CODES = ("rate_limited", "too_many_requests", "usage_limit_exceeded")
+QUOTA_CODES = ("usage_limit_exceeded", "insufficient_quota")
+
+UUID_PATTERN = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_KEY_PATTERN = re.compile(r"[!-:<-~]+")  # visible ASCII but the semicolon, which ends a clause
+
+
+@dataclass(frozen=True, slots=True)
+class RunPace:
+    """How runs get on: seconds in the queue, seconds running, and the shares that end badly.
+
+    `failed`: the product under test has a problem. `broken`: the runner itself failed.
+    """
+
+    queued_s: float = 1.0
+    running_s: float = 10.0
+    failed: float = 0.1
+    broken: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.failed + self.broken > 1:
+            raise SpecError("runs: failed and broken together are more than 100%")
+
+    def describe(self) -> str:
+        """The canonical text, without the clause's name."""
+        text = f"queued {show_span(self.queued_s)} running {show_span(self.running_s)}"
+        return f"{text} failed {show_share(self.failed)} broken {show_share(self.broken)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxConfig:
+    """A sandbox's settings; the defaults are an unlimited, instant, faultless server.
+
+    `retry_after_s`: a constant `Retry-After` in whole seconds, whatever is true. `key`: the only
+    key let in; None lets any in but `reject_key`. `tests`: the ids that exist; empty means all but
+    `unknown_tests`. `legacy`: only the trigger endpoint exists. Raises SpecError.
+    """
+
+    limits: tuple[LimitPhase, ...] = NO_LIMITS
+    headers: tuple[HeaderStyle, ...] = ()
+    retry_after_s: int | None = None
+    retry_after_always: bool = False
+    latency: Latency = Latency()  # noqa: RUF009 - frozen, so sharing it is safe
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+    key: str | None = None
+    reject_key: str | None = None
+    base: Base = "both"
+    legacy: bool = False
+    tests: tuple[str, ...] = ()
+    unknown_tests: tuple[str, ...] = ()
+    refusal_body: RefusalBody = "json"
+    refusal_code: str = "rate_limited"
+    quota_code: str = "usage_limit_exceeded"
+    scope: Scope = "triggers"
+    runs: RunPace = RunPace()
+
+    def __post_init__(self) -> None:
+        check_phases(self.limits)
+        retry_styles = [style for style in self.headers if style in RETRY_STYLES]
+        if len(retry_styles) + (self.retry_after_s is not None) > 1:
+            raise SpecError("headers: Retry-After in more than one form; choose one")
+        if len(set(self.headers)) != len(self.headers):
+            raise SpecError("headers: a style twice")
+        draft_7 = {HeaderStyle.DRAFT_7, HeaderStyle.DRAFT_CURRENT}
+        if draft_7 <= set(self.headers):
+            raise SpecError("headers: draft-7 and draft-current share a header; choose one")
+        if sum(style.startswith("x-ratelimit") for style in self.headers) > 1:
+            raise SpecError("headers: X-RateLimit-Reset in more than one form; choose one")
+        for key in (self.key, self.reject_key):
+            if key is not None and not _KEY_PATTERN.fullmatch(key):
+                raise SpecError("key: visible ASCII without spaces and semicolons only")
+        for test_id in (*self.tests, *self.unknown_tests):
+            if not UUID_PATTERN.fullmatch(test_id) or test_id != test_id.lower():
+                raise SpecError(f'tests: "{test_id}" is no lower-case UUID')
+
+    def describe(self) -> str:
+        """The canonical spec; reading it gives an equal record."""
+        clauses = [describe_limits(self.limits)]
+        clauses += self._describe_headers()
+        if self.latency != Latency():
+            clauses.append(f"latency {self.latency.describe()}")
+        clauses += [f"fault {fault.describe()}" for fault in self.faults]
+        plain = SandboxConfig()
+        for clause, value, default in (
+            ("seed", self.seed, plain.seed),
+            ("key", self.key, plain.key),
+            ("reject-key", self.reject_key, plain.reject_key),
+            ("base", self.base, plain.base),
+            ("tests", ",".join(self.tests), ""),
+            ("unknown-tests", ",".join(self.unknown_tests), ""),
+            ("refusal-body", self.refusal_body, plain.refusal_body),
+            ("refusal-code", self.refusal_code, plain.refusal_code),
+            ("quota-code", self.quota_code, plain.quota_code),
+            ("scope", self.scope, plain.scope),
+            ("runs", self.runs.describe(), plain.runs.describe()),
+        ):
+            if value != default:
+                clauses.append(f"{clause} {value}")
+        return "; ".join([*clauses, "legacy"] if self.legacy else clauses)
+
+    def _describe_headers(self) -> list[str]:
+        words: list[str] = list(self.headers)
+        if self.retry_after_s is not None:
+            words.append(f"retry-after={self.retry_after_s}")
+        if self.retry_after_always:
+            words.append("retry-after-always")
+        return [f"headers {' '.join(words)}"] if words else []

@@ -1,0 +1,71 @@
+"""Owns what passes between the model and whatever carries it: request, reply, delivery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from bulk.sandbox.headers import HeaderPairs
+
+
+class Delivery(Enum):
+    """How a reply leaves the server."""
+
+    WHOLE = auto()
+    RESET = auto()
+    HANG = auto()
+    TRUNCATED = auto()
+    ENDLESS = auto()
+    DRIP = auto()
+    NOT_HTTP = auto()
+    CONNECT_REFUSED = auto()
+    CONNECT_HANG = auto()
+
+
+# Slow enough that a body of 100 bytes outlasts any sane time-out, quick enough that no single read
+# times out: only a client that limits the whole answer gets away.
+DRIP_GAP_S = 1.0
+# 1.6 MB/s: unbearable for a client that reads on, bearable for the machine both run on.
+ENDLESS_GAP_S = 0.01
+ENDLESS_CHUNK = b" " * 16_384
+NOT_HTTP = b"\x00\x01\x02 this is no HTTP \xff\xfe\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as the model sees it; `path` is still percent-encoded."""
+
+    method: str
+    path: str
+    query: str = ""
+    authorization: str | None = None
+    content_type: str | None = None
+    body: bytes = b""
+    too_large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer without its Content-Length, which is the carrier's."""
+
+    status: int
+    headers: HeaderPairs
+    body: bytes
+    delivery: Delivery = Delivery.WHOLE
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A request on its way. Instants are in the caller's monotonic seconds.
+
+    `reply` and `received_at_s` (the first byte reaches the client) are set once the model has
+    been advanced to `arrives_at_s`. `connect` other than WHOLE: it never gets that far.
+    """
+
+    request: Request
+    arrives_at_s: float
+    service_s: float
+    back_s: float
+    connect: Delivery = Delivery.WHOLE
+    reply: Reply | None = field(default=None)
+    received_at_s: float = 0.0

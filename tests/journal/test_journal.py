@@ -1,0 +1,336 @@
+"""The journal keeps what it was told, alone, through crashes and full disks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk.errors import StorageError
+from bulk.journal import (
+    BatchInUseError,
+    EmptyJournalError,
+    Ended,
+    Entry,
+    GroupCommit,
+    Intent,
+    Journal,
+    Withdrawn,
+    in_thread,
+)
+from bulk.journal.place import kind_of_mount, parse_linux_mounts, parse_macos_mounts
+from bulk.model import FailureCode, Outcome, StopCode, Trigger
+from tests.virtual import a_batch, some_triggers
+
+RUN = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
+        journal.begin_session(1.0)
+        yield journal
+
+
+def ended(attempt_id: int, seq: int, outcome: Outcome | None, **changes: object) -> Ended:
+    fields: dict[str, object] = {
+        "end": outcome or Outcome.THROTTLED,
+        "sent_at": 10.0,
+        "received_at": 10.5,
+        "wait_ms": 100.0,
+        "latency_ms": 500.0,
+        "in_flight": 2,
+        "run_id": RUN if outcome is Outcome.QUEUED else None,
+        "failure_code": None if outcome is Outcome.QUEUED else "rate_limited",
+        "http_status": 202 if outcome is Outcome.QUEUED else 429,
+    }
+    return Ended(attempt_id=attempt_id, seq=seq, outcome=outcome, **(fields | changes))  # type: ignore[arg-type]
+
+
+def test_all_triggers_are_there_before_the_first_send(journal: Journal) -> None:
+    assert [pending.trigger for pending in journal.pending(0, 10)] == some_triggers(3)
+    assert [pending.seq for pending in journal.pending(1, 1)] == [2]
+    assert journal.counts() == {None: 3}
+    assert [result.outcome for result in journal.results()] == [Outcome.UNSENT] * 3
+
+
+def test_what_a_batch_is_born_with_comes_back(path: Path) -> None:
+    batch = a_batch(
+        settings=(("deadline_s", "None"), ("fail_fast", "False")),
+        notes=("a note",),
+        own_columns=("owner", "risk"),
+        sandbox="none",
+    )
+    with Journal.create(path, batch, some_triggers(1)) as journal:
+        assert journal.batch == batch
+        assert Journal.peek(path) == batch, "also while another has it open"
+    assert Journal.peek(path.with_name("none")) is None
+
+
+def test_attempts_add_up_to_a_result(journal: Journal) -> None:
+    journal.write([Intent(1, 1, 1, 9.9), Intent(2, 2, 1, 9.9)])
+    journal.write([ended(1, 1, None), Intent(3, 1, 2, 11.0), Withdrawn(2)])
+    journal.write([ended(3, 1, Outcome.QUEUED, sent_at=11.0, received_at=11.25, latency_ms=250.0)])
+    first, second, _ = journal.results()
+    assert (first.outcome, first.run_id, first.attempts, first.throttles) == (
+        Outcome.QUEUED,
+        RUN,
+        2,
+        1,
+    )
+    assert (first.wait_ms, first.latency_ms, first.total_ms) == (200.0, 250.0, 950.0)
+    assert (first.first_sent_at, first.finished_at) == (10.0, 11.25)
+    assert (second.outcome, second.attempts) == (Outcome.UNSENT, 0)
+    assert [(attempt.number, attempt.end) for attempt in journal.attempts()] == [
+        (1, "throttled"),
+        (2, "queued"),
+    ]
+    assert journal.run_ids() == {RUN}
+    assert journal.next_attempt_id() == 4
+
+
+def test_a_run_id_has_one_owner(journal: Journal) -> None:
+    journal.write([Intent(1, 1, 1, 9.9), Intent(2, 2, 1, 9.9), ended(1, 1, Outcome.QUEUED)])
+    with pytest.raises(StorageError, match="UNIQUE"):
+        journal.write([ended(2, 2, Outcome.QUEUED)])
+    assert journal.counts() == {None: 2, Outcome.QUEUED: 1}
+
+
+def test_entries_are_written_all_or_none(journal: Journal) -> None:
+    with pytest.raises(StorageError):
+        journal.write([Intent(1, 1, 1, 9.9), Intent(1, 2, 1, 9.9)])
+    assert list(journal.attempts()) == []
+
+
+def test_an_intent_without_an_end_is_unknown_and_never_pending_again(path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
+        journal.begin_session(1.0)
+        journal.write([Intent(1, 1, 1, 9.9), Intent(2, 2, 1, 9.9), ended(2, 2, None)])
+        journal.write([Intent(3, 2, 2, 12.0)])
+    with Journal.open(path) as journal:
+        before = [(result.outcome, result.failure_code) for result in journal.results()]
+        journal.begin_session(2.0)
+        after = [(result.outcome, result.failure_code) for result in journal.results()]
+        unknown = (Outcome.UNKNOWN, FailureCode.INTERRUPTED)
+        assert before == after == [unknown, unknown, (Outcome.UNSENT, FailureCode.INTERRUPTED)]
+        assert [pending.seq for pending in journal.pending(0, 10)] == [3]
+
+
+def test_what_was_never_executed_is_pending_again_in_the_next_session(path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(2)) as journal:
+        journal.begin_session(1.0)
+        journal.write([Intent(1, 1, 1, 9.9)])
+        journal.write([ended(1, 1, Outcome.UNSENT, failure_code="auth", http_status=401)])
+        journal.end_session(2.5, StopCode.AUTH, "the server said no")
+        assert [result.failure_code for result in journal.results()] == ["auth", "auth"]
+        facts = journal.facts()
+        assert (facts.stop, facts.stop_detail, facts.elapsed_s) == (
+            StopCode.AUTH,
+            "the server said no",
+            2.5,
+        )
+    with Journal.open(path) as journal:
+        journal.begin_session(2.0)
+        assert [pending.seq for pending in journal.pending(0, 10)] == [1, 2]
+        journal.end_session(1.5, None, "")
+        assert (journal.facts().stop, journal.facts().elapsed_s) == (None, 4.0)
+
+
+def test_a_clean_end_leaves_one_file_that_only_its_owner_reads(path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
+        journal.begin_session(1.0)
+        assert (path.parent / "journal.sqlite-wal").exists()
+    assert [file.name for file in path.parent.iterdir()] == ["journal.sqlite"]
+    if os.name != "nt":
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(path: Path) -> None:
+    Journal.create(path, a_batch(), some_triggers(3)).close()
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from bulk.journal import Journal, Intent\n"
+            "journal = Journal.open(Path(sys.argv[1])); journal.begin_session(1.0)\n"
+            "journal.write([Intent(1, 1, 1, 5.0)])\n"
+            "print('open', flush=True); sys.stdin.read()",
+            str(path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        with pytest.raises(BatchInUseError, match="another bulk-trigger is at work on this batch"):
+            Journal.open(path)
+        holder.kill()
+    with Journal.open(path) as journal:
+        assert [attempt.end for attempt in journal.attempts()] == ["open"]
+
+
+def test_a_batch_that_was_never_completely_written_says_that_nothing_was_sent(path: Path) -> None:
+    sqlite3.connect(path).close()
+    path.touch()
+    with pytest.raises(EmptyJournalError, match="nothing was sent from it"):
+        Journal.open(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda path: path.unlink(), "there is no journal here"),
+        (lambda path: path.write_bytes(b"rubbish" * 1000), "file is not a database"),
+        (lambda path: path.write_bytes(path.read_bytes()[:5000]), "malformed"),
+        (lambda path: _pragma(path, "user_version = 99"), "the journal's format is 99"),
+        (lambda path: _pragma(path, "application_id = 1"), "is not a bulk-trigger journal"),
+    ],
+)
+def test_a_spoilt_journal_is_a_clear_error(path: Path, spoil, why: str) -> None:  # type: ignore[no-untyped-def]
+    Journal.create(path, a_batch(), some_triggers(100)).close()
+    spoil(path)
+    with pytest.raises(StorageError, match=why) as caught, Journal.open(path) as journal:
+        list(journal.results())
+    assert str(path) in str(caught.value)
+
+
+def _pragma(path: Path, assignment: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA {assignment}")
+    connection.close()
+
+
+def test_a_batch_whose_triggers_cannot_be_read_leaves_nothing_behind(path: Path) -> None:
+    def broken() -> Iterator[Trigger]:
+        yield from some_triggers(2)
+        raise StorageError("the manifest was changed")
+
+    with pytest.raises(StorageError, match="changed"):
+        Journal.create(path, a_batch(), broken())
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="No such file"):
+        Journal.create(tmp_path / "none" / "journal.sqlite", a_batch(), [])
+
+
+def test_a_copy_taken_at_any_instant_opens_as_after_a_crash(path: Path, tmp_path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
+        journal.begin_session(1.0)
+        entries: list[Entry] = [Intent(1, 1, 1, 9.9), ended(1, 1, Outcome.QUEUED)]
+        for step, entry in enumerate(entries):
+            journal.write([entry])
+            copy = tmp_path / f"crash-{step}"
+            shutil.copytree(path.parent, copy, ignore=shutil.ignore_patterns("crash-*"))
+    outcomes = []
+    for step in range(2):
+        with Journal.open(tmp_path / f"crash-{step}" / path.name) as journal:
+            outcomes.append(next(journal.results()).outcome)
+    assert outcomes == [Outcome.UNKNOWN, Outcome.QUEUED]
+
+
+async def test_entries_that_come_together_are_committed_together(path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(50)) as journal:
+        journal.begin_session(1.0)
+        groups: list[int] = []
+        write = journal.write
+
+        def counted(entries: Iterable[Entry]) -> None:
+            groups.append(len(list(entries)))
+            write(entries)
+
+        journal.write = counted  # type: ignore[method-assign]
+        commit = GroupCommit(journal, in_thread)
+        async with trio.open_nursery() as nursery:
+            for number in range(1, 51):
+                nursery.start_soon(commit.record, Intent(number, number, 1, 9.9))
+        assert sum(groups) == 50
+        assert len(groups) <= 3
+        assert len(list(journal.attempts())) == 50
+
+
+async def test_a_commit_that_fails_fails_for_all_who_wait_for_it_and_for_no_other(
+    path: Path,
+) -> None:
+    with Journal.create(path, a_batch(), some_triggers(5)) as journal:
+        journal.begin_session(1.0)
+        commit = GroupCommit(journal, in_thread)
+        failed = []
+
+        async def record(number: int) -> None:
+            try:
+                await commit.record(Intent(1, number, 1, 9.9))
+            except StorageError:
+                failed.append(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in (1, 2, 3):
+                nursery.start_soon(record, number)
+        assert len(failed) >= 2, "three attempts of one id cannot all be written"
+        await commit.record(Intent(7, 4, 1, 9.9))
+        assert 7 in [journal.next_attempt_id() - 1]
+
+
+@given(
+    name=st.text(),
+    tags=st.lists(st.text()),
+    own=st.lists(st.tuples(st.text(), st.text())),
+)
+def test_any_name_tag_and_column_comes_back_as_it_was(
+    name: str, tags: list[str], own: list[tuple[str, str]]
+) -> None:
+    from bulk.journal.rows import pending_trigger, trigger_row
+
+    (plain,) = some_triggers(1)
+    trigger = Trigger(plain.test_id, name=name, tags=tuple(tags), own=tuple(own), line=3)
+    row = trigger_row(trigger)
+    assert pending_trigger((1, *row[1:])).trigger == trigger
+    json.loads(row[-1])
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/home/ana/reports", "ext4"),
+        ("/mnt/share/reports", "cifs"),
+        ("/mnt/shared", "ext4"),
+        ("/mnt/a b/x", "nfs4"),
+        ("/over", "nfs"),
+    ],
+)
+def test_the_innermost_and_latest_mount_counts(folder: str, kind: str) -> None:
+    mounts = parse_linux_mounts(
+        "/dev/sda1 / ext4 rw 0 0\n//srv/x /mnt/share cifs rw 0 0\nsrv:/ /mnt/a\\040b nfs4 rw 0 0\n"
+        "/dev/sdb /over ext4 rw 0 0\nsrv:/o /over nfs rw 0 0\nbroken\n"
+    )
+    assert kind_of_mount(Path(folder), mounts) == kind
+
+
+def test_macos_tells_its_mounts_in_its_own_way() -> None:
+    text = "/dev/disk3s1 on / (apfs, sealed, local)\n//ana@srv/x on /Volumes/x (1) (smbfs, nodev)\n"
+    assert parse_macos_mounts(text) == [("/", "apfs"), ("/Volumes/x (1)", "smbfs")]
+
+
+def test_a_network_folder_is_refused_with_the_reason(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk.journal.store.network_file_system", lambda folder: "nfs4")
+    with pytest.raises(StorageError, match=r"network file system \(nfs4\).*twice.*--output"):
+        Journal.create(path, a_batch(), [])

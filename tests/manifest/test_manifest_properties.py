@@ -1,0 +1,219 @@
+"""Properties of the manifest layer that hold for any input."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bulk.errors import ManifestError
+from bulk.manifest import read_manifest
+from bulk.manifest.formulas import escape_formula, unescape_formula
+from bulk.manifest.matrix import Entry, Matrix, expand
+from bulk.model import DEVICES_BY_PLATFORM, Mode, Platform, Trigger
+
+IDS = st.uuids(version=4).map(str)
+# No surrogates (no file holds them) and no NUL, which a text file may not hold.
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+
+
+@contextmanager
+def manifest_file(name: str, content: bytes) -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        yield path
+
+
+@given(TEXT)
+@example("'=1+1")
+@example("''")
+@example("\t=1")
+def test_a_formula_escape_is_undone_and_leaves_no_formula(text: str) -> None:
+    escaped = escape_formula(text)
+    assert unescape_formula(escaped) == text
+    assert not re.match(r"[=+\-@\t\r]", escaped)
+
+
+@st.composite
+def triggers(draw: st.DrawFn) -> Trigger:
+    platform = draw(st.sampled_from([None, *Platform]))
+    devices = sorted(DEVICES_BY_PLATFORM[platform]) if platform else []
+    tags = draw(st.lists(st.from_regex(r"[\w.-]{1,8}", fullmatch=True), max_size=3, unique=True))
+    return Trigger(
+        test_id=draw(IDS),
+        platform=platform,
+        mode=draw(st.sampled_from([None, *Mode])),
+        device_model=draw(st.sampled_from([None, *devices])),
+        app_id=draw(st.none() | IDS),
+        environment_id=draw(st.none() | IDS),
+        name=draw(TEXT).strip(),
+        tags=tuple(tags),
+        own=(("note", draw(TEXT)),),
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(triggers(), min_size=1, max_size=8, unique_by=lambda trigger: trigger.key),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    st.sampled_from([",", ";", "\t"]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_triggers_survive_the_way_through_csv(
+    wanted: list[Trigger], encoding: str, delimiter: str, line_end: str
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "release.csv"
+        columns = ("test_id", "name", "platform", "mode", "device_model", "app_id")
+        with path.open("w", encoding=encoding, newline="") as out:
+            # Quoted throughout: the writer forgets to quote a lone carriage return.
+            writer = csv.writer(
+                out, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL
+            )
+            writer.writerow((*columns, "environment_id", "tags", "note"))
+            for trigger in wanted:
+                cells = [getattr(trigger, name) for name in (*columns, "environment_id")]
+                writer.writerow((*cells, "|".join(trigger.tags), trigger.own[0][1]))
+        found = list(read_manifest(path).triggers())
+    assert [t.key for t in found] == [t.key for t in wanted]
+    assert [(t.name, t.tags) for t in found] == [(t.name, t.tags) for t in wanted]
+    assert [dict(t.own).get("note", "") for t in found] == [t.own[0][1] for t in wanted]
+
+
+WORDS = st.sampled_from(
+    [
+        *"[]{}:,-?&*!|>'\"%@#\n\t ~",
+        "\n  ",
+        "- ",
+        ": ",
+        "version: 1\n",
+        "tests:\n",
+        "  - id: 5a3b1e00-0001-4c1e-8a01-000000000001\n",
+        "matrix:\n",
+        "  platform: [web, ios]\n",
+        "  include: [{mode: fast}]\n",
+        "&a ",
+        "*a",
+        "!!str ",
+        "---\n",
+        "<<: ",
+        "é",
+        "\x85",
+        "\ufeff",
+    ]
+)
+CSV_WORDS = st.sampled_from(
+    [
+        *",;\t\"|\n\r ='",
+        "test_id,platform,mode\n",
+        "5a3b1e00-0001-4c1e-8a01-000000000001",
+        ",web,fast\n",
+        "ios",
+        "sep=;\n",
+        "key,outcome,run_id,",
+        "repetition",
+        "é",
+        "\0",
+    ]
+)
+
+
+def refused_or_read(name: str, content: bytes) -> None:
+    with manifest_file(name, content) as path:
+        try:
+            manifest = read_manifest(path)
+        except ManifestError:
+            pass
+        else:
+            assert len(list(manifest.triggers())) == manifest.count > 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(WORDS, max_size=25).map("".join))
+@example("? a\n")
+@example("!\n")
+@example("%YAML 9.9\n---\n")
+@example("a: !<tag:x> b")
+@example('"\\ud800"')
+@example('version: 1\ntests: [{id: 5a3b1e00-0001-4c1e-8a01-000000000001, name: "\\ud800"}]')
+def test_any_yaml_is_read_or_refused_in_words(text: str) -> None:
+    refused_or_read("release.yaml", text.encode())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CSV_WORDS, max_size=25).map("".join))
+def test_any_csv_is_read_or_refused_in_words(text: str) -> None:
+    refused_or_read("release.csv", text.encode())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60), st.sampled_from(["release.csv", "release.yaml"]))
+@example(b"\xff\xfe\x00\xd8", "release.csv")
+@example(b"\xff\xfe\x00\x00\x00", "release.yaml")
+def test_any_bytes_are_read_or_refused_in_words(content: bytes, name: str) -> None:
+    refused_or_read(name, content)
+
+
+KEYS = ("a", "b", "c", "d")
+ENTRIES = st.dictionaries(st.sampled_from(KEYS), st.sampled_from("12"), min_size=1).map(
+    lambda pairs: tuple(pairs.items())
+)
+AXES = st.dictionaries(
+    st.sampled_from(KEYS[:3]), st.lists(st.sampled_from("123"), min_size=1, unique=True).map(tuple)
+).map(lambda axes: tuple(axes.items()))
+
+
+def by_hand(
+    axes: Any, excludes: list[Any], includes: list[Any]
+) -> tuple[list[dict[str, str]], list[int]]:
+    """GitHub's rule word by word, cell by cell: the cells, and how many each exclude fits."""
+    cells: list[tuple[dict[str, str], dict[str, str]]] = []  # what the axes said, what was added
+    everything = [dict(zip(dict(axes), one, strict=True)) for one in product(*dict(axes).values())]
+    if not axes:
+        everything = []
+    fits = [sum(set(entry) <= set(cell.items()) for cell in everything) for entry in excludes]
+    for original in everything:
+        if not any(set(entry) <= set(original.items()) for entry in excludes):
+            cells.append((original, {}))
+    new: list[dict[str, str]] = []
+    for entry in includes:
+        added = False
+        for original, extra in cells:
+            overwrites = [name for name, value in entry if original.get(name, value) != value]
+            if not overwrites:
+                extra.update({name: value for name, value in entry if name not in original})
+                added = True
+        if not added:
+            new.append(dict(entry))
+    return [{**original, **extra} for original, extra in cells] + new, fits
+
+
+@settings(max_examples=300, deadline=None)
+@given(AXES, st.lists(ENTRIES, max_size=3), st.lists(ENTRIES, max_size=4))
+def test_a_matrix_expands_by_githubs_rule(
+    axes: tuple[tuple[str, tuple[str, ...]], ...], excludes: list[Any], includes: list[Any]
+) -> None:
+    matrix = Matrix(
+        1,
+        axes,
+        tuple(Entry(2, pairs) for pairs in excludes),
+        tuple(Entry(3, pairs) for pairs in includes),
+    )
+    expansion = expand(matrix)
+    expected, fits = by_hand(axes, excludes, includes)
+    assert [dict(pairs) for pairs in expansion.combinations] == expected
+    told = expansion.changes
+    assert [change.matched for change in told if change.kind == "exclude"] == fits
+    size = len(list(product(*dict(axes).values()))) if axes else 0
+    removed = sum(change.removed for change in told)
+    assert len(expected) == size - removed + sum(change.added for change in told)
+    assert len(expected) <= matrix.size_max

@@ -1,0 +1,142 @@
+"""What the selection options keep, drop and count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bulk.errors import ManifestError, OptionError
+from bulk.manifest import Selection, read_manifest
+from bulk.model import Mode, Platform
+
+ROWS = (
+    "test_id,name,platform,mode,tags\n"
+    "5a3b1e00-0001-4c1e-8a01-000000000001,Sign in,web|ios,fast|deep,Smoke|account\n"
+    "5a3b1e00-0002-4c1e-8a01-000000000002,Pay [EU],android,fast,checkout\n"
+    "6a3b1e00-0003-4c1e-8a01-000000000003,,,,\n"
+)
+APP = "5a3b1e00-00a1-4c1e-8a01-0000000000a1"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "release.csv"
+    path.write_text(ROWS)
+    return path
+
+
+CASES: dict[str, tuple[Selection, int, list[tuple[str, int]]]] = {
+    "nothing asked keeps all": (Selection(), 6, []),
+    "a platform drops the others and the unset": (
+        Selection(platforms=frozenset({Platform.WEB})),
+        2,
+        [("--platform", 4)],
+    ),
+    "a mode drops the others and the unset": (
+        Selection(modes=frozenset({Mode.DEEP})),
+        2,
+        [("--mode", 4)],
+    ),
+    "what one option dropped, the next does not count": (
+        Selection(platforms=frozenset({Platform.IOS}), modes=frozenset({Mode.FAST})),
+        1,
+        [("--platform", 4), ("--mode", 1)],
+    ),
+    "a glob matches the name in any case": (Selection(tests=("SIGN*",)), 4, [("--test", 2)]),
+    "a glob matches the id": (Selection(tests=("6A3B*",)), 1, [("--test", 5)]),
+    "any of several globs may match": (Selection(tests=("sign*", "6a*")), 5, [("--test", 1)]),
+    "a bracket can be escaped": (Selection(tests=("pay [[]eu]",)), 1, [("--test", 5)]),
+    "a glob matches the whole name": (Selection(tests=("sign", "*")), 6, [("--test", 0)]),
+    "a tag is read in any case": (Selection(tags=frozenset({"sMOKE"})), 4, [("--tags", 2)]),
+    "any of several tags will do": (
+        Selection(tags=frozenset({"smoke", "checkout"})),
+        5,
+        [("--tags", 1)],
+    ),
+    "an excluded tag beats a wanted one": (
+        Selection(tags=frozenset({"smoke", "checkout"}), exclude_tags=frozenset({"account"})),
+        1,
+        [("--tags", 1), ("--exclude-tags", 4)],
+    ),
+    "first counts what the others left": (
+        Selection(modes=frozenset({Mode.FAST}), first=2),
+        2,
+        [("--mode", 3), ("--first", 1)],
+    ),
+    "first may be more than there is": (Selection(first=99), 6, [("--first", 0)]),
+    "an app drops nothing": (Selection(app_ids=((Platform.IOS, APP),)), 6, []),
+}
+
+
+@pytest.mark.parametrize(("selection", "count", "drops"), CASES.values(), ids=CASES.keys())
+def test_a_selection_keeps_and_counts(
+    path: Path, selection: Selection, count: int, drops: list[tuple[str, int]]
+) -> None:
+    manifest = read_manifest(path, selection)
+    assert manifest.count == count == len(list(manifest.triggers()))
+    assert [(drop.option, drop.count) for drop in manifest.drops] == drops
+
+
+def test_first_keeps_the_manifests_order(path: Path) -> None:
+    triggers = read_manifest(path, Selection(first=3)).triggers()
+    assert [(t.platform, t.mode) for t in triggers] == [
+        ("web", "fast"),
+        ("web", "deep"),
+        ("ios", "fast"),
+    ]
+
+
+def test_an_empty_selection_says_which_option_dropped_what(path: Path) -> None:
+    selection = Selection(
+        platforms=frozenset({Platform.WEB}), exclude_tags=frozenset({"smoke"}), first=1
+    )
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path, selection)
+    assert str(caught.value).endswith(
+        "nothing is selected of 6 triggers: "
+        "--platform dropped 4, --exclude-tags dropped 2, --first dropped 0"
+    )
+
+
+def test_more_than_max_triggers_is_an_error(path: Path) -> None:
+    assert read_manifest(path, triggers_max=6).count == 6
+    assert read_manifest(path, Selection(first=2), triggers_max=2).count == 2
+    with pytest.raises(ManifestError, match="6 triggers are more than --max-triggers 5 allows"):
+        read_manifest(path, triggers_max=5)
+
+
+def test_the_whole_file_is_checked_whatever_is_selected(path: Path) -> None:
+    path.write_text(ROWS + "nothing,x,web,fast,\n")
+    with pytest.raises(ManifestError, match="is no UUID"):
+        read_manifest(path, Selection(first=1))
+
+
+def test_sample_is_told_by_the_selected_ids_alone(path: Path) -> None:
+    assert read_manifest(path).sample
+    assert not read_manifest(path, Selection(tests=("6a*",))).sample
+
+
+def test_the_fingerprint_is_of_the_set_not_of_its_order(path: Path) -> None:
+    header, *rows = ROWS.splitlines(keepends=True)
+    before = read_manifest(path)
+    path.write_text(header + "".join(reversed(rows)))
+    after = read_manifest(path)
+    assert after.digest != before.digest
+    assert after.fingerprint == before.fingerprint
+    assert read_manifest(path, Selection(first=5)).fingerprint != before.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"first": 0}, "--first 0: give a number from 1"),
+        ({"app_ids": ((Platform.IOS, "abc"),)}, '"abc" is no UUID'),
+        ({"app_ids": ((Platform.IOS, APP), (Platform.IOS, APP))}, "a platform is given twice"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_refused(
+    arguments: dict[str, object], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        Selection(**arguments)  # type: ignore[arg-type]

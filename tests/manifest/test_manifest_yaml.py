@@ -1,0 +1,193 @@
+"""What a good YAML manifest is read as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bulk.manifest import Manifest, Selection, read_manifest
+from bulk.manifest.findings import Findings
+from bulk.manifest.yaml_tree import FAST_LOADER, read_tree
+from bulk.model import Platform
+
+A = "5a3b1e00-0001-4c1e-8a01-000000000001"
+B = "5a3b1e00-0002-4c1e-8a01-000000000002"
+APP = "5a3b1e00-00a1-4c1e-8a01-0000000000a1"
+OTHER_APP = "5a3b1e00-00a2-4c1e-8a01-0000000000a2"
+ENVIRONMENT = "5a3b1e00-00e1-4c1e-8a01-0000000000e1"
+
+
+def read(tmp_path: Path, text: str | bytes, selection: Selection | None = None) -> Manifest:
+    path = tmp_path / "release.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_manifest(path, selection or Selection())
+
+
+def cells(manifest: Manifest) -> list[str]:
+    return [
+        " ".join(
+            part
+            for part in (t.platform, t.mode, t.device_model, t.app_id, t.environment_id)
+            if part
+        )
+        for t in manifest.triggers()
+    ]
+
+
+TESTS = f"tests: [{{id: {A}}}]\n"
+EXPANSIONS = {
+    "no matrix is one cell with nothing set": ("", [""]),
+    "an empty matrix is the same": ("matrix: {}\n", [""]),
+    "defaults fill what the matrix leaves open": (
+        f"defaults: {{mode: deep, environment_id: {ENVIRONMENT}}}\nmatrix: {{platform: [web]}}\n",
+        [f"web deep {ENVIRONMENT}"],
+    ),
+    "the matrix wins over defaults": (
+        "defaults: {mode: deep, platform: ios}\nmatrix: {mode: [fast]}\n",
+        ["ios fast"],
+    ),
+    "axes multiply in the order they are written": (
+        "matrix: {mode: [deep, fast], platform: [ios, web]}\n",
+        ["ios deep", "web deep", "ios fast", "web fast"],
+    ),
+    "apps go with their platforms": (
+        f"apps: {{ios: {APP}}}\nmatrix: {{platform: [web, ios]}}\n",
+        ["web", f"ios {APP}"],
+    ),
+    "an app of the matrix wins over apps": (
+        f"apps: {{ios: {APP}}}\nmatrix: {{platform: [ios], app_id: [{OTHER_APP}]}}\n",
+        [f"ios {OTHER_APP}"],
+    ),
+    "a default device is used where it fits": (
+        "defaults: {device_model: ipad}\nmatrix: {platform: [web, ios, android]}\n",
+        ["web", "ios ipad", "android"],
+    ),
+    "an include extends the cells it fits": (
+        "matrix:\n  platform: [web, ios]\n  include: [{platform: ios, device_model: ipad}]\n",
+        ["web", "ios ipad"],
+    ),
+    "an include that fits none makes a cell": (
+        "matrix:\n  platform: [web]\n  include: [{platform: ios, device_model: ipad}]\n",
+        ["web", "ios ipad"],
+    ),
+    "a matrix of includes alone is these cells": (
+        "matrix:\n  include: [{platform: web}, {platform: ios, mode: fast}]\n",
+        ["web", "ios fast"],
+    ),
+    "all may be excluded where something is included": (
+        "matrix:\n  platform: [web]\n  exclude: [{platform: web}]\n  include: [{mode: fast}]\n",
+        ["fast"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("head", "expected"), EXPANSIONS.values(), ids=EXPANSIONS.keys())
+def test_a_matrix_makes_cells(tmp_path: Path, head: str, expected: list[str]) -> None:
+    assert cells(read(tmp_path, f"version: 1\n{head}{TESTS}")) == expected
+
+
+FULL = f"""\
+version: 1
+defaults:
+  tags: [all]
+  repeat: 2
+  own: {{owner: Mia, area: web}}
+matrix:
+  platform: [web, ios, android]
+  exclude:
+    - {{platform: android}}
+    - platform: android
+  include:
+    - {{mode: fast}}
+tests:
+  - id: {A.upper()}
+    name: 1.10
+    tags: [no, 010]
+  - id: {B}
+    repeat: 1
+    own: {{owner: Jun, 12: "x"}}
+    matrix: {{platform: [android], include: [{{platform: android}}]}}
+"""
+
+
+def test_a_test_says_its_own_or_takes_the_defaults(tmp_path: Path) -> None:
+    manifest = read(tmp_path, FULL)
+    triggers = list(manifest.triggers())
+    assert [(t.test_id, t.platform, t.mode, t.repetition, t.line) for t in triggers] == [
+        (A, "web", "fast", 1, 14),
+        (A, "web", "fast", 2, 14),
+        (A, "ios", "fast", 1, 14),
+        (A, "ios", "fast", 2, 14),
+        (B, "android", None, 1, 17),
+    ]
+    assert (triggers[0].name, triggers[0].tags) == ("1.10", ("no", "010"))
+    assert triggers[0].own == (("owner", "Mia"), ("area", "web"))
+    assert (triggers[-1].name, triggers[-1].tags) == ("", ("all",))
+    assert triggers[-1].own == (("owner", "Jun"), ("area", "web"), ("12", "x"))
+    assert manifest.own_columns == ("owner", "area", "12")
+    assert (manifest.rows, manifest.count) == (2, 5)
+    assert manifest.by_platform == ((Platform.WEB, 2), (Platform.IOS, 2), (Platform.ANDROID, 1))
+
+
+def test_what_each_exclude_and_include_did_is_told(tmp_path: Path) -> None:
+    manifest = read(tmp_path, FULL)
+    assert [str(change) for change in manifest.changes] == [
+        "exclude {platform: android} (line 9): removed 1",
+        "exclude {platform: android} (line 10): changed nothing",
+        "include {mode: fast} (line 12): extended 2",
+        "include {platform: android} (line 20): changed nothing",
+    ]
+    assert manifest.notes == ("line 20: this include changes nothing",)
+
+
+def test_changes_count_the_cells_of_all_tests(tmp_path: Path) -> None:
+    matrix = "matrix:\n  platform: [web, ios]\n  exclude: [{platform: ios}]\n"
+    manifest = read(tmp_path, f"version: 1\n{matrix}tests: [{{id: {A}}}, {{id: {B}}}]\n")
+    assert [change.removed for change in manifest.changes] == [2]
+
+
+def test_a_matrix_no_test_uses_is_pointed_out(tmp_path: Path) -> None:
+    text = f"version: 1\nmatrix: {{platform: [web]}}\ntests: [{{id: {A}, matrix: {{}}}}]\n"
+    assert read(tmp_path, text).notes == ("line 2: no test uses this matrix; each has its own",)
+
+
+def test_app_id_options_win_over_apps_and_matrix(tmp_path: Path) -> None:
+    text = f"apps: {{ios: {APP}, android: {APP}}}\nmatrix: {{platform: [web, ios, android]}}\n"
+    selection = Selection(app_ids=((Platform.IOS, OTHER_APP),))
+    manifest = read(tmp_path, f"version: 1\n{text}{TESTS}", selection)
+    assert cells(manifest) == ["web", f"ios {OTHER_APP}", f"android {APP}"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_yaml_is_read_in_each_encoding(tmp_path: Path, encoding: str, line_end: str) -> None:
+    text = f"version: 1\ntests:\n  - id: {A}\n    name: Café 🚀\n".replace("\n", line_end)
+    (trigger,) = read(tmp_path, text.encode(encoding)).triggers()
+    assert (trigger.name, trigger.line) == ("Café 🚀", 3)
+
+
+def test_yaml_in_windows_1252_is_read_with_a_warning(tmp_path: Path) -> None:
+    text = f"version: 1\ntests:\n  - id: {A}\n    name: Café\n"
+    manifest = read(tmp_path, text.encode("cp1252"))
+    assert next(manifest.triggers()).name == "Café"
+    assert "line 4 is not UTF-8" in manifest.notes[0]
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, FAST_LOADER], ids=["python", "fast"])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1\nb: [x, {c: d}]\n", ""),
+        ("[" * 100_000, "release.yaml:1:11: nested more than 10 levels deep"),
+        ("{a: " * 100_000, "release.yaml:1:41: nested more than 10 levels deep"),
+        ("- " * 100_000, "release.yaml:1:21: nested more than 10 levels deep"),
+        ("a: &x 1\n", "release.yaml:1:4: the anchor &x has no place here; write the value"),
+        ("a: 1\na: 2\n", 'release.yaml:2:1: the key "a" stands twice, first on line 1'),
+    ],
+)
+def test_both_parsers_keep_the_same_bounds(text: str, problem: str, loader: object) -> None:
+    findings = Findings("release.yaml")
+    read_tree(text, findings, loader)
+    assert "\n".join(map(str, findings.problems)) == problem

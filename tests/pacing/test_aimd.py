@@ -1,0 +1,240 @@
+"""The controller alone: what it decides, at which instant, after which answers."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk.answers import Pace
+from bulk.model import StopCode
+from bulk.pacing import Decision, Observation, Send, Stop, WaitForEvent, WaitUntil
+from bulk.pacing.aimd import AimdController
+from bulk.signals import Signals
+
+
+class NoJitter(Random):
+    def random(self) -> float:
+        return 0.0
+
+
+def controller(concurrency_max: int = 100, deadline: float | None = None) -> AimdController:
+    return AimdController(concurrency_max=concurrency_max, random=NoJitter(), deadline=deadline)
+
+
+def observed(pace: Pace, retry_after_s: float | None = None) -> Observation:
+    return Observation(pace, Signals(retry_after_s))
+
+
+def fill(pacing: AimdController, now: float) -> list[int]:
+    """Send all that may be sent at `now`; the tickets."""
+    tickets = []
+    while isinstance(decision := pacing.ask(now, "t"), Send):
+        assert decision.at == now
+        pacing.sent(now, decision.ticket)
+        tickets.append(decision.ticket)
+    return tickets
+
+
+def refuse_all(pacing: AimdController, now: float, retry_after_s: float | None = None) -> None:
+    for ticket in fill(pacing, now):
+        pacing.answered(now + 0.1, ticket, observed(Pace.THROTTLED, retry_after_s))
+
+
+def test_it_starts_with_four_and_doubles_a_round_while_nothing_is_refused() -> None:
+    pacing = controller()
+    sizes = []
+    for turn in range(4):
+        tickets = fill(pacing, float(turn))
+        sizes.append(len(tickets))
+        for ticket in tickets:
+            pacing.answered(turn + 0.5, ticket, observed(Pace.ACCEPTED))
+    assert sizes == [4, 8, 16, 32]
+
+
+def test_it_never_goes_beyond_the_users_limit_nor_grows_while_underused() -> None:
+    pacing = controller(concurrency_max=5)
+    for turn in range(5):
+        for ticket in fill(pacing, float(turn)):
+            pacing.answered(turn + 0.5, ticket, observed(Pace.ACCEPTED))
+    assert len(fill(pacing, 9.0)) == 5
+
+    idle = controller()
+    for turn in range(50):  # one at a time: concurrency is not what holds it back
+        decision = idle.ask(float(turn), "t")
+        assert isinstance(decision, Send)
+        idle.sent(float(turn), decision.ticket)
+        idle.answered(turn + 0.5, decision.ticket, observed(Pace.ACCEPTED))
+    assert len(fill(idle, 99.0)) == 4
+
+
+def test_all_refusals_of_one_congestion_make_one_cut() -> None:
+    pacing = controller()
+    for ticket in fill(pacing, 0.0):
+        pacing.answered(0.1, ticket, observed(Pace.ACCEPTED))
+    refuse_all(pacing, 1.0)
+    view = pacing.view(1.2)
+    assert (view.throttles, view.epochs, view.concurrency) == (8, 1, 4.0)
+
+
+def test_a_pause_holds_all_back_then_one_probes_and_then_the_rest_follows() -> None:
+    pacing = controller()
+    refuse_all(pacing, 1.0, retry_after_s=2.0)
+    assert pacing.ask(1.2, "t") == WaitUntil(3.1)
+    assert pacing.view(1.2).paused_until == 3.1
+    probe = pacing.ask(3.1, "t")
+    assert isinstance(probe, Send)
+    pacing.sent(3.1, probe.ticket)
+    assert pacing.ask(3.1, "t") == WaitForEvent()
+    pacing.answered(3.2, probe.ticket, observed(Pace.ACCEPTED))
+    assert len(fill(pacing, 3.2)) == 2  # half of the four it was
+
+
+def test_a_reply_to_a_request_sent_before_the_cut_neither_cuts_again_nor_ends_the_probing() -> None:
+    pacing = controller()
+    first, second, third, _ = fill(pacing, 0.0)
+    pacing.answered(0.1, first, observed(Pace.THROTTLED))
+    pacing.answered(0.2, second, observed(Pace.ACCEPTED))
+    pacing.answered(0.3, third, observed(Pace.THROTTLED))
+    assert pacing.view(0.3).epochs == 1
+    assert pacing.view(0.3).concurrency == 2.0
+    probe = pacing.ask(0.4, "t")
+    assert isinstance(probe, Send), "a request from before the cut does not stand for the probe"
+    assert pacing.ask(0.4, "t") == WaitForEvent()
+
+
+def test_without_a_hint_pauses_grow_with_each_fruitless_probe() -> None:
+    pacing = controller()
+    now, pauses = 0.0, []
+    for _ in range(4):
+        refuse_all(pacing, now)
+        decision = pacing.ask(now + 0.1, "t")
+        assert isinstance(decision, WaitUntil)
+        pauses.append(round(decision.at - now - 0.1, 6))
+        now = decision.at
+    assert pauses == [0.25, 0.4375, 0.765625, 1.339844]
+
+
+def test_an_intent_made_durable_during_a_pause_is_withdrawn() -> None:
+    pacing = controller()
+    sent, waiting = pacing.ask(0.0, "t"), pacing.ask(0.0, "t")
+    assert isinstance(sent, Send)
+    assert isinstance(waiting, Send)
+    pacing.sent(0.0, sent.ticket)
+    pacing.answered(0.1, sent.ticket, observed(Pace.THROTTLED, 5.0))
+    assert pacing.confirm(0.1, waiting.ticket) == WaitUntil(5.1)
+    pacing.withdrawn(0.1, waiting.ticket)
+    assert isinstance(pacing.ask(5.1, "t"), Send)
+
+
+@pytest.mark.parametrize(
+    ("hint_s", "deadline", "decision"),
+    [
+        (20.0, 10.0, "the API has to be left alone for another 20 s, and the deadline is in 10 s"),
+        (5.0, 10.0, None),
+    ],
+)
+def test_a_pause_beyond_the_deadline_stops_at_once(
+    hint_s: float, deadline: float, decision: str | None
+) -> None:
+    pacing = controller(deadline=deadline)
+    refuse_all(pacing, 0.0, retry_after_s=hint_s)
+    said = pacing.ask(0.1, "t")
+    if decision is None:
+        assert said == WaitUntil(5.1)
+        assert pacing.ask(10.0, "t") == Stop(StopCode.DEADLINE, "the deadline has passed")
+    else:
+        assert said == Stop(StopCode.DEADLINE, decision)
+
+
+def test_a_quota_that_says_so_is_probed_once_and_stops() -> None:
+    pacing = controller()
+    for ticket in fill(pacing, 0.0):
+        pacing.answered(0.1, ticket, observed(Pace.QUOTA))
+    wait = pacing.ask(0.1, "t")
+    assert isinstance(wait, WaitUntil)
+    (probe,) = fill(pacing, wait.at)
+    pacing.answered(wait.at + 0.1, probe, observed(Pace.QUOTA))
+    stop = pacing.ask(wait.at + 0.1, "t")
+    assert isinstance(stop, Stop)
+    assert stop.code is StopCode.QUOTA_EXHAUSTED
+    assert pacing.view(1.0).throttles == 5
+
+
+def test_a_quota_that_says_nothing_is_suspected_after_15_probes_over_ten_minutes() -> None:
+    pacing = controller()
+    refuse_all(pacing, 0.0, retry_after_s=1.0)  # a constant hint that has nothing to do with it
+    now, probes = 0.1, 0
+    decision: Decision = pacing.ask(now, "t")
+    while isinstance(decision, WaitUntil):
+        now = decision.at
+        (probe,) = fill(pacing, now)
+        probes += 1
+        pacing.answered(now, probe, observed(Pace.THROTTLED, 1.0))
+        decision = pacing.ask(now, "t")
+    assert isinstance(decision, Stop)
+    assert decision.code is StopCode.QUOTA_EXHAUSTED
+    assert decision.detail.startswith("suspected quota: nothing was accepted for 1")
+    assert probes <= 16
+    assert now >= 600
+
+
+def test_failures_to_connect_pause_for_longer_and_longer_and_stop_after_six() -> None:
+    pacing = controller()
+    now, waits = 0.0, []
+    for _ in range(6):
+        decision = pacing.ask(now, "t")
+        assert isinstance(decision, Send)
+        pacing.sent(now, decision.ticket)
+        pacing.answered(now, decision.ticket, observed(Pace.UNREACHABLE))
+        after = pacing.ask(now, "t")
+        if isinstance(after, WaitUntil):
+            waits.append(after.at - now)
+            now = after.at
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0]
+    assert isinstance(after, Stop)
+    assert after.code is StopCode.UNREACHABLE
+
+
+def test_trouble_at_the_server_halves_concurrency_without_a_pause() -> None:
+    pacing = controller()
+    for ticket in fill(pacing, 0.0):
+        pacing.answered(0.1, ticket, observed(Pace.OVERLOADED))
+    assert pacing.view(0.1).concurrency == 2.0
+    assert isinstance(pacing.ask(0.1, "t"), Send)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    concurrency_max=st.integers(1, 20),
+    answers=st.lists(
+        st.tuples(
+            st.sampled_from(list(Pace)), st.one_of(st.none(), st.floats(0, 1e7)), st.floats(0, 3)
+        ),
+        max_size=60,
+    ),
+)
+def test_whatever_comes_it_neither_bursts_nor_hangs(
+    seed: int, concurrency_max: int, answers: list[tuple[Pace, float | None, float]]
+) -> None:
+    pacing = AimdController(concurrency_max=concurrency_max, random=Random(seed))
+    now, under_way = 0.0, []
+    for pace, hint_s, passes_s in answers:
+        decision = pacing.ask(now, "t")
+        while isinstance(decision, Send):
+            pacing.sent(now, decision.ticket)
+            under_way.append(decision.ticket)
+            decision = pacing.ask(now, "t")
+        assert len(under_way) <= concurrency_max
+        if isinstance(decision, Stop):
+            return
+        if isinstance(decision, WaitUntil):
+            assert now < decision.at <= now + 1000
+        if under_way:
+            now += passes_s
+            pacing.answered(now, under_way.pop(0), observed(pace, hint_s))
+        else:
+            assert isinstance(decision, WaitUntil), "it waits for an event that cannot come"
+            now = decision.at

@@ -1,0 +1,225 @@
+"""The model without a carrier: validation, effects, faults, lists and the truth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bulk.sandbox.simulation import EPOCH_S
+from bulk.sandbox.wire import Delivery, Request
+from tests.sandbox.asking import OTHER, RUNS, TEST, ask, made, page
+
+
+def test_a_trigger_is_queued_and_the_truth_knows_all_of_it() -> None:
+    sandbox = made()
+    body = {
+        "mode": "deep",
+        "platform": "ios",
+        "deviceModel": "ipad",
+        "appId": OTHER.upper(),
+        "projectEnvironmentId": OTHER,
+    }
+    reply = ask(sandbox, "POST", RUNS, json.dumps(body).encode(), now_s=2.5)
+    assert reply.status == 202
+    assert ("Date", "Thu, 01 Jan 2026 00:00:02 GMT") in reply.headers
+    found = page(reply)
+    assert found == {"status": "queued", "runId": found["runId"], "testId": TEST}
+    (accepted,) = sandbox.truth.accepted
+    assert accepted.run_id == found["runId"]
+    assert accepted.test_id == TEST
+    assert (accepted.mode, accepted.platform, accepted.device_model) == ("deep", "ios", "ipad")
+    assert (accepted.app_id, accepted.environment_id) == (OTHER, OTHER)
+    assert (accepted.at_s, accepted.fault) == (EPOCH_S + 2.5, None)
+
+
+def test_pages_of_runs_are_newest_first_and_hold_each_once() -> None:
+    sandbox = made()
+    ids = [page(ask(sandbox, "POST", RUNS, now_s=float(n)))["runId"] for n in range(45)]
+    ask(sandbox, "POST", f"/v1/tests/{OTHER}/runs", now_s=50.0)
+    seen: list[str] = []
+    cursor: Any = ""
+    for _ in range(3):
+        query = f"?testId={TEST}" + (f"&cursor={cursor}" if cursor else "")
+        found = page(ask(sandbox, "GET", f"/v1/runs{query}", now_s=60.0))
+        seen += [run["id"] for run in found["runs"]]
+        cursor = found["nextCursor"]
+    assert seen == ids[::-1]
+    assert cursor is None
+    everything = page(ask(sandbox, "GET", "/v1/runs?limit=100", now_s=60.0))
+    assert len(everything["runs"]) == 46
+
+
+def test_a_run_gets_on_in_time_and_is_cancelled_only_before_its_end() -> None:
+    sandbox = made("runs queued 1s running 10s failed 0%")
+    run_id = page(ask(sandbox, "POST", RUNS))["runId"]
+    statuses = [
+        page(ask(sandbox, "GET", f"/v1/runs/{run_id}", now_s=now_s))["status"]
+        for now_s in (0.0, 0.9, 1.0, 10.9, 11.0)
+    ]
+    assert statuses == ["queued", "queued", "running", "running", "completed"]
+    done = page(ask(sandbox, "GET", f"/v1/runs/{run_id}", now_s=20.0))
+    assert done["output"]["result"] == "PASS"
+    assert done["durationMs"] == 10_000
+    assert done["createdAt"] == "2026-01-01T00:00:00.000Z"
+    assert done["completedAt"] == "2026-01-01T00:00:11.000Z"
+    assert ask(sandbox, "POST", f"/v1/runs/{run_id}/cancel", now_s=20.0).status == 409
+    other = page(ask(sandbox, "POST", RUNS, now_s=30.0))["runId"]
+    cancelled = ask(sandbox, "POST", f"/v1/runs/{other}/cancel", now_s=32.0)
+    assert page(cancelled) == {"id": other, "status": "cancelled"}
+    assert ask(sandbox, "POST", f"/v1/runs/{other}/cancel", now_s=33.0).status == 409
+    kept = page(ask(sandbox, "GET", "/v1/runs?status=cancelled", now_s=99.0))["runs"]
+    assert [run["id"] for run in kept] == [other]
+
+
+def test_some_runs_fail_and_some_break() -> None:
+    sandbox = made("runs failed 30% broken 20%")
+    for _ in range(100):
+        ask(sandbox, "POST", RUNS)
+    runs = page(ask(sandbox, "GET", "/v1/runs?limit=100", now_s=99.0))["runs"]
+    results = [run["output"]["result"] if run["output"] else run["status"] for run in runs]
+    assert {result: results.count(result) > 5 for result in set(results)} == {
+        "PASS": True,
+        "FAILED": True,
+        "failed": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "media", "text"),
+    [
+        ("json", "application/json", b'"error": "rate_limited"'),
+        ("html", "text/html; charset=utf-8", b"<h1>429"),
+        ("plain", "text/plain; charset=utf-8", b"Too Many Requests\n"),
+        ("empty", None, b""),
+    ],
+)
+def test_a_refusal_says_so_in_each_form(kind: str, media: str | None, text: bytes) -> None:
+    sandbox = made(f"strict-spacing 1/s; headers retry-after draft-6; refusal-body {kind}")
+    accepted = ask(sandbox, "POST", RUNS)
+    refused = ask(sandbox, "POST", RUNS, now_s=0.5)
+    assert "Retry-After" not in dict(accepted.headers)
+    assert dict(accepted.headers)["RateLimit-Remaining"] == "0"
+    assert refused.status == 429
+    assert dict(refused.headers)["Retry-After"] == "1"
+    assert dict(refused.headers).get("Content-Type") == media
+    assert text in refused.body
+    assert [(r.test_id, r.reason, r.at_s) for r in sandbox.truth.refusals] == [
+        (TEST, "strict-spacing", EPOCH_S + 0.5)
+    ]
+
+
+def test_a_quota_is_told_from_a_rate_by_its_code() -> None:
+    sandbox = made("quota 1; headers retry-after; quota-code insufficient_quota")
+    ask(sandbox, "POST", RUNS)
+    refused = ask(sandbox, "POST", RUNS)
+    assert page(refused)["error"] == "insufficient_quota"
+    assert "Retry-After" not in dict(refused.headers)
+
+
+def test_a_retry_after_can_lie_and_can_stand_on_every_answer() -> None:
+    lying = made("strict-spacing 1/s; headers retry-after=77")
+    replies = [ask(lying, "POST", RUNS) for _ in range(2)]
+    assert [dict(reply.headers).get("Retry-After") for reply in replies] == [None, "77"]
+    always = made("strict-spacing 1/s; headers retry-after-always")
+    assert dict(ask(always, "POST", RUNS).headers)["Retry-After"] == "1"
+
+
+def test_reading_is_limited_only_where_it_was_asked_for() -> None:
+    for spec, status in (("quota 1", 200), ("quota 1; scope all", 429)):
+        sandbox = made(spec)
+        ask(sandbox, "POST", RUNS)
+        assert ask(sandbox, "GET", "/v1/runs").status == status
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "delivery", "queued"),
+    [
+        ("500", 500, Delivery.WHOLE, 0),
+        ("500-queued", 500, Delivery.WHOLE, 1),
+        ("503", 503, Delivery.WHOLE, 0),
+        ("504-queued", 504, Delivery.WHOLE, 1),
+        ("reset-before", 202, Delivery.RESET, 0),
+        ("reset-after", 202, Delivery.RESET, 1),
+        ("hang", 202, Delivery.HANG, 0),
+        ("hang-queued", 202, Delivery.HANG, 1),
+        ("truncated", 202, Delivery.TRUNCATED, 1),
+        ("endless-body", 202, Delivery.ENDLESS, 1),
+        ("drip", 202, Delivery.DRIP, 1),
+        ("not-http", 202, Delivery.NOT_HTTP, 1),
+    ],
+)
+def test_a_fault_strikes_with_or_without_effect(
+    fault: str, status: int, delivery: Delivery, queued: int
+) -> None:
+    sandbox = made(f"fault {fault} first 1")
+    reply = ask(sandbox, "POST", RUNS)
+    assert (reply.status, reply.delivery) == (status, delivery)
+    assert [accepted.fault for accepted in sandbox.truth.accepted] == [fault] * queued
+    assert sandbox.truth.counts.faulted == 1
+    assert sandbox.truth.counts.accepted_unanswered == queued
+    assert ask(sandbox, "POST", RUNS).status == 202
+
+
+def test_spoilt_answers_are_spoilt_as_named() -> None:
+    bodies = {}
+    for fault in ("not-json", "no-run-id", "bad-run-id", "duplicate-run-id"):
+        sandbox = made(f"fault {fault} every 2nd")
+        sound = page(ask(sandbox, "POST", RUNS))["runId"]
+        bodies[fault] = ask(sandbox, "POST", RUNS).body.replace(sound.encode(), b"THE-FIRST")
+        assert len(sandbox.truth.accepted) == 2
+    assert bodies["not-json"].startswith(b"<html>")
+    assert b"runId" not in bodies["no-run-id"]
+    assert b'"run-1"' in bodies["bad-run-id"]
+    assert b"THE-FIRST" in bodies["duplicate-run-id"]
+
+
+def test_requests_take_effect_in_order_of_arrival_even_when_given_up() -> None:
+    sandbox = made("quota 1; latency uniform 0ms..100ms")
+    tickets = [sandbox.send(0.0, Request("POST", RUNS, "", "Bearer k")) for _ in range(20)]
+    assert not sandbox.truth.accepted
+    sandbox.settle()
+    by_arrival = sorted(tickets, key=lambda ticket: ticket.arrives_at_s)
+    statuses = [ticket.reply.status for ticket in by_arrival if ticket.reply is not None]
+    assert statuses == [202] + [429] * 19
+
+
+def test_the_limiter_sees_the_arrival_and_the_client_the_whole_trip() -> None:
+    sandbox = made("latency 100ms split 20/50/30")
+    ticket = sandbox.send(1.0, Request("POST", RUNS, "", "Bearer k"))
+    assert ticket.arrives_at_s == pytest.approx(1.02)
+    sandbox.advance(1.02)
+    assert ticket.received_at_s == pytest.approx(1.1)
+
+
+def test_the_same_seed_gives_the_same_answers() -> None:
+    def bodies(spec: str) -> list[bytes]:
+        sandbox = made(spec)
+        return [ask(sandbox, "POST", RUNS).body for _ in range(5)]
+
+    assert bodies("seed 1") == bodies("seed 1")
+    assert bodies("seed 1") != bodies("seed 2")
+
+
+def test_the_truth_is_served_whole_or_as_counts_and_counts_not_itself() -> None:
+    sandbox = made("concurrency 2; latency 1s")
+    for _ in range(3):
+        ask(sandbox, "POST", RUNS)
+    summary = page(ask(sandbox, "GET", "/sandbox/truth?summary=1", key=None, now_s=0.25))
+    assert summary == {
+        "counts": {
+            "accepted": 2,
+            "accepted_unanswered": 0,
+            "refused": 1,
+            "invalid": 0,
+            "faulted": 0,
+            "requests": 3,
+            "in_flight_peak": 2,
+        }
+    }
+    whole = page(ask(sandbox, "GET", "/sandbox/truth", key=None))
+    assert [row["run_id"] for row in whole["accepted"]] == [
+        accepted.run_id for accepted in sandbox.truth.accepted
+    ]
+    assert [row["reason"] for row in whole["refusals"]] == ["concurrency"]

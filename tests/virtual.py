@@ -1,0 +1,134 @@
+"""Runs a batch in virtual time: the real dispatch, client and journal against the sandbox's model.
+
+Tests state what a manifest, a server and an interrupt are; they get back what dispatch said, what
+the journal holds and what the server counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from uuid import UUID
+
+import trio
+from trio.testing import MockClock
+
+from bulk.client import Client, Timeouts
+from bulk.dispatch import DispatchEnd
+from bulk.job import JobSettings, Surroundings, work_off
+from bulk.journal import Journal, NewBatch, inline
+from bulk.model import AttemptRecord, BatchFacts, Mode, Platform, StopCode, Trigger, TriggerResult
+from bulk.sandbox import Sandbox, SandboxTransport, parse_spec
+from bulk.secret import ApiKey
+
+EPOCH = 1_790_035_200.0  # a whole day, so that aligned windows begin with the clock
+KEY = ApiKey("sk_test_canary", "the test's key")
+
+
+def some_triggers(count: int, *, tests: int | None = None) -> list[Trigger]:
+    """That many different cells, of `tests` different tests (of as many, if not said)."""
+    cells = [(platform, mode) for platform in Platform for mode in Mode]
+    made = []
+    for number in range(count):
+        test, turn = (number, 0) if tests is None else (number % tests, number // tests)
+        platform, mode = cells[turn % len(cells)]
+        made.append(
+            Trigger(
+                test_id=str(UUID(int=(0x4000 << 64) + (0x8000 << 48) + test)),
+                platform=platform,
+                mode=mode,
+                repetition=1 + turn // len(cells),
+                name=f"test {test}",
+                line=number + 2,
+            )
+        )
+    return made
+
+
+def a_batch(**changes: object) -> NewBatch:
+    """A batch's birth certificate, with what a test cares about."""
+    fields: dict[str, object] = {
+        "name": "batch",
+        "manifest": "release.csv",
+        "base_url": "http://sandbox.test",
+        "created_at": EPOCH,
+        "version": "0",
+        "fingerprint": "f",
+    }
+    return NewBatch(**(fields | changes))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What came of a virtual run. `took_s` is virtual."""
+
+    end: DispatchEnd
+    took_s: float
+    facts: BatchFacts
+    results: list[TriggerResult]
+    attempts: list[AttemptRecord]
+
+
+@dataclass
+class VirtualRun:
+    """A batch at `path` against one sandbox, which lives on from one `go` to the next."""
+
+    path: Path
+    spec: str
+    triggers: Sequence[Trigger] = ()
+    settings: JobSettings = field(default_factory=JobSettings)
+    interrupts: tuple[tuple[float, StopCode], ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.sandbox = Sandbox(parse_spec(self.spec), epoch_s=EPOCH)
+        self._clock_s = 0.0
+        if not self.path.exists():
+            Journal.create(self.path, a_batch(), self.triggers).close()
+
+    def go(self, around: Callable[[Journal], Journal] = lambda journal: journal) -> Outcomes:
+        """Work on the batch until dispatch ends; virtual time goes on where it stood."""
+        return trio.run(self._go, around, clock=self._clock())
+
+    def _clock(self) -> MockClock:
+        clock = MockClock(autojump_threshold=0)
+        clock.jump(self._clock_s)  # trio refuses to start at an instant of our own choice otherwise
+        return clock
+
+    async def _go(self, around: Callable[[Journal], Journal]) -> Outcomes:
+        began = trio.current_time()
+        surroundings = Surroundings(
+            random=Random(self.seed),
+            runner=inline,
+            wall=lambda: EPOCH + trio.current_time(),
+            interrupts=self._interrupts(began) if self.interrupts else None,
+        )
+        client = Client(
+            "http://sandbox.test",
+            KEY,
+            timeouts=Timeouts(self.settings.connect_timeout_s, self.settings.answer_timeout_s),
+            transport=lambda: SandboxTransport(self.sandbox),
+        )
+        journal = around(Journal.open(self.path))
+        async with client:
+            try:
+                end = await work_off(journal, client, self.settings, surroundings)
+                took_s = trio.current_time() - began
+                return Outcomes(
+                    end=end,
+                    took_s=took_s,
+                    facts=journal.facts(),
+                    results=list(journal.results()),
+                    attempts=list(journal.attempts()),
+                )
+            finally:
+                self._clock_s = trio.current_time()
+                journal.close()
+
+    async def _interrupts(self, began: float) -> AsyncIterator[StopCode]:
+        for after_s, code in self.interrupts:
+            await trio.sleep_until(began + after_s)
+            yield code
+        await trio.sleep_forever()
