@@ -1,0 +1,31 @@
+# make run    sets up .venv (once), then runs the sample manifest against the sandbox
+# make test   the same set-up, then all checks a change must pass
+# Another Python: make PYTHON=/path/to/python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test format bench clean
+
+run:
+	@$(PYTHON) tools/prepare.py run
+	@$(BIN)/bulk-trigger manifests/release.csv --sandbox
+
+test:
+	@$(PYTHON) tools/prepare.py test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format:
+	@$(PYTHON) tools/prepare.py test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench:
+	@$(PYTHON) tools/prepare.py test
+	$(BIN)/python -m benchmarks.scale
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

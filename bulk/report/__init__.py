@@ -1,0 +1,60 @@
+"""Reports: from records to the bytes of each file; must know no clock and write no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bulk.model import AttemptRecord, BatchFacts, TriggerResult
+from bulk.report.columns import ATTEMPT_COLUMNS, REPORT_COLUMNS, Column
+from bulk.report.frames import attempts_frame, results_frame
+from bulk.report.github import ReportPaths, github_output, step_summary
+from bulk.report.junit import junit_bytes
+from bulk.report.page import page_bytes
+from bulk.report.summary import Summary, closing_lines, summarize, summary_json
+from bulk.report.table import csv_bytes
+
+__all__ = [
+    "ATTEMPT_COLUMNS",
+    "REPORT_COLUMNS",
+    "Column",
+    "Rendered",
+    "ReportPaths",
+    "Summary",
+    "closing_lines",
+    "github_output",
+    "render_all",
+    "step_summary",
+    "summary_json",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A batch's report files, path within its folder and content, and its summary."""
+
+    files: tuple[tuple[str, bytes], ...]
+    summary: Summary
+
+
+def render_all(
+    facts: BatchFacts,
+    results: Iterable[TriggerResult],
+    attempts: Iterable[AttemptRecord],
+    *,
+    now: float,
+) -> Rendered:
+    """All report files of a batch as of wall time `now`."""
+    all_results = list(results)
+    all_attempts = list(attempts)
+    summary = summarize(facts, all_results, all_attempts)
+    return Rendered(
+        files=(
+            ("report.csv", csv_bytes(results_frame(all_results, facts.own_columns))),
+            ("report.html", page_bytes(facts, summary, all_results, now=now)),
+            ("data/summary.json", summary_json(facts, summary).encode("utf-8", "replace")),
+            ("data/attempts.csv", csv_bytes(attempts_frame(all_attempts))),
+            ("data/junit.xml", junit_bytes(facts, all_results)),
+        ),
+        summary=summary,
+    )

@@ -1,0 +1,80 @@
+"""What GitHub Actions is told: step outputs and a step summary. Writes no file."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bulk.model import BatchFacts, Outcome, TriggerResult
+from bulk.report.advice import advice
+from bulk.report.summary import Summary, headline, span
+
+ROWS_MAX = 200  # GitHub drops a whole summary above 1 MiB; 200 rows are below 200 kB
+CELL_CHARACTERS_MAX = 300
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&@:-])")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPaths:
+    """Where the reports for people lie."""
+
+    report: str
+    table: str
+
+
+def github_output(facts: BatchFacts, summary: Summary, paths: ReportPaths) -> str:
+    """Lines for `$GITHUB_OUTPUT`."""
+    fields = {
+        **{outcome.value: getattr(summary, outcome.value) for outcome in Outcome},
+        "total": summary.total,
+        "exit_code": int(summary.exit_code),
+        "batch": facts.name,
+        "report": paths.report,
+        "table": paths.table,
+    }
+    return "".join(_assignment(name, str(value)) for name, value in fields.items())
+
+
+def _assignment(name: str, value: str) -> str:
+    if "\n" not in value and "\r" not in value:
+        return f"{name}={value}\n"
+    # A value with line ends needs a delimiter that it cannot hold.
+    end = f"end-{secrets.token_hex(8)}"
+    return f"{name}<<{end}\n{value}\n{end}\n"
+
+
+def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerResult]) -> str:
+    """Markdown for `$GITHUB_STEP_SUMMARY`, failures first and bounded."""
+    lines = [
+        f"## {headline(summary)}",
+        "",
+        f"Batch {_plain(facts.name)}, {span(facts.elapsed_s)}. **Queued is not passed:** "
+        "test results were not awaited.",
+        "",
+        "| " + " | ".join(outcome.value for outcome in Outcome) + " | 429s |",
+        "|" + "---:|" * (len(Outcome) + 1),
+        "| "
+        + " | ".join(str(getattr(summary, outcome.value)) for outcome in Outcome)
+        + f" | {summary.throttles} |",
+        "",
+    ]
+    for code, count in summary.failures:
+        told = advice(code, facts.name)
+        lines.append(f"- **{count} {_plain(code)}**: {told.meaning} {told.remedy}")
+    failed = [result for result in results if result.outcome is not Outcome.QUEUED]
+    if failed:
+        lines += ["", "| test | outcome | code | message |", "|---|---|---|---|"]
+        for result in failed[:ROWS_MAX]:
+            cells = (result.trigger.case, result.outcome, result.failure_code, result.message)
+            lines.append("| " + " | ".join(_plain(cell or "") for cell in cells) + " |")
+        if len(failed) > ROWS_MAX:
+            lines += ["", f"... and {len(failed) - ROWS_MAX} more, all in the report."]
+    return "\n".join([*lines, ""])
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    short = " ".join(text[:CELL_CHARACTERS_MAX].split())
+    return _MARKDOWN.sub(r"\\\1", short).encode("utf-8", "replace").decode()

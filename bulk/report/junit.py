@@ -1,0 +1,78 @@
+"""The batch as JUnit XML, as GitLab, Jenkins and Azure read it; says nothing about tests passing.
+
+A trigger that was not queued is an `error`: it could not be triggered, or that is unknown. There is
+never a `failure`, which would say that the tested product failed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from xml.etree import ElementTree
+
+from bulk.model import BatchFacts, Outcome, TriggerResult
+from bulk.report.advice import advice
+
+SUITE = "trigger (no verdicts)"
+# All but what XML 1.0 can hold: control characters, lone surrogates and the two non-characters.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit_bytes(facts: BatchFacts, results: Iterable[TriggerResult]) -> bytes:
+    """One suite with one case for each trigger."""
+    suite = ElementTree.Element("testsuite", name=SUITE)
+    count = errors = 0
+    for result in results:
+        count += 1
+        errors += result.outcome is not Outcome.QUEUED
+        suite.append(_case(facts, result))
+    moment = datetime.fromtimestamp(facts.created_at, UTC)
+    for name, value in (
+        ("tests", str(count)),
+        ("failures", "0"),
+        ("errors", str(errors)),
+        ("skipped", "0"),
+        ("time", f"{facts.elapsed_s:.3f}"),
+        ("timestamp", f"{moment:%Y-%m-%dT%H:%M:%S}"),
+    ):
+        suite.set(name, value)
+    root = ElementTree.Element("testsuites", {**suite.attrib, "name": f"bulk-trigger {facts.name}"})
+    root.append(suite)
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _case(facts: BatchFacts, result: TriggerResult) -> ElementTree.Element:
+    trigger = result.trigger
+    name = trigger.case
+    if trigger.repetition > 1:
+        name += f" · #{trigger.repetition}"
+    case = ElementTree.Element(
+        "testcase",
+        name=_xml(name),
+        classname=trigger.test_id,
+        file=_xml(facts.manifest),
+        line=str(trigger.line),
+        time=f"{(result.total_ms or 0.0) / 1000:.3f}",
+    )
+    if result.run_id is not None:
+        properties = ElementTree.SubElement(case, "properties")
+        ElementTree.SubElement(properties, "property", name="run_id", value=result.run_id)
+    if result.outcome is not Outcome.QUEUED:
+        assert result.failure_code is not None
+        said = [f"HTTP {result.http_status}" if result.http_status else "", result.error or ""]
+        said += [result.message or "", advice(result.failure_code, facts.name).remedy]
+        error = ElementTree.SubElement(
+            case,
+            "error",
+            type=_xml(result.failure_code),
+            message=_xml(f"{result.outcome}: {result.failure_code}"),
+        )
+        error.text = _xml("\n".join(filter(None, said)))
+    return case
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)

@@ -1,0 +1,116 @@
+"""The batch as one page of HTML for the release meeting: no script, and nothing to load.
+
+All texts are escaped by Jinja2; the style sheet is allowed by its hash and nothing else is.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+
+import jinja2
+
+from bulk.model import BatchFacts, Outcome, TriggerResult
+from bulk.report.advice import Advice, advice
+from bulk.report.summary import Summary, headline, iso, span
+
+ROWS_MAX = 2_000  # a plain table of more makes browsers slow; report.csv has them all
+SHOWN_PER_FAILURE_MAX = 50
+OWN_COLUMNS_MAX = 4  # more would push the outcome out of sight; report.csv has them all
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Triggers that failed alike. `shown` are the first of them, `more` counts the others."""
+
+    code: str
+    count: int
+    told: Advice
+    shown: tuple[TriggerResult, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellCount:
+    """How the triggers of one platform and mode ended, in the order of `Outcome`."""
+
+    label: str
+    counts: tuple[int, ...]
+    total: int
+
+
+def page_bytes(
+    facts: BatchFacts, summary: Summary, results: Sequence[TriggerResult], *, now: float
+) -> bytes:
+    """The page, written at wall time `now`."""
+    folder = files("bulk.report") / "templates"
+    style = (folder / "report.css").read_bytes().decode()
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: "" if value is None else value,
+    )
+    environment.filters |= {"iso": iso, "span": span, "ms": _ms}
+    template = environment.from_string((folder / "report.html.j2").read_bytes().decode())
+    failed = [result for result in results if result.outcome is not Outcome.QUEUED]
+    queued = [result for result in results if result.outcome is Outcome.QUEUED]
+    rows = [*failed, *queued][:ROWS_MAX]
+    text = template.render(
+        facts=facts,
+        summary=summary,
+        headline=headline(summary),
+        outcomes=list(Outcome),
+        now=now,
+        style=style,
+        style_hash=base64.b64encode(sha256(style.encode()).digest()).decode(),
+        groups=_groups(facts, summary, failed),
+        cells=_cells(results),
+        rows=rows,
+        left_out=len(results) - len(rows),
+        own_columns=facts.own_columns[:OWN_COLUMNS_MAX],
+        own_columns_left_out=max(0, len(facts.own_columns) - OWN_COLUMNS_MAX),
+    )
+    return text.encode("utf-8", "replace")
+
+
+def _groups(
+    facts: BatchFacts, summary: Summary, failed: Sequence[TriggerResult]
+) -> list[FailureGroup]:
+    by_code: dict[str, list[TriggerResult]] = {code: [] for code, _ in summary.failures}
+    for result in failed:
+        assert result.failure_code is not None
+        by_code[result.failure_code].append(result)
+    return [
+        FailureGroup(
+            code=code,
+            count=len(members),
+            told=advice(code, facts.name),
+            shown=tuple(members[:SHOWN_PER_FAILURE_MAX]),
+            more=max(0, len(members) - SHOWN_PER_FAILURE_MAX),
+        )
+        for code, members in by_code.items()
+    ]
+
+
+def _cells(results: Sequence[TriggerResult]) -> list[CellCount]:
+    counts: dict[str, dict[Outcome, int]] = {}
+    for result in results:
+        trigger = result.trigger
+        label = f"{trigger.platform or 'default platform'}, {trigger.mode or 'default mode'}"
+        of_label = counts.setdefault(label, dict.fromkeys(Outcome, 0))
+        of_label[result.outcome] += 1
+    return [
+        CellCount(label, tuple(of_label.values()), sum(of_label.values()))
+        for label, of_label in counts.items()
+    ]
+
+
+def _ms(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return ""
+    return f"{milliseconds:,.0f} ms" if milliseconds < 10_000 else span(milliseconds / 1000)

@@ -1,0 +1,210 @@
+"""A batch in numbers, and in the terminal's closing words; knows neither files nor frames."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bulk.exits import Exit, most_urgent
+from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, TriggerResult
+from bulk.report.advice import advice
+
+FORMAT = 1
+EXIT_BY_STOP: dict[StopCode, Exit] = {
+    StopCode.INTERRUPTED: Exit.INTERRUPTED,
+    StopCode.TERMINATED: Exit.TERMINATED,
+    StopCode.AUTH: Exit.AUTH,
+    StopCode.STORAGE: Exit.STORAGE,
+    StopCode.UNREACHABLE: Exit.UNREACHABLE,
+    StopCode.QUOTA_EXHAUSTED: Exit.QUOTA,
+    StopCode.RATE_LIMITED: Exit.RATE_LIMITED,
+    StopCode.DEADLINE: Exit.RATE_LIMITED,
+    StopCode.ALL_REJECTED: Exit.FAILED,
+    StopCode.FAIL_FAST: Exit.FAILED,
+}
+EXIT_BY_OUTCOME: dict[Outcome, Exit] = {
+    Outcome.QUEUED: Exit.OK,
+    Outcome.REJECTED: Exit.FAILED,
+    Outcome.THROTTLED: Exit.RATE_LIMITED,
+    Outcome.UNKNOWN: Exit.UNKNOWN,
+    Outcome.UNSENT: Exit.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles of the latencies of accepted attempts, in milliseconds."""
+
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A batch in numbers.
+
+    `throttles` counts 429s, `resent` the triggers that were refused with a 429 and queued in the
+    end. `waste` is 429s per queued trigger, None without one. `rate_per_s` is queued triggers over
+    the batch's time. `failures` are failure codes and their counts, the most frequent first.
+    """
+
+    total: int
+    queued: int
+    rejected: int
+    throttled: int
+    unknown: int
+    unsent: int
+    attempts: int
+    throttles: int
+    resent: int
+    waste: float | None
+    rate_per_s: float | None
+    latency: Latency | None
+    failures: tuple[tuple[str, int], ...]
+    exit_code: Exit
+
+
+def summarize(
+    facts: BatchFacts, results: Sequence[TriggerResult], attempts: Iterable[AttemptRecord]
+) -> Summary:
+    """The numbers of a batch."""
+    outcomes = Counter(result.outcome for result in results)
+    codes = Counter(result.failure_code for result in results if result.failure_code)
+    tried = throttles = 0
+    latencies: list[float] = []
+    for attempt in attempts:
+        tried += 1
+        throttles += attempt.http_status == 429
+        if attempt.end == "queued" and attempt.latency_ms is not None:
+            latencies.append(attempt.latency_ms)
+    queued = outcomes[Outcome.QUEUED]
+    return Summary(
+        total=len(results),
+        queued=queued,
+        rejected=outcomes[Outcome.REJECTED],
+        throttled=outcomes[Outcome.THROTTLED],
+        unknown=outcomes[Outcome.UNKNOWN],
+        unsent=outcomes[Outcome.UNSENT],
+        attempts=tried,
+        throttles=throttles,
+        resent=sum(result.throttles > 0 and result.outcome is Outcome.QUEUED for result in results),
+        waste=throttles / queued if queued else None,
+        rate_per_s=queued / facts.elapsed_s if facts.elapsed_s else None,
+        latency=_latency(latencies),
+        failures=tuple(codes.most_common()),
+        exit_code=exit_code(outcomes, facts.stop),
+    )
+
+
+def exit_code(outcomes: Iterable[Outcome], stop: StopCode | None) -> Exit:
+    """The process's exit code for these outcomes and this stop."""
+    seen = set(outcomes)
+    codes = [EXIT_BY_OUTCOME[outcome] for outcome in seen]
+    # A stop that left nothing undone (an interrupt just before the end, say) still was a stop when
+    # the user asked for it; all others only matter for what they kept from being sent.
+    if stop is not None and (seen != {Outcome.QUEUED} or EXIT_BY_STOP[stop] >= Exit.INTERRUPTED):
+        codes.append(EXIT_BY_STOP[stop])
+    return most_urgent(codes)
+
+
+def _latency(latencies: list[float]) -> Latency | None:
+    if not latencies:
+        return None
+    ordered = sorted(latencies)
+
+    def percentile(share: float) -> float:  # the nearest rank: always a latency that was seen
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+    return Latency(
+        percentile(0.50), percentile(0.90), percentile(0.95), percentile(0.99), ordered[-1]
+    )
+
+
+def summary_json(facts: BatchFacts, summary: Summary) -> str:
+    """The summary as JSON text; keys are only ever added, `format` says when that was not so."""
+    latency = summary.latency
+    content = {
+        "format": FORMAT,
+        "batch": facts.name,
+        "manifest": facts.manifest,
+        "base_url": facts.base_url,
+        "created": iso(facts.created_at),
+        "elapsed_s": round(facts.elapsed_s, 3),
+        "sandbox": facts.sandbox,
+        "simulated": facts.simulated,
+        "exit_code": int(summary.exit_code),
+        "stop": facts.stop,
+        "stop_detail": facts.stop_detail,
+        "total": summary.total,
+        "outcomes": {outcome.value: getattr(summary, outcome.value) for outcome in Outcome},
+        "failures": dict(summary.failures),
+        "attempts": summary.attempts,
+        "throttles": summary.throttles,
+        "resent": summary.resent,
+        "waste": summary.waste,
+        "rate_per_s": summary.rate_per_s,
+        "latency_ms": None
+        if latency is None
+        else {
+            name.removesuffix("_ms"): round(getattr(latency, name), 1) for name in Latency.__slots__
+        },
+        "settings": dict(facts.settings),
+        "notes": list(facts.notes),
+        "version": facts.version,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def headline(summary: Summary) -> str:
+    """`All 14 triggered` or `12 of 14 triggered`; the verdict on the trigger job, not on tests."""
+    if summary.queued == summary.total:
+        return f"All {summary.total} triggered"
+    return f"{summary.queued} of {summary.total} triggered"
+
+
+def closing_lines(facts: BatchFacts, summary: Summary) -> list[str]:
+    """What the terminal says at the end."""
+    lines = [f"{headline(summary)} in {span(facts.elapsed_s)}. Test results not awaited."]
+    if facts.stop is not None:
+        reason = facts.stop.replace("_", " ")
+        lines.append(f"Stopped: {reason}{f' ({facts.stop_detail})' if facts.stop_detail else ''}.")
+    lines.append("  " + "   ".join(f"{o.value} {getattr(summary, o.value)}" for o in Outcome))
+    numbers = []
+    if summary.latency is not None:
+        latency = summary.latency
+        numbers.append(f"latency p50 {latency.p50_ms:.0f} ms, p95 {latency.p95_ms:.0f} ms")
+    numbers.append(f"429s {summary.throttles}{_resent(summary)}")
+    lines.append("  " + "; ".join(numbers))
+    for code, count in summary.failures:
+        told = advice(code, facts.name)
+        lines += [f"  {count} {code}: {told.meaning}", f"    {told.remedy}"]
+    return lines
+
+
+def _resent(summary: Summary) -> str:
+    if not summary.throttles:
+        return ""
+    if summary.queued < summary.total:
+        return f" ({summary.resent} triggers were sent again and queued)"
+    return {1: " (resent)", 2: " (both resent)"}.get(summary.throttles, " (all resent)")
+
+
+def span(seconds: float) -> str:
+    """`2.1 s`, `3 min 20 s`, `1 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest_s} s"
+
+
+def iso(moment: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

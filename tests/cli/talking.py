@@ -1,0 +1,125 @@
+"""Calls the command line as a user does: in this process where that tells the same, or in its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulk.cli import _exit_code
+
+ROOT = Path(__file__).parent.parent.parent
+KEY = "sk_live_CANARY_7f3a"
+ENVIRONMENT = {"TESTERARMY_API_KEY": KEY}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a call said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Terminal:
+    """A place to call from: a folder of its own, an environment without surprises."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        monkeypatch.chdir(folder)
+        for name in list(os.environ):
+            if name.startswith(("TESTERARMY_", "GITHUB_")):
+                monkeypatch.delenv(name)
+
+    def call(self, *arguments: str | Path, **environment: str) -> Said:
+        """Call in this process; nothing that was said may hold the key."""
+        with self._monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["bulk-trigger", *map(str, arguments)])
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            code = _exit_code()
+        out, err = self._capsys.readouterr()
+        assert "CANARY" not in out + err
+        assert "Traceback" not in err
+        return Said(int(code), out, err)
+
+    def batches(self, output: str = "reports") -> list[Path]:
+        """The batch folders, oldest first."""
+        parent = self.folder / output
+        return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.exists() else []
+
+
+def rows(batch: Path) -> list[dict[str, str]]:
+    """The rows of a batch's report."""
+    with (batch / "report.csv").open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def spawn(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """Call in a process of its own, in a folder."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bulk", *map(str, arguments)],
+        cwd=folder,
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith(("TESTERARMY", "GITHUB"))},
+            "PYTHONPATH": str(ROOT),
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def sandbox(spec: str) -> Iterator[str]:
+    """A sandbox in a process of its own; its address."""
+    process = spawn("sandbox", spec, folder=ROOT)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().split()[1]
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def truth(base_url: str) -> Mapping[str, Any]:
+    """What the sandbox counted."""
+    with urllib.request.urlopen(f"{base_url}/sandbox/truth") as answer:
+        content = json.load(answer)
+    assert isinstance(content, dict)
+    return content
+
+
+def wait_until_accepted(base_url: str, least: int) -> None:
+    """Return when the sandbox has accepted that many triggers; fail after ten seconds."""
+    for _ in range(200):
+        with urllib.request.urlopen(f"{base_url}/sandbox/truth?summary=1") as answer:
+            if json.load(answer)["counts"]["accepted"] >= least:
+                return
+        time.sleep(0.05)
+    pytest.fail("the sandbox accepted too little in ten seconds")
+
+
+def write_manifest(path: Path, count: int) -> Path:
+    """A manifest of that many cells of different tests."""
+    lines = ["test_id,platform,mode,name"]
+    lines += [f"00000000-0000-4000-8000-{n:012d},web,fast,Test {n}" for n in range(count)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
