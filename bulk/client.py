@@ -57,6 +57,8 @@ def check_base_url(text: str) -> str:
         raise OptionError(
             f"--base-url: {text!r} is no http(s) URL; it looks like {DEFAULT_BASE_URL}"
         )
+    if url.port is not None and not 0 < url.port < 65_536:
+        raise OptionError(f"--base-url: {url.port} is no port number")
     if url.userinfo:
         raise OptionError("--base-url: user and password do not belong in the URL")
     if url.query or url.fragment:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
 
 import trio
 
-from bulk.client import Client
+from bulk.client import LANE_CONNECTIONS, Client, Timeouts
 from bulk.dispatch import Dispatch, DispatchEnd, DispatchSettings, LeaveNow, ProgressLine
 from bulk.errors import StorageError
 from bulk.exits import Exit, most_urgent
@@ -18,7 +18,9 @@ from bulk.folder import BatchFolder, note_latest, write_files
 from bulk.journal import GroupCommit, Journal, Runner, in_thread
 from bulk.model import BatchFacts, StopCode
 from bulk.pacing.aimd import AimdController
+from bulk.preflight import find_base_url
 from bulk.report import Summary, render_all
+from bulk.secret import ApiKey
 from bulk.tally import Tally
 
 
@@ -34,9 +36,18 @@ class JobSettings:
     drain_timeout_s: float = 5.0
     fail_fast: bool = False
 
-    def named(self) -> tuple[tuple[str, str], ...]:
-        """Name and value of each, for the report."""
-        return tuple((name, str(getattr(self, name))) for name in self.__slots__)
+    def in_words(self) -> tuple[tuple[str, str], ...]:
+        """The options that stand for these settings and their values, for the report."""
+        deadline = "none" if self.deadline_s is None else f"{self.deadline_s:g} s"
+        return (
+            ("--max-concurrency", str(self.concurrency_max)),
+            ("--max-retries", str(self.retries_max)),
+            ("--deadline", deadline),
+            ("--connect-timeout", f"{self.connect_timeout_s:g} s"),
+            ("--timeout", f"{self.answer_timeout_s:g} s"),
+            ("--drain-timeout", f"{self.drain_timeout_s:g} s"),
+            ("--fail-fast", "yes" if self.fail_fast else "no"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,22 @@ class Reported:
         if self.problems:
             codes.append(Exit.STORAGE)
         return most_urgent(codes)
+
+
+@asynccontextmanager
+async def live_client(base_url: str, key: ApiKey, settings: JobSettings) -> AsyncIterator[Client]:
+    """A client to where the API answers, which its `base_url` tells.
+
+    Raises AuthError or UnreachableError, see `bulk.preflight`.
+    """
+    async with Client(
+        base_url,
+        key,
+        lanes=-(-settings.concurrency_max // LANE_CONNECTIONS),
+        timeouts=Timeouts(settings.connect_timeout_s, settings.answer_timeout_s),
+    ) as client:
+        client.base_url = await find_base_url(client)
+        yield client
 
 
 async def work_off(

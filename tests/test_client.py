@@ -268,6 +268,8 @@ def test_a_base_url_is_brought_into_one_form(given: str, checked: str) -> None:
         "https://tester.army#x",
         "http://[::1",
         "https://tester.army:port",
+        "https://tester.army:99999",
+        "https://tester.army:0",
         "https://\x00",
     ],
 )

@@ -18,15 +18,14 @@ import trio
 
 from bulk.cli.endings import finish
 from bulk.cli.options import BatchOptions
-from bulk.client import LANE_CONNECTIONS, Client, Timeouts
+from bulk.client import Client
 from bulk.dispatch import LeaveNow
 from bulk.errors import BulkError
 from bulk.exits import Exit
 from bulk.folder import BatchFolder
-from bulk.job import JobSettings, Surroundings, work_off
+from bulk.job import JobSettings, Surroundings, live_client, work_off
 from bulk.journal import Journal
 from bulk.model import StopCode
-from bulk.preflight import find_base_url
 from bulk.progress import PlainLines, TerminalBar
 from bulk.secret import ApiKey
 
@@ -126,15 +125,10 @@ async def _with_sandbox(config: SandboxConfig, inner: Callable[[str], Awaitable[
 async def _with_api(work: Work, base_url: str) -> int:
     if work.sandbox is not None:
         work.say(f"SANDBOX {base_url} (nothing is billed)")
-    settings = work.settings
-    timeouts = Timeouts(settings.connect_timeout_s, settings.answer_timeout_s)
-    lanes = -(-settings.concurrency_max // LANE_CONNECTIONS)
-    async with Client(base_url, work.key, lanes=lanes, timeouts=timeouts) as client:
-        live = await find_base_url(client)
-        if live != base_url:
-            work.say(f"note: the API answers at {live}")
-            client.base_url = live
-        with work.open_journal(live) as journal:
+    async with live_client(base_url, work.key, work.settings) as client:
+        if client.base_url != base_url:
+            work.say(f"note: the API answers at {client.base_url}")
+        with work.open_journal(client.base_url) as journal:
             for line in work.headlines:
                 work.say(line)
             return await _with_journal(work, journal, client)

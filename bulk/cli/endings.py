@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import click
@@ -41,6 +42,18 @@ def finish(
         for key, run_id in unsaved:
             click.echo(f"  trigger {key}  run {run_id}", err=True)
     return most_urgent([reported.exit, Exit.STORAGE if unsaved else Exit.OK])
+
+
+def finish_again(folder: BatchFolder, *, as_json: bool) -> int:
+    """Say how a finished batch went; nothing is sent."""
+    click.echo(f"Batch {folder.name} is finished: nothing is sent.", err=True)
+    return report_on(folder, as_json=as_json)
+
+
+def report_on(folder: BatchFolder, *, as_json: bool) -> int:
+    """Write the reports of a batch anew and say how it went."""
+    with Journal.open(folder.journal) as journal:
+        return finish(journal, folder, time.time(), as_json=as_json)
 
 
 def _tell_github(reported: Reported, journal: Journal, paths: ReportPaths) -> list[str]:

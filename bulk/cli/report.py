@@ -18,12 +18,7 @@ def command(batch: str | None, output: Path, as_json: bool) -> int:
 
     Exits as the batch did.
     """
-    import time
-
-    from bulk.cli.endings import finish
+    from bulk.cli.endings import report_on
     from bulk.folder import find
-    from bulk.journal import Journal
 
-    folder = find(output, batch)
-    with Journal.open(folder.journal) as journal:
-        return finish(journal, folder, time.time(), as_json=as_json)
+    return report_on(find(output, batch), as_json=as_json)

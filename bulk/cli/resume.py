@@ -28,34 +28,30 @@ def command(batch: str | None, **given: Any) -> int:
     What was queued is not sent again. What may have been executed is reported as unknown and not
     sent again either. The manifest is not needed.
     """
-    import time
-
+    from bulk.batch import left_in
     from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
-    from bulk.cli.endings import finish
+    from bulk.cli.endings import finish_again
     from bulk.cli.starting import key_or_error, parse_sandbox
     from bulk.cli.words import count_of
     from bulk.client import check_base_url
     from bulk.folder import find
     from bulk.journal import Journal
-    from bulk.tally import Tally
 
     options = BatchOptions(**given)
     folder = find(options.output, batch)
     with Journal.open(folder.journal) as journal:
         born = journal.batch
-        left = Tally.of(journal.counts()).left
-        if not left:
-            click.echo(f"Batch {folder.name} is finished: nothing is sent.", err=True)
-            return finish(journal, folder, time.time(), as_json=options.as_json)
-    spec = born.sandbox
+    left = left_in(folder)
+    if not left:
+        return finish_again(folder, as_json=options.as_json)
     return carry_out(
         Work(
             folder=folder,
             open_journal=lambda _: Journal.open(folder.journal),
             base_url=check_base_url(options.base_url or born.base_url),
-            key=key_or_error(options, born.manifest) if spec is None else SANDBOX_KEY,
+            key=SANDBOX_KEY if born.sandbox else key_or_error(options, born.manifest),
             settings=job_settings(options),
-            sandbox=None if spec is None else parse_sandbox(spec),
+            sandbox=parse_sandbox(born.sandbox) if born.sandbox else None,
             headlines=(f"continuing batch {folder.name}: {count_of(left, 'trigger')} left",),
             quiet=options.quiet,
             as_json=options.as_json,

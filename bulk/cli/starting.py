@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
-from bulk import __version__
+from bulk import batch
 from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
-from bulk.cli.endings import finish
+from bulk.cli.endings import finish_again
 from bulk.cli.options import BatchOptions, RunOptions
 from bulk.cli.words import count_of, expansion_line
 from bulk.client import DEFAULT_BASE_URL, check_base_url, is_loopback
 from bulk.errors import AuthError, OptionError
-from bulk.folder import BatchFolder, check_name, new_name, newest
-from bulk.journal import BatchInUseError, EmptyJournalError, Journal, NewBatch
+from bulk.folder import BatchFolder
+from bulk.journal import Journal
 from bulk.secret import KEY_VARIABLE, ApiKey, find_key
-from bulk.tally import Tally
 
 if TYPE_CHECKING:
     from bulk.manifest import Manifest
     from bulk.sandbox import SandboxConfig
-
-UNFINISHED_LOOKED_AT_MAX = 100  # a peek takes a millisecond; older batches are forgotten
 
 
 def start(manifest: Manifest, options: RunOptions) -> int:
@@ -51,7 +45,7 @@ def start(manifest: Manifest, options: RunOptions) -> int:
             "Put your own test ids into it, or add --sandbox"
         )
     folder = starting.folder()
-    return starting.go_on(folder) if folder.exists else starting.begin(folder)
+    return starting.go_on(folder) if batch.exists(folder) else starting.begin(folder)
 
 
 def key_or_error(options: BatchOptions, manifest: str) -> ApiKey:
@@ -75,11 +69,6 @@ def parse_sandbox(spec: str) -> SandboxConfig:
         raise OptionError(f"--sandbox: {error}") from error
 
 
-def same_api(one: str, other: str) -> bool:
-    """Whether two base URLs mean the same server, with or without `/api`."""
-    return urlsplit(one).netloc == urlsplit(other).netloc
-
-
 @dataclass(frozen=True, slots=True)
 class _Starting:
     """All that is known when `run` begins. `sandbox` is the embedded one, None for a real run."""
@@ -97,86 +86,33 @@ class _Starting:
 
     def folder(self) -> BatchFolder:
         """Where to work: the folder named, the unfinished batch to continue, or a new one."""
-        output, name = self.options.output, self.options.batch
-        named = None if name is None else BatchFolder(output / check_name(name))
-        if named is not None and named.exists:
-            return named
-        unfinished = self._unfinished() if self.real and not self.options.new else None
-        if unfinished is not None:
-            return unfinished
-        token = secrets.token_hex(2)
-        return named or BatchFolder(output / new_name(self.manifest.name, time.time(), token))
-
-    def _unfinished(self) -> BatchFolder | None:
-        """The open batch of the same triggers at the same API, if the user wants to continue it.
-
-        Raises OptionError where there is one and nobody can be asked.
-        """
-        for folder in newest(self.options.output, UNFINISHED_LOOKED_AT_MAX):
-            batch = Journal.peek(folder.journal)
-            if (
-                batch is None
-                or batch.sandbox is not None
-                or batch.fingerprint != self.manifest.fingerprint
-                or not same_api(batch.base_url, self.base_url)
-            ):
-                continue
-            try:
-                with Journal.open(folder.journal) as journal:
-                    left = Tally.of(journal.counts()).left
-            except BatchInUseError as error:
-                raise OptionError(
-                    f"batch {folder.name} triggers the same tests right now, in another process. "
-                    "Wait for it, or start another batch of them with --new"
-                ) from error
-            if left:
-                return _ask(folder, left)
-        return None
+        options = self.options
+        folder = batch.folder_for(self.manifest, options.output, options.batch)
+        if self.real and not options.new and not folder.exists:
+            found = batch.unfinished(self.manifest, options.output, self.base_url)
+            if found is not None:
+                return _ask(*found) or folder
+        return folder
 
     def begin(self, folder: BatchFolder) -> int:
         """Make a new batch and carry it out."""
+        spec = None if self.sandbox is None else self.sandbox.describe()
 
         def create(live_base_url: str) -> Journal:
-            folder.make()
-            try:
-                return Journal.create(
-                    folder.journal, self._new_batch(folder, live_base_url), self.manifest.triggers()
-                )
-            except BaseException:
-                folder.unmake()
-                raise
+            settings = job_settings(self.options)
+            return batch.create(folder, self.manifest, live_base_url, settings, spec)
 
         return carry_out(self._work(folder, create, self._headlines(self.manifest.count)))
 
     def go_on(self, folder: BatchFolder) -> int:
         """Continue a batch that exists; send nothing if it is finished."""
-        try:
-            journal = Journal.open(folder.journal)
-        except EmptyJournalError:  # its making was cut short: nothing was ever sent from it
-            folder.journal.unlink()
-            return self.begin(folder)
-        with journal:
-            self._check_same(journal.batch)
-            left = Tally.of(journal.counts()).left
-            if not left:
-                click.echo(f"Batch {folder.name} is finished: nothing is sent.", err=True)
-                return finish(journal, folder, time.time(), as_json=self.options.as_json)
+        with Journal.open(folder.journal) as journal:
+            batch.check_same(journal.batch, self.manifest, self.base_url if self.real else None)
+        left = batch.left_in(folder)
+        if not left:
+            return finish_again(folder, as_json=self.options.as_json)
         headlines = (f"continuing batch {folder.name}", *self._headlines(left))
         return carry_out(self._work(folder, lambda _: Journal.open(folder.journal), headlines))
-
-    def _check_same(self, batch: NewBatch) -> None:
-        if batch.fingerprint != self.manifest.fingerprint:
-            raise OptionError(
-                f"batch {batch.name} consists of other triggers than {self.manifest.path} with "
-                "these options does; give this one another --batch name"
-            )
-        place = batch.base_url if batch.sandbox is None else "an embedded sandbox"
-        if (batch.sandbox is None) != self.real or (
-            self.real and not same_api(batch.base_url, self.base_url)
-        ):
-            raise OptionError(
-                f"batch {batch.name} was begun at {place}; give this one another --batch name"
-            )
 
     def _work(
         self,
@@ -194,20 +130,6 @@ class _Starting:
             headlines=headlines,
             quiet=self.options.quiet,
             as_json=self.options.as_json,
-        )
-
-    def _new_batch(self, folder: BatchFolder, base_url: str) -> NewBatch:
-        return NewBatch(
-            name=folder.name,
-            manifest=str(self.manifest.path),
-            base_url=base_url,
-            created_at=time.time(),
-            version=__version__,
-            fingerprint=self.manifest.fingerprint,
-            sandbox=None if self.sandbox is None else self.sandbox.describe(),
-            settings=job_settings(self.options).named(),
-            notes=self.manifest.notes,
-            own_columns=self.manifest.own_columns,
         )
 
     def _headlines(self, left: int) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
 
@@ -20,6 +21,10 @@ from bulk.report.summary import Summary, headline, iso, span
 ROWS_MAX = 2_000  # a plain table of more makes browsers slow; report.csv has them all
 SHOWN_PER_FAILURE_MAX = 50
 OWN_COLUMNS_MAX = 4  # more would push the outcome out of sight; report.csv has them all
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def page_bytes(
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    environment.filters |= {"iso": iso, "span": span, "ms": _ms}
+    environment.filters |= {"day": _day, "iso": iso, "span": span, "ms": _ms}
     template = environment.from_string((folder / "report.html.j2").read_bytes().decode())
     failed = [result for result in results if result.outcome is not Outcome.QUEUED]
     queued = [result for result in results if result.outcome is Outcome.QUEUED]
@@ -108,6 +113,12 @@ def _cells(results: Sequence[TriggerResult]) -> list[CellCount]:
         CellCount(label, tuple(of_label.values()), sum(of_label.values()))
         for label, of_label in counts.items()
     ]
+
+
+def _day(moment: float) -> str:
+    """`24 November 2026, 02:41 UTC`, in English whatever the machine speaks."""
+    at = datetime.fromtimestamp(moment, UTC)
+    return f"{at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
 
 
 def _ms(milliseconds: float | None) -> str:

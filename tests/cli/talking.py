@@ -1,4 +1,4 @@
-"""Calls the command line as a user does: in this process where that tells the same, or in its own."""
+"""Calls the command line as a user does: in this process where that tells the same."""
 
 from __future__ import annotations
 
@@ -109,12 +109,21 @@ def truth(base_url: str) -> Mapping[str, Any]:
 
 def wait_until_accepted(base_url: str, least: int) -> None:
     """Return when the sandbox has accepted that many triggers; fail after ten seconds."""
+    _wait_for(base_url, "accepted", least)
+
+
+def wait_until_asked(base_url: str, least: int) -> None:
+    """Return when that many requests have reached the sandbox; fail after ten seconds."""
+    _wait_for(base_url, "requests", least)
+
+
+def _wait_for(base_url: str, count: str, least: int) -> None:
     for _ in range(200):
         with urllib.request.urlopen(f"{base_url}/sandbox/truth?summary=1") as answer:
-            if json.load(answer)["counts"]["accepted"] >= least:
+            if json.load(answer)["counts"][count] >= least:
                 return
         time.sleep(0.05)
-    pytest.fail("the sandbox accepted too little in ten seconds")
+    pytest.fail(f"{count} did not reach {least} in ten seconds")
 
 
 def write_manifest(path: Path, count: int) -> Path:

@@ -86,7 +86,7 @@ def test_spans_of_time(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "s", "10x", "1h-3m", "0s", "-5s", "ten", "1e3"])
 def test_what_is_no_span_of_time_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="no span of time|no time at all"):
+    with pytest.raises(click.BadParameter, match=r"no span of time|no time at all"):
         Duration().convert(text, None, None)
 
 

@@ -1,0 +1,104 @@
+"""What `bulk.trigger` does: a batch from a program, without a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import trio
+
+from bulk import batch as batches
+from bulk.client import check_base_url, is_loopback
+from bulk.errors import OptionError
+from bulk.folder import BatchFolder
+from bulk.job import JobSettings, Reported, Surroundings, live_client, work_off, write_reports
+from bulk.journal import Journal
+from bulk.manifest import read_manifest
+from bulk.report import Summary
+from bulk.secret import ApiKey
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a batch ended, and where its reports are.
+
+    `problems` are report files that could not be written. `unsaved` are run ids that the journal
+    could not take, each with its trigger's key.
+    """
+
+    folder: Path
+    summary: Summary
+    problems: tuple[str, ...] = ()
+    unsaved: tuple[tuple[str, str], ...] = ()
+
+
+def trigger(
+    manifest: Path,
+    *,
+    api_key: str,
+    base_url: str,
+    output: Path,
+    batch: str | None,
+    max_concurrency: int,
+    max_retries: int,
+    deadline_s: float | None,
+) -> Ended:
+    """See `bulk.trigger`."""
+    key = ApiKey(api_key, "api_key")
+    base_url = check_base_url(base_url)
+    checked = read_manifest(manifest)
+    if checked.sample and not is_loopback(base_url):
+        raise OptionError(f"{manifest} is one of our samples: its test ids exist nowhere else")
+    settings = JobSettings(
+        concurrency_max=max_concurrency, retries_max=max_retries, deadline_s=deadline_s
+    )
+    folder = batches.folder_for(checked, output, batch)
+    if batches.exists(folder):
+        with Journal.open(folder.journal) as journal:
+            batches.check_same(journal.batch, checked, base_url)
+        if not batches.left_in(folder):
+            with Journal.open(folder.journal) as journal:
+                return _ended(folder, write_reports(journal, folder, time.time()))
+        return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))
+    found = batches.unfinished(checked, output, base_url)
+    if found is not None:
+        raise OptionError(
+            f"batch {found[0].name} of the same triggers is unfinished; name it to continue it"
+        )
+
+    def create(live_base_url: str) -> Journal:
+        return batches.create(folder, checked, live_base_url, settings, None)
+
+    return _run(folder, base_url, key, settings, create)
+
+
+def _run(
+    folder: BatchFolder,
+    base_url: str,
+    key: ApiKey,
+    settings: JobSettings,
+    open_journal: Callable[[str], Journal],
+) -> Ended:
+    return trio.run(_work, folder, base_url, key, settings, open_journal)
+
+
+async def _work(
+    folder: BatchFolder,
+    base_url: str,
+    key: ApiKey,
+    settings: JobSettings,
+    open_journal: Callable[[str], Journal],
+) -> Ended:
+    async with live_client(base_url, key, settings) as client:
+        with open_journal(client.base_url) as journal:
+            end = await work_off(journal, client, settings, Surroundings(random=Random()))
+            return _ended(folder, write_reports(journal, folder, time.time()), end.unsaved)
+
+
+def _ended(
+    folder: BatchFolder, reported: Reported, unsaved: tuple[tuple[str, str], ...] = ()
+) -> Ended:
+    return Ended(folder.path, reported.summary, reported.problems, unsaved)

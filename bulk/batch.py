@@ -1,0 +1,125 @@
+"""Which batch to work on: makes a new one, finds an unfinished one, tells whether two are the same.
+
+Asks nobody, prints nothing and sends nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bulk import __version__
+from bulk.errors import OptionError
+from bulk.folder import BatchFolder, check_name, new_name, newest
+from bulk.job import JobSettings
+from bulk.journal import BatchInUseError, EmptyJournalError, Journal, NewBatch
+from bulk.manifest import Manifest
+from bulk.tally import Tally
+
+LOOKED_AT_MAX = 100  # a peek takes a millisecond; older batches are forgotten
+
+
+def folder_for(manifest: Manifest, output: Path, name: str | None) -> BatchFolder:
+    """The folder of the batch of that name, or of a new one. Raises OptionError for a bad name."""
+    if name is not None:
+        return BatchFolder(output / check_name(name))
+    return BatchFolder(output / new_name(manifest.name, time.time(), secrets.token_hex(2)))
+
+
+def exists(folder: BatchFolder) -> bool:
+    """Whether there is a batch in the folder; what was never completely written is cleared away."""
+    if not folder.exists:
+        return False
+    try:
+        Journal.open(folder.journal).close()
+    except EmptyJournalError:  # nothing was ever sent from it
+        folder.journal.unlink()
+        return False
+    return True
+
+
+def left_in(folder: BatchFolder) -> int:
+    """How many triggers a batch still has to send. Raises BatchInUseError, StorageError."""
+    with Journal.open(folder.journal) as journal:
+        return Tally.of(journal.counts()).left
+
+
+def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFolder, int] | None:
+    """The newest open batch of the same triggers at the same API, and what is left of it.
+
+    Batches of embedded sandboxes do not count: those vanish with their process. Raises OptionError
+    where such a batch is being worked on right now.
+    """
+    for folder in newest(output, LOOKED_AT_MAX):
+        born = Journal.peek(folder.journal)
+        if (
+            born is None
+            or born.sandbox is not None
+            or born.fingerprint != manifest.fingerprint
+            or not _same_api(born.base_url, base_url)
+        ):
+            continue
+        try:
+            left = left_in(folder)
+        except BatchInUseError as error:
+            raise OptionError(
+                f"batch {folder.name} triggers the same tests right now, in another process. "
+                "Wait for it, or start another batch of them with --new"
+            ) from error
+        if left:
+            return folder, left
+    return None
+
+
+def create(
+    folder: BatchFolder,
+    manifest: Manifest,
+    base_url: str,
+    settings: JobSettings,
+    sandbox_spec: str | None,
+) -> Journal:
+    """A new batch in its folder, open; nothing is left behind where that fails."""
+    folder.make()
+    born = NewBatch(
+        name=folder.name,
+        manifest=str(manifest.path),
+        base_url=base_url,
+        created_at=time.time(),
+        version=__version__,
+        fingerprint=manifest.fingerprint,
+        sandbox=sandbox_spec,
+        settings=settings.in_words(),
+        notes=manifest.notes,
+        own_columns=manifest.own_columns,
+    )
+    try:
+        return Journal.create(folder.journal, born, manifest.triggers())
+    except BaseException:
+        folder.unmake()
+        raise
+
+
+def check_same(born: NewBatch, manifest: Manifest, base_url: str | None) -> None:
+    """Raise OptionError unless a batch consists of this manifest's triggers, at the same API.
+
+    `base_url` None stands for an embedded sandbox.
+    """
+    if born.fingerprint != manifest.fingerprint:
+        raise OptionError(
+            f"batch {born.name} consists of other triggers than {manifest.path} with these "
+            "options does; give this one another --batch name"
+        )
+    if born.sandbox is None and base_url is not None and _same_api(born.base_url, base_url):
+        return
+    if born.sandbox is None or base_url is not None:
+        place = born.base_url if born.sandbox is None else "an embedded sandbox"
+        raise OptionError(
+            f"batch {born.name} was begun at {place}; give this one another --batch name"
+        )
+
+
+def _same_api(one: str, other: str) -> bool:
+    """With or without `/api`, it is the same server."""
+    return urlsplit(one).netloc == urlsplit(other).netloc

@@ -1,0 +1,452 @@
+"""`run`, `resume` and `report` as a user meets them: what is said, written, sent and returned."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bulk.journal import Journal
+from tests.cli.talking import (
+    ENVIRONMENT,
+    KEY,
+    ROOT,
+    Said,
+    Terminal,
+    rows,
+    sandbox,
+    spawn,
+    truth,
+    wait_until_accepted,
+    wait_until_asked,
+    write_manifest,
+)
+
+RELEASE = ROOT / "manifests" / "release.csv"
+SLOW = "token-bucket 40/s burst 5; headers retry-after-fractional; latency 20ms"
+
+pytestmark = pytest.mark.sockets
+
+
+@pytest.fixture(scope="module")
+def free() -> Iterator[str]:
+    """The address of an unlimited sandbox."""
+    with sandbox("none; latency 5ms") as base_url:
+        yield base_url
+
+
+def check_truth(batch: Path, base_url: str, total: int) -> None:
+    """Each cell is in the report once, was accepted at most once, and its run is the server's."""
+    report = rows(batch)
+    accepted = truth(base_url)["accepted"]
+    assert len({row["key"] for row in report}) == len(report) == total
+    assert max(Counter(run["test_id"] for run in accepted).values()) == 1
+    ours = {row["run_id"]: row["test_id"] for row in report if row["run_id"]}
+    theirs = {run["run_id"]: run["test_id"] for run in accepted}
+    assert ours.items() <= theirs.items()
+    suspects = {row["test_id"] for row in report if row["outcome"] == "unknown"}
+    assert {theirs[run_id] for run_id in theirs.keys() - ours.keys()} <= suspects
+
+
+# --- the first minutes ---------------------------------------------------------------------------
+
+
+def test_without_a_key_the_line_to_copy_is_shown(terminal: Terminal) -> None:
+    said = terminal.call(RELEASE)
+    assert said == Said(
+        3,
+        "",
+        "error: no API key. Set TESTERARMY_API_KEY, or try it without one:\n"
+        f"  bulk-trigger {RELEASE} --sandbox\n",
+    )
+
+
+def test_an_empty_variable_is_named_as_such(terminal: Terminal) -> None:
+    said = terminal.call(RELEASE, TESTERARMY_API_KEY="")
+    assert said.code == 3
+    assert "TESTERARMY_API_KEY is set but empty" in said.err
+
+
+def test_a_sample_is_refused_where_its_ids_cannot_exist(terminal: Terminal) -> None:
+    said = terminal.call(RELEASE, "--base-url", "https://tester.army", **ENVIRONMENT)
+    assert said.code == 2
+    assert "is one of our samples" in said.err
+    assert terminal.batches() == []
+
+
+def test_the_sample_runs_against_the_sandbox(terminal: Terminal) -> None:
+    said = terminal.call(RELEASE, "--sandbox")
+    assert said.code == 0
+    heading = said.err.splitlines()
+    assert re.fullmatch(r"SANDBOX http://127\.0\.0\.1:\d+ \(nothing is billed\)", heading[0])
+    assert heading[1] == f"{RELEASE}: 5 rows, 14 triggers (web 5, ios 6, android 3)"
+    (batch,) = terminal.batches()
+    ending = said.out.splitlines()
+    assert re.fullmatch(r"All 14 triggered in \d\.\d s\. Test results not awaited\.", ending[1])
+    assert ending[2] == "  queued 14   rejected 0   throttled 0   unknown 0   unsent 0"
+    assert ending[-2:] == [
+        f"Report  reports/{batch.name}/report.html",
+        f"Table   reports/{batch.name}/report.csv",
+    ]
+    files = {str(path.relative_to(batch)) for path in batch.rglob("*") if path.is_file()}
+    assert files == {
+        "report.html",
+        "report.csv",
+        "data/journal.sqlite",
+        "data/summary.json",
+        "data/attempts.csv",
+        "data/junit.xml",
+    }
+    assert (terminal.folder / "reports" / "latest.txt").read_text() == f"{batch.name}\n"
+    assert {row["outcome"] for row in rows(batch)} == {"queued"}
+    assert ElementTree.parse(batch / "data" / "junit.xml").getroot().get("errors") == "0"
+
+
+def test_json_is_all_that_stands_on_stdout(terminal: Terminal) -> None:
+    said = terminal.call(RELEASE, "--sandbox", "none", "--json")
+    summary = json.loads(said.out)
+    assert summary["outcomes"]["queued"] == 14
+    assert summary["sandbox"] is True
+    assert "All 14 triggered" in said.err
+
+
+def test_quiet_says_only_the_end(terminal: Terminal) -> None:
+    said = terminal.call(RELEASE, "--sandbox", "none", "--quiet")
+    assert said.err == ""
+    assert "All 14 triggered" in said.out
+
+
+def test_the_bill_is_named_before_the_first_send(terminal: Terminal, free: str) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 3)
+    said = terminal.call(manifest, "--base-url", free, **ENVIRONMENT)
+    assert said.code == 0
+    assert f"3 triggers = 3 billed runs at {free}" in said.err
+
+
+def test_github_is_told_counts_and_paths(terminal: Terminal) -> None:
+    output, summary = terminal.folder / "output", terminal.folder / "summary.md"
+    output.write_text("before=1\n")
+    said = terminal.call(
+        RELEASE,
+        "--sandbox",
+        "none",
+        GITHUB_ACTIONS="true",
+        GITHUB_OUTPUT=str(output),
+        GITHUB_STEP_SUMMARY=str(summary),
+    )
+    assert said.code == 0
+    told = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    (batch,) = terminal.batches()
+    assert (told["before"], told["queued"], told["exit_code"]) == ("1", "14", "0")
+    assert told["report"] == f"reports/{batch.name}/report.html"
+    assert summary.read_text().startswith("## All 14 triggered\n")
+
+
+def test_the_python_api_does_the_same(terminal: Terminal, free: str) -> None:
+    import bulk
+
+    manifest = write_manifest(terminal.folder / "m.csv", 5)
+    ended = bulk.trigger(manifest, api_key=KEY, base_url=free, output=terminal.folder / "out")
+    assert (ended.summary.queued, ended.summary.exit_code) == (5, 0)
+    assert len(rows(ended.folder)) == 5
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_refused_key_ends_with_3_before_anything_is_made(terminal: Terminal) -> None:
+    with sandbox(f"none; reject-key {KEY}") as base_url:
+        said = terminal.call(RELEASE, "--base-url", base_url, TESTERARMY_API_KEY=f"{KEY}\n")
+    assert said.code == 3
+    assert "refused the API key (HTTP 401)" in said.err
+    assert terminal.batches() == []
+
+
+def test_a_key_refused_by_a_server_without_a_preflight_ends_with_3_too(terminal: Terminal) -> None:
+    with sandbox(f"none; legacy; reject-key {KEY}") as base_url:
+        said = terminal.call(RELEASE, "--base-url", base_url, **ENVIRONMENT)
+    assert said.code == 3
+    assert "unsent 14" in said.out
+
+
+@pytest.mark.parametrize(
+    ("base_url", "code", "words"),
+    [
+        ("http://127.0.0.1:9", 4, "nothing answers at http://127.0.0.1:9"),
+        ("http://127.0.0.1:9/api", 4, "nothing answers"),
+        ("tester.army", 2, "is no http(s) URL"),
+        ("http://127.0.0.1:99999", 2, "--base-url"),
+    ],
+)
+def test_a_wrong_address_says_so(terminal: Terminal, base_url: str, code: int, words: str) -> None:
+    said = terminal.call(RELEASE, "--base-url", base_url, **ENVIRONMENT)
+    assert (said.code, words in said.err) == (code, True)
+    assert terminal.batches() == []
+
+
+def test_an_address_that_is_no_api_rejects_all_and_says_what_to_check(
+    terminal: Terminal, free: str
+) -> None:
+    said = terminal.call(RELEASE, "--base-url", f"{free}/elsewhere", **ENVIRONMENT)
+    assert said.code == 1
+    assert "14 http_404: The server knows no such test." in said.out
+    assert "--base-url if all fail so" in said.out
+
+
+def test_all_problems_of_a_manifest_are_told_at_once_and_nothing_is_sent(
+    terminal: Terminal, free: str
+) -> None:
+    manifest = terminal.folder / "bad.csv"
+    manifest.write_text("test_id,platform,mode\nx,iso,fast\n,web,slow\n")
+    said = terminal.call("bad.csv", "--base-url", free, **ENVIRONMENT)
+    assert said.code == 2
+    assert said.err.count("bad.csv:2") == 2
+    assert said.err.count("bad.csv:3") == 2
+    assert '(did you mean "ios"?)' in said.err
+    assert terminal.batches() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--max-triggers", "13"], "14 triggers are more than --max-triggers 13"),
+        (["--tags", "nothing"], "nothing"),
+        (["--app-id", "ios"], "is not PLATFORM=UUID"),
+        (["--app-id", "ios=x"], "is no UUID"),
+        (["--deadline", "soon"], "is no span of time"),
+        (["--sandbox", "--batch", "../x"], "is no batch name"),
+        (["--sandbox", "leaky-boat 3/s"], "--sandbox"),
+    ],
+)
+def test_an_option_that_cannot_be_carried_out_ends_with_2(
+    terminal: Terminal, arguments: list[str], words: str
+) -> None:
+    said = terminal.call(RELEASE, *arguments, **ENVIRONMENT)
+    assert (said.code, words in said.err) == (2, True)
+    assert terminal.batches() == []
+
+
+def test_an_output_that_is_a_file_ends_with_8_or_2(terminal: Terminal) -> None:
+    (terminal.folder / "file").touch()
+    assert terminal.call(RELEASE, "--sandbox", "--output", "file").code == 2
+    said = terminal.call(RELEASE, "--sandbox", "--output", "file/below")
+    assert said.code == 8
+    assert "cannot be made" in said.err
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_ends_with_8(terminal: Terminal) -> None:
+    locked = terminal.folder / "locked"
+    locked.mkdir(mode=0o500)
+    assert terminal.call(RELEASE, "--sandbox", "--output", locked / "reports").code == 8
+
+
+def test_a_disk_that_fills_up_ends_with_8_and_loses_no_run(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 400)
+    with sandbox("none; latency 5ms") as base_url:
+        # A limit on the size of files stands in for the full disk: 300 kB hold the triggers only.
+        done = subprocess.run(
+            [sys.executable, "-m", "bulk", str(manifest), "--base-url", base_url],
+            cwd=terminal.folder,
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (8, False), done.stderr
+        (batch,) = terminal.batches()
+        with Journal.open(batch / "data" / "journal.sqlite") as journal:
+            recorded = journal.run_ids()
+        handed_over = set(re.findall(r"trigger k\w+  run (\S+)", done.stderr))
+        assert recorded | handed_over == {run["run_id"] for run in truth(base_url)["accepted"]}
+        again = terminal.call("resume", **ENVIRONMENT)
+        assert again.code == (7 if handed_over else 0)
+        check_truth(batch, base_url, 400)
+
+
+# --- interrupted, killed, continued --------------------------------------------------------------
+
+
+def test_a_kill_in_mid_run_then_resume_sends_no_cell_twice_and_misses_none(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 80)
+    with sandbox(SLOW) as base_url:
+        process = spawn(manifest, "--base-url", base_url, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 25)
+        process.kill()
+        process.communicate()
+        manifest.unlink()  # resume needs the journal alone
+        (batch,) = terminal.batches()
+        assert terminal.call("report", batch.name).code in (1, 7)
+        assert not (batch / "data" / "journal.sqlite-wal").exists()
+        said = terminal.call("resume", **ENVIRONMENT)
+        assert said.code in (0, 7), said.err
+        check_truth(batch, base_url, 80)
+        assert {row["outcome"] for row in rows(batch)} <= {"queued", "unknown"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_drains_reports_and_leaves_the_rest_for_resume(
+    terminal: Terminal, number: signal.Signals, code: int
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 80)
+    with sandbox(SLOW) as base_url:
+        process = spawn(manifest, "--base-url", base_url, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 10)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+        assert process.returncode == code, err
+        assert "Stopping: waiting at most 5 s" in err
+        assert "bulk-trigger resume" in out
+        (batch,) = terminal.batches()
+        unsent = Counter(row["outcome"] for row in rows(batch))
+        assert set(unsent) == {"queued", "unsent"}
+        check_truth(batch, base_url, 80)
+        # The same command again points at the unfinished batch instead of billing it anew ...
+        said = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
+        assert said.code == 2
+        assert f"batch {batch.name} of the same triggers is unfinished" in said.err
+        assert f"bulk-trigger resume {batch.name}" in said.err
+        # ... and resume ends it.
+        assert terminal.call("resume", batch.name, **ENVIRONMENT).code == 0
+        check_truth(batch, base_url, 80)
+        assert len(terminal.batches()) == 1
+
+
+def test_a_second_signal_leaves_at_once(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 20)
+    with sandbox("none; fault hang 100%") as base_url:
+        process = spawn(manifest, "--base-url", base_url, folder=terminal.folder, **ENVIRONMENT)
+        assert process.stderr is not None
+        while "billed runs" not in process.stderr.readline():
+            pass
+        (batch,) = terminal.batches()
+        wait_until_asked(base_url, 5)
+        process.send_signal(signal.SIGINT)
+        while "Stopping" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=4)
+    assert process.returncode == 130
+    assert f"bulk-trigger resume {batch.name}" in err
+    assert "Traceback" not in err
+    with Journal.open(batch / "data" / "journal.sqlite") as journal:
+        assert {result.outcome for result in journal.results()} == {"unknown", "unsent"}
+
+
+def test_a_named_batch_is_continued_and_a_finished_one_sends_nothing(
+    terminal: Terminal, free: str
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 6)
+    other = write_manifest(terminal.folder / "other.csv", 7)
+    arguments = ("--base-url", free, "--batch", "nightly")
+    first = terminal.call(manifest, *arguments, **ENVIRONMENT)
+    before = len(truth(free)["accepted"])
+    again = terminal.call(manifest, *arguments, **ENVIRONMENT)
+    assert (first.code, again.code) == (0, 0)
+    assert "Batch nightly is finished: nothing is sent." in again.err
+    assert len(truth(free)["accepted"]) == before
+    for changed in (terminal.call(other, *arguments, **ENVIRONMENT),):
+        assert changed.code == 2
+        assert "consists of other triggers than" in changed.err
+    elsewhere = terminal.call(
+        manifest, "--base-url", "http://127.0.0.1:9", "--batch", "nightly", **ENVIRONMENT
+    )
+    assert elsewhere.code == 2
+    assert f"was begun at {free}" in elsewhere.err
+
+
+def test_a_killed_job_whose_folder_was_restored_elsewhere_goes_on_by_its_name(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 60)
+    with sandbox(SLOW) as base_url:
+        arguments = (manifest, "--base-url", base_url, "--batch", "nightly")
+        process = spawn(*arguments, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 20)
+        process.kill()
+        process.communicate()
+        bare = tmp_path / "bare-machine"
+        (terminal.folder / "reports").rename(bare)
+        said = terminal.call(*arguments, "--output", bare, **ENVIRONMENT)
+        assert said.code in (0, 7)
+        assert "continuing batch nightly" in said.err
+        check_truth(bare / "nightly", base_url, 60)
+
+
+def test_two_processes_do_not_work_on_one_batch_nor_on_the_same_triggers(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 200)
+    with sandbox(SLOW) as base_url:
+        process = spawn(manifest, "--base-url", base_url, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 5)
+        resumed = terminal.call("resume", terminal.batches()[0].name, **ENVIRONMENT)
+        repeated = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
+        process.kill()
+        process.communicate()
+    assert (resumed.code, "another bulk-trigger is at work" in resumed.err) == (2, True)
+    assert (repeated.code, "right now, in another process" in repeated.err) == (2, True)
+    assert len(terminal.batches()) == 1
+
+
+def test_a_quota_ends_with_12_and_a_rate_that_outlasts_its_budget_with_11(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 30)
+    with sandbox("quota 10; latency 5ms") as base_url:
+        quota = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
+    with sandbox("token-bucket 1/s burst 5; headers retry-after") as base_url:
+        arguments = (manifest, "--base-url", base_url, "--deadline", "1s")
+        late = terminal.call(*arguments, **ENVIRONMENT)
+        tried = terminal.call(*arguments, "--max-retries", "0", "--new", **ENVIRONMENT)
+    assert (quota.code, "the account's quota is used up" in quota.out) == (12, True)
+    assert (late.code, "Stopped: deadline" in late.out) == (11, True)
+    assert tried.code == 11
+
+
+def test_unknown_outcomes_end_with_7(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with sandbox("none; fault 500-queued first 2") as base_url:
+        said = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
+        assert said.code == 7
+        assert (
+            "2 server_error: The server failed; the run may or may not have been queued" in said.out
+        )
+        assert len(truth(base_url)["accepted"]) == 10
+
+
+@pytest.mark.parametrize("command", ["resume", "report"])
+def test_a_batch_that_is_not_there_ends_with_2(terminal: Terminal, command: str) -> None:
+    assert terminal.call(command).code == 2
+    assert "no such batch" in terminal.call(command, "nope").err
+
+
+def test_a_report_can_be_run_again_as_a_manifest(terminal: Terminal, free: str) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 4)
+    assert terminal.call(manifest, "--base-url", free, **ENVIRONMENT).code == 0
+    (batch,) = terminal.batches()
+    said = terminal.call(batch / "report.csv", "--dry-run")
+    assert said.code == 0
+    assert "4 triggers" in said.err
+    assert "result columns" in said.err
+
+
+def test_what_is_written_never_holds_the_key(terminal: Terminal) -> None:
+    with sandbox("none; fault 500 20%; unknown-tests 00000000-0000-4000-8000-000000000001") as url:
+        manifest = write_manifest(terminal.folder / "m.csv", 20)
+        terminal.call(manifest, "--base-url", url, TESTERARMY_API_KEY=KEY)
+    (batch,) = terminal.batches()
+    for path in batch.rglob("*"):
+        assert path.is_dir() or b"CANARY" not in path.read_bytes(), path
