@@ -5,6 +5,8 @@ The only module that knows tqdm. Writes to the stream it is given, which is neve
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable
 from typing import Any, TextIO
 
@@ -15,7 +17,8 @@ from bulk.tally import Tally
 
 LINE_S = 15.0  # a CI log shows life without being flooded
 RATE_SPAN_S = 30.0  # the rate shown is over this span: pauses shall not make it jump
-BAR_FORMAT = "{n_fmt}/{total_fmt} [{bar:10}]{postfix}"
+COLUMNS_ASSUMED = 80  # where a terminal does not tell its width
+BAR_FORMAT = "{n_fmt}/{total_fmt} [{bar:10}] {desc}"
 
 
 class Rate:
@@ -41,7 +44,7 @@ def standing(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
     if failed:
         parts.append(f"failed {failed}")
     if view.paused_until is not None and tally.done < tally.total:
-        parts.append(f"paused {max(0.0, view.paused_until - now):.0f} s")
+        parts.append(f"paused {math.ceil(view.paused_until - now)} s")
     if per_s > 0 and tally.done < tally.total:
         parts.append(f"ETA {_span((tally.total - tally.done) / per_s)}")
     return ", ".join(parts)
@@ -72,11 +75,12 @@ class TerminalBar:
                 ascii=" #",
                 file=self._stream,
                 mininterval=0,
-                dynamic_ncols=True,
             )
+        # tqdm's own look at the terminal shows nothing on one that does not know its width.
+        self._bar.ncols = shutil.get_terminal_size((COLUMNS_ASSUMED, 24)).columns - 1
         self._bar.n = tally.done
         words = standing(tally, view, self._rate.per_s(tally.done, now), now)
-        self._bar.set_postfix_str(words, refresh=False)
+        self._bar.set_description_str(words, refresh=False)
         self._bar.refresh()
 
     def close(self) -> None:

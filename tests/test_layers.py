@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS: dict[int, set[str]] = {
     0: {"exits", "errors", "model"},
-    1: {"manifest", "answers", "signals", "pacing", "measure", "report", "tally", "secret"},
+    1: {"manifest", "answers", "signals", "pacing", "report", "tally", "secret"},
     2: {"client", "journal", "progress", "folder"},
     3: {"dispatch", "preflight", "job", "batch"},
     4: {"cli", "api", "__main__", "__init__"},

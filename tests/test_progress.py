@@ -36,7 +36,7 @@ def test_a_terminal_gets_a_bar_in_place() -> None:
     bar.show(Tally(total=14, queued=14), VIEW, 2.8)
     bar.close()
     last = stream.getvalue().rstrip().split("\r")[-1]
-    assert last == "14/14 [##########], 5.0/s, in flight 3, throttled 2"
+    assert last == "14/14 [##########] 5.0/s, in flight 3, throttled 2"
 
 
 def test_a_log_gets_a_plain_line_now_and_then() -> None:

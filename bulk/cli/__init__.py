@@ -23,7 +23,6 @@ COMMANDS = {
     "run": "Trigger the tests of a manifest (the default).",
     "resume": "Continue a batch that was interrupted.",
     "report": "Write the reports of a batch anew.",
-    "measure": "Say what a batch's log tells about the API's rate limit.",
     "sandbox": "Serve a local TesterArmy API with real rate limits.",
     "schema": "Print the YAML manifest's JSON Schema.",
 }
