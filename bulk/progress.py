@@ -75,6 +75,8 @@ class TerminalBar:
                 ascii=" #",
                 file=self._stream,
                 mininterval=0,
+                ncols=COLUMNS_ASSUMED,
+                nrows=24,  # any number: tqdm hides a bar below the last row, ours is alone
             )
         # tqdm's own look at the terminal shows nothing on one that does not know its width.
         self._bar.ncols = shutil.get_terminal_size((COLUMNS_ASSUMED, 24)).columns - 1
