@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -51,9 +51,8 @@ def test_the_committed_schema_is_the_one_we_print() -> None:
     assert committed == manifest_schema()
 
 
-def editor() -> Any:
+def editor() -> jsonschema.Draft202012Validator:
     """What an editor checks a manifest with."""
-    jsonschema = pytest.importorskip("jsonschema", reason="it comes with schemathesis")
     schema = json.loads(manifest_schema())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
