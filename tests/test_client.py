@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,11 +45,25 @@ class Peer:
     async def __call__(self, stream: trio.SocketStream) -> None:
         async with stream:
             while self._answers:
-                head = await stream.receive_some(65_536)
-                if not head:
+                request = await self._request(stream)
+                if not request:
                     return
-                self.received.append(head)
+                self.received.append(request)
                 await stream.send_all(self._answers.pop(0))
+
+    async def _request(self, stream: trio.SocketStream) -> bytes:
+        """All of the next request, however many pieces it comes in; nothing where there is none."""
+        request, missing = b"", 1
+        while missing > 0:
+            piece = await stream.receive_some(65_536)
+            if not piece:
+                return b""
+            request += piece
+            head, end, content = request.partition(b"\r\n\r\n")
+            if end:
+                length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+                missing = (int(length[1]) if length else 0) - len(content)
+        return request
 
 
 @asynccontextmanager

@@ -19,8 +19,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import trio
 
@@ -28,50 +27,16 @@ from bulk.answers import Answer, Pace, Verdict, judge
 from bulk.client import Client
 from bulk.dispatch.line import Line, Waiting
 from bulk.dispatch.stopping import Stopping
+from bulk.dispatch.terms import DispatchEnd, DispatchSettings, LeaveNow, ProgressLine
 from bulk.errors import StorageError
 from bulk.journal import Ended, GroupCommit, Intent, Pending, Withdrawn
 from bulk.model import FailureCode, Outcome, StopCode
-from bulk.pacing import Controller, Observation, PaceView, Send, Stop, WaitUntil
+from bulk.pacing import Controller, Observation, Send, Stop, WaitUntil
 from bulk.signals import read_signals
 from bulk.tally import Tally
 
 INTENT_LEAD_S = 0.02  # an intent takes a few milliseconds to become durable
 PROGRESS_S = 0.25  # often enough to look alive
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchSettings:
-    """`retries_max` counts resends of one trigger, after a 429 or a failed connection."""
-
-    concurrency_max: int = 32
-    retries_max: int = 20
-    drain_timeout_s: float = 5.0
-    fail_fast: bool = False
-
-
-class ProgressLine(Protocol):
-    """Shows how things stand."""
-
-    def show(self, tally: Tally, view: PaceView, now: float) -> None:
-        """`now` is on the clock of the view's instants."""
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchEnd:
-    """How dispatch ended. `unsaved` are run ids the journal could not take: key and run id."""
-
-    tally: Tally
-    stop: StopCode | None = None
-    stop_detail: str = ""
-    unsaved: tuple[tuple[str, str], ...] = ()
-
-
-class LeaveNow(Exception):  # noqa: N818  # it is a wish, not an error
-    """A second interrupt: leave at once and write nothing more. Not raised by the first."""
-
-    def __init__(self, code: StopCode) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class Dispatch:
