@@ -14,7 +14,8 @@ import pytest
 
 from bulk.cli import COMMANDS, group
 from bulk.exits import MEANINGS, PRECEDENCE, Exit
-from bulk.model import FailureCode, Outcome
+from bulk.measure import measure, measurement_lines
+from bulk.model import AttemptRecord, FailureCode, Outcome
 from bulk.report import ATTEMPT_COLUMNS, REPORT_COLUMNS
 from bulk.sandbox import DEFAULT_SPEC, parse_spec
 
@@ -23,6 +24,7 @@ DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rg
 README = (ROOT / "README.md").read_text("utf-8")
 USAGE = (ROOT / "docs" / "usage.md").read_text("utf-8")
 REPORTS = (ROOT / "docs" / "reports.md").read_text("utf-8")
+MEASURING = (ROOT / "docs" / "measuring.md").read_text("utf-8")
 SANDBOX = (ROOT / "docs" / "sandbox.md").read_text("utf-8")
 
 
@@ -48,7 +50,7 @@ def test_each_option_of_run_has_its_row_and_no_row_is_stale() -> None:
     rows = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
     assert rows == options("run")
     assert options("resume") <= rows
-    assert options("report") <= rows
+    assert options("report") == options("measure") <= rows
 
 
 def test_each_option_of_the_sandbox_is_explained_as_its_clause() -> None:
@@ -99,6 +101,24 @@ def test_each_spec_in_the_docs_is_one() -> None:
 def test_each_link_leads_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", path.read_text("utf-8")):
         assert (path.parent / target).exists(), target
+
+
+def test_the_measurement_that_is_shown_is_laid_out_as_it_is_printed() -> None:
+    """Its figures are one run's; its lines are those of any."""
+    (shown,) = re.findall(r"```console\n\$ bulk-trigger measure\n(.*?)```", MEASURING, re.DOTALL)
+    attempts = [
+        AttemptRecord("k", "t", 1, "throttled", 0.1 * n, 0.1 * n + 0.05, http_status=429)
+        if n % 9 == 0 and n > 40
+        else AttemptRecord("k", "t", 1, "queued", 0.1 * max(n, 30), 0.1 * max(n, 30) + 0.05)
+        for n in range(300)
+    ]
+    printed = measurement_lines("b", measure(attempts))
+
+    def labels(lines: list[str]) -> list[str]:
+        return [line.split()[0] for line in lines[1:] if not line.startswith("  ")]
+
+    assert labels(shown.splitlines()) == labels(printed)
+    assert all(f"| `{label}` |" in MEASURING for label in labels(printed))
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS: dict[int, set[str]] = {
     0: {"exits", "errors", "model"},
-    1: {"manifest", "answers", "signals", "pacing", "report", "tally", "secret"},
+    1: {"manifest", "answers", "signals", "pacing", "measure", "report", "tally", "secret"},
     2: {"client", "journal", "progress", "folder"},
     3: {"dispatch", "preflight", "job", "batch"},
     4: {"cli", "api", "__main__", "__init__"},
@@ -22,6 +22,7 @@ LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 FOREIGN: dict[str, set[str]] = {
     "manifest": {"pydantic", "pydantic_core", "yaml"},
     "report": {"pandas", "numpy", "jinja2", "markupsafe"},
+    "measure": {"numpy"},
     "client": {"httpx", "trio"},
     "journal": {"trio"},
     "progress": {"tqdm"},

@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "Trigger the tests of a manifest (the default).",
     "resume": "Continue a batch that was interrupted.",
     "report": "Write the reports of a batch anew.",
+    "measure": "Read the rate limit from a batch's log; sends nothing.",
     "sandbox": "Serve a local TesterArmy API with real rate limits.",
     "schema": "Print the YAML manifest's JSON Schema.",
 }
