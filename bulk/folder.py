@@ -44,8 +44,13 @@ class BatchFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a journal is there."""
-        return self.journal.exists()
+        """Whether a journal is there; raises StorageError where one may not even look."""
+        try:
+            return self.journal.exists()
+        except OSError as error:
+            raise StorageError(
+                f"{self.path}: the batch's folder cannot be read: {error.strerror or error}"
+            ) from error
 
     def make(self) -> None:
         """Make the folder; raises StorageError where that cannot be done."""
@@ -107,7 +112,7 @@ def find(output: Path, given: str | None) -> BatchFolder:
 
 def latest_name(output: Path) -> str | None:
     """The newest batch's name, by `latest.txt` or else by the folders' names; None if none."""
-    with suppress(OSError, UnicodeDecodeError):
+    with suppress(OSError, UnicodeDecodeError, StorageError):
         name = (output / LATEST).read_text("utf-8").strip()
         if name and BatchFolder(output / name).exists:
             return name

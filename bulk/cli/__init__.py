@@ -123,4 +123,8 @@ def _exit_code() -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.FAILED
+    except OSError as error:  # the last resort: a disk or a file that nobody expected to fail
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {place}{error.strerror or error}", err=True)
+        return Exit.STORAGE
     return code if isinstance(code, int) else Exit.OK

@@ -79,7 +79,13 @@ def mapped(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            raise StorageError(
+                f"{path}: no permission to write here, which opening a batch takes; "
+                "copy its folder to where you may write, and name that"
+            ) from error
+        if code == sqlite3.SQLITE_BUSY:
             raise BatchInUseError(
                 f"{path}: another bulk-trigger is at work on this batch; wait for it to end"
             ) from error

@@ -97,9 +97,9 @@ class Journal:
 
         Raises BatchInUseError, EmptyJournalError, or StorageError for anything else.
         """
-        if not path.is_file():
-            raise StorageError(f"{path}: there is no journal here")
         with mapped(path):
+            if not path.is_file():
+                raise StorageError(f"{path}: there is no journal here")
             connection = connect(path)
             try:
                 lock(connection)

@@ -96,7 +96,7 @@ def sandbox(spec: str) -> Iterator[str]:
         yield process.stdout.readline().split()[1]
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def truth(base_url: str) -> Mapping[str, Any]:

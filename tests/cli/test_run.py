@@ -244,13 +244,6 @@ def test_an_output_that_is_a_file_ends_with_8_or_2(terminal: Terminal) -> None:
     assert "cannot be made" in said.err
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_ends_with_8(terminal: Terminal) -> None:
-    locked = terminal.folder / "locked"
-    locked.mkdir(mode=0o500)
-    assert terminal.call(RELEASE, "--sandbox", "--output", locked / "reports").code == 8
-
-
 def test_a_disk_that_fills_up_ends_with_8_and_loses_no_run(terminal: Terminal) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 400)
     with sandbox("none; latency 5ms") as base_url:

@@ -1,0 +1,97 @@
+"""Files and folders that may not be read or written: named, with the exit code and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.talking import ROOT, Terminal
+from tests.tools import program
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions are other things there")
+RELEASE = ROOT / "manifests" / "release.csv"
+
+
+def call(folder: Path, *arguments: str | Path) -> tuple[int, str]:
+    """Call as one whom permissions bind, even where the tests run as root; code and messages."""
+    unprivileged: list[str] = []
+    if os.geteuid() == 0:
+        capabilities = "-dac_override,-dac_read_search"
+        unprivileged = [program("setpriv"), "--bounding-set", capabilities]
+        unprivileged += ["--inh-caps", capabilities]
+    done = subprocess.run(
+        [*unprivileged, sys.executable, "-m", "bulk", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+@contextmanager
+def mode(path: Path, bits: int) -> Iterator[None]:
+    """Another mode while it lasts, so that the folder can be cleared away behind it."""
+    before = path.stat().st_mode
+    path.chmod(bits)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+@pytest.fixture
+def batch(terminal: Terminal) -> Path:
+    """A finished batch."""
+    assert terminal.call(RELEASE, "--sandbox", "none", "--quiet").code == 0
+    return terminal.batches()[0]
+
+
+def test_a_folder_that_may_not_be_written_stops_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    with mode(tmp_path / "reports", 0o555):
+        code, err = call(tmp_path, RELEASE, "--sandbox")
+    assert code == 8
+    assert "the batch's folder cannot be made: Permission denied" in err
+    assert "--output" in err
+
+
+def test_a_batch_that_may_not_be_looked_at_is_named(batch: Path) -> None:
+    folder = batch.parent.parent
+    with mode(batch, 0):
+        code, err = call(folder, RELEASE, "--sandbox", "--batch", batch.name)
+        assert (code, "folder cannot be read: Permission denied" in err) == (8, True)
+        assert call(folder, RELEASE, "--sandbox", "none", "--quiet")[0] == 0  # others go on
+
+
+@pytest.mark.parametrize("command", ["report", "measure", "resume"])
+def test_a_journal_that_may_not_be_written_says_what_to_do(batch: Path, command: str) -> None:
+    with mode(batch / "data", 0o555), mode(batch / "data" / "journal.sqlite", 0o444):
+        code, err = call(batch.parent.parent, command)
+    assert code == 8
+    assert "copy its folder to where you may write" in err
+
+
+def test_a_report_that_may_not_be_written_is_named_and_the_rest_written(batch: Path) -> None:
+    (batch / "data" / "summary.json").unlink()
+    with mode(batch, 0o555):
+        code, err = call(batch.parent.parent, "report")
+    assert code == 8
+    assert "report.csv: not written (Permission denied)" in err
+    assert (batch / "data" / "summary.json").exists()
+
+
+def test_a_manifest_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("test_id\n")
+    with mode(manifest, 0):
+        code, err = call(tmp_path, "m.csv", "--sandbox")
+    assert (code, "m.csv" in err, "not readable" in err) == (2, True, True)
