@@ -29,11 +29,15 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection that syncs every commit. It holds no lock yet."""
     # Commits run in worker threads, one after the other, never two at once.
     sql = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-    sql.execute("PRAGMA locking_mode = EXCLUSIVE")
-    sql.execute("PRAGMA synchronous = FULL")
-    if sys.platform == "darwin":  # there, fsync alone leaves the data in the drive's cache
-        sql.execute("PRAGMA fullfsync = 1")
-        sql.execute("PRAGMA checkpoint_fullfsync = 1")
+    try:
+        sql.execute("PRAGMA locking_mode = EXCLUSIVE")
+        sql.execute("PRAGMA synchronous = FULL")  # reads the file, so it meets another's lock
+        if sys.platform == "darwin":  # there, fsync alone leaves the data in the drive's cache
+            sql.execute("PRAGMA fullfsync = 1")
+            sql.execute("PRAGMA checkpoint_fullfsync = 1")
+    except BaseException:
+        sql.close()
+        raise
     return sql
 
 
