@@ -177,6 +177,9 @@ def read_tree(text: str, findings: Findings, loader: Any = FAST_LOADER) -> Tree 
     except _GaveUpError:
         return None
     except yaml.MarkedYAMLError as exc:
+        if loader is FAST_LOADER is not yaml.SafeLoader and "nesting depth" in str(exc.problem):
+            # It looked ahead into its own bound; the other parser comes to ours first.
+            return read_tree(text, findings, yaml.SafeLoader)
         mark = exc.problem_mark or exc.context_mark
         where = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         told = ", ".join(part for part in (exc.problem, exc.context) if part)
