@@ -22,7 +22,9 @@ def main() -> None:
     if extra is None:
         sys.exit("usage: prepare.py run|test")
     stamp = VENV / (".ready" + extra.strip("[]"))
-    if stamp.exists() and stamp.stat().st_mtime >= (ROOT / "pyproject.toml").stat().st_mtime:
+    enough = {stamp, VENV / ".readytest"}  # what the tests need includes what a run needs
+    newest = max((path.stat().st_mtime for path in enough if path.exists()), default=0.0)
+    if newest >= (ROOT / "pyproject.toml").stat().st_mtime:
         return
     uv = shutil.which("uv")
     python = "" if uv else new_enough_python()
