@@ -17,7 +17,7 @@ from bulk.exits import Exit, most_urgent
 from bulk.folder import BatchFolder, note_latest, write_files
 from bulk.journal import GroupCommit, Journal, Runner, in_thread
 from bulk.model import BatchFacts, StopCode
-from bulk.pacing.aimd import AimdController
+from bulk.pacing.adaptive import AdaptiveController
 from bulk.preflight import find_base_url
 from bulk.report import Summary, render_all
 from bulk.secret import ApiKey
@@ -26,8 +26,13 @@ from bulk.tally import Tally
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """How to send. Spans are seconds; `deadline_s` counts from the start of this process's work."""
+    """How to send. Spans are seconds; `deadline_s` counts from the start of this process's work.
 
+    `rate_per_s` and `burst`: the API's limit, where the user knows it.
+    """
+
+    rate_per_s: float | None = None
+    burst: int = 1
     concurrency_max: int = 32
     retries_max: int = 20
     deadline_s: float | None = None
@@ -39,7 +44,10 @@ class JobSettings:
     def in_words(self) -> tuple[tuple[str, str], ...]:
         """The options that stand for these settings and their values, for the report."""
         deadline = "none" if self.deadline_s is None else f"{self.deadline_s:g} s"
+        rate = "not given" if self.rate_per_s is None else f"{self.rate_per_s:g}/s"
         return (
+            ("--rate", rate),
+            ("--burst", str(self.burst)),
             ("--max-concurrency", str(self.concurrency_max)),
             ("--max-retries", str(self.retries_max)),
             ("--deadline", deadline),
@@ -105,11 +113,17 @@ async def work_off(
     began = trio.current_time()
     journal.begin_session(around.wall())
     deadline = None if settings.deadline_s is None else began + settings.deadline_s
+    tally = Tally.of(journal.counts())
     dispatch = Dispatch(
         journal=GroupCommit(journal, around.runner),
         client=client,
-        controller=AimdController(
-            concurrency_max=settings.concurrency_max, random=around.random, deadline=deadline
+        controller=AdaptiveController(
+            concurrency_max=settings.concurrency_max,
+            random=around.random,
+            deadline=deadline,
+            total=tally.left,
+            per_s=settings.rate_per_s,
+            burst=settings.burst,
         ),
         settings=DispatchSettings(
             concurrency_max=settings.concurrency_max,
@@ -117,7 +131,7 @@ async def work_off(
             drain_timeout_s=settings.drain_timeout_s,
             fail_fast=settings.fail_fast,
         ),
-        tally=Tally.of(journal.counts()),
+        tally=tally,
         first_attempt_id=journal.next_attempt_id(),
         run_ids=journal.run_ids(),
         progress=around.progress,

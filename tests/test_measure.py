@@ -1,10 +1,12 @@
 """What `measure` says of a log is what the limiter was; what a log cannot tell, it does not say.
 
-The logs are made by the product's own dispatch in virtual time, against the sandbox's limiters.
+The logs are those of workers that back off each on its own, against the sandbox's limiters: the
+product's own are short of refusals, which is what it is for, and what a measurement lives on.
 """
 
 from __future__ import annotations
 
+import heapq
 import json
 import re
 from pathlib import Path
@@ -20,15 +22,53 @@ from bulk.measure.epochs import find_epochs
 from bulk.measure.log import AttemptLog
 from bulk.measure.models import best_size, roundest
 from bulk.model import AttemptRecord
-from bulk.sandbox import parse_spec
-from tests.virtual import VirtualRun, some_triggers
+from bulk.sandbox import Sandbox, parse_spec
+from bulk.sandbox.wire import Request
+from bulk.signals import kept_headers, read_signals
+from tests.virtual import EPOCH, VirtualRun, some_triggers
 
 LATENCY = "latency 60ms jitter 10ms"
+TEST = "00000000-0000-4000-8000-000000000001"
 
 
-def attempts_at(folder: Path, spec: str, count: int = 600) -> list[AttemptRecord]:
-    """The log of a batch of `count` triggers at a sandbox of that spec."""
-    return VirtualRun(folder / "journal.sqlite", spec, some_triggers(count)).go().attempts
+def attempts_at(spec: str, count: int = 600, workers: int = 6) -> list[AttemptRecord]:
+    """The log of `count` requests accepted by a sandbox of that spec, and all its refusals.
+
+    Each worker doubles its wait from refusal to refusal, or waits for what `Retry-After` says.
+    """
+    sandbox = Sandbox(parse_spec(f"{spec}; {LATENCY}"), epoch_s=EPOCH)
+    turns = [(0.001 * worker, worker, 0) for worker in range(workers)]
+    log: list[AttemptRecord] = []
+    left = count
+    under_way: list[float] = []
+    while left and len(log) < 4 * count:
+        now, worker, refusals = heapq.heappop(turns)
+        under_way = [end for end in under_way if end > now]
+        body = b'{"platform": "web", "mode": "fast"}'
+        request = Request(
+            "POST", f"/v1/tests/{TEST}/runs", "", "Bearer k", "application/json", body
+        )
+        ticket = sandbox.send(now, request)
+        sandbox.advance(ticket.arrives_at_s)
+        reply, end = ticket.reply, ticket.received_at_s
+        assert reply is not None
+        under_way.append(end)
+        left -= reply.status == 202
+        refusals = refusals + 1 if reply.status == 429 else 0
+        log.append(
+            attempt(
+                EPOCH + now,
+                reply.status,
+                latency_ms=(end - now) * 1000,
+                in_flight=len(under_way),
+                headers=kept_headers(reply.headers),
+            )
+        )
+        wait_s = read_signals(reply.headers, EPOCH + end).retry_after_s or 0.2 * 1.7 ** min(
+            refusals, 9
+        )
+        heapq.heappush(turns, (end + wait_s if refusals else end, worker, refusals))
+    return log
 
 
 def attempt(sent: float, status: int, *, latency_ms: float = 50, **more: object) -> AttemptRecord:
@@ -55,27 +95,29 @@ def attempt(sent: float, status: int, *, latency_ms: float = 50, **more: object)
         "fixed-window 30/5s",
         "sliding-window 100/10s",
         "sliding-counter 100/10s",
-        "queue 20/s",
+        "quota 100",
     ],
 )
-def test_a_limit_that_shows_is_named_in_the_language_for_limits(tmp_path: Path, limit: str) -> None:
-    measured = measure(attempts_at(tmp_path, f"{limit}; {LATENCY}", 1000))
+def test_a_limit_that_shows_is_named_in_the_language_for_limits(limit: str) -> None:
+    measured = measure(attempts_at(limit, 1000))
     assert measured.limit == limit
     parse_spec(measured.limit)
+
+
+def test_a_queue_is_told_by_latency_that_climbs_for_nothing(tmp_path: Path) -> None:
+    run = VirtualRun(tmp_path / "j.sqlite", f"queue 20/s; {LATENCY}", some_triggers(1000))
+    assert measure(run.go().attempts).limit == "queue 20/s"
 
 
 @pytest.mark.parametrize(
     ("spec", "among"),
     [
         ("concurrency 6", "concurrency 6"),
-        ("quota 100", "quota 100"),
         ("fixed-window 100/10s; headers retry-after", "fixed-window 100/10s"),
     ],
 )
-def test_what_a_log_cannot_tell_apart_is_listed_and_not_named(
-    tmp_path: Path, spec: str, among: str
-) -> None:
-    measured = measure(attempts_at(tmp_path, f"{spec}; {LATENCY}"))
+def test_what_a_log_cannot_tell_apart_is_listed_and_not_named(spec: str, among: str) -> None:
+    measured = measure(attempts_at(spec, workers=12))
     assert measured.limit is None
     assert among in measured.consistent
     assert len(measured.consistent) > 1
@@ -89,31 +131,30 @@ def test_what_a_log_cannot_tell_apart_is_listed_and_not_named(
         "token-bucket 10/s burst 20 counting-refusals",
     ],
 )
-def test_a_limit_of_no_known_kind_is_not_given_a_name(tmp_path: Path, spec: str) -> None:
-    measured = measure(attempts_at(tmp_path, f"{spec}; {LATENCY}"))
+def test_a_limit_of_no_known_kind_is_not_given_a_name(spec: str) -> None:
+    measured = measure(attempts_at(spec))
     assert (measured.limit, measured.consistent) == (None, ())
     assert measured.rate is not None
     lines = "\n".join(measurement_lines("b", measured))
     assert "none of the known kinds explains these answers" in lines
 
 
-def test_without_a_refusal_it_says_how_far_it_looked(tmp_path: Path) -> None:
-    measured = measure(attempts_at(tmp_path, f"none; {LATENCY}"))
+def test_without_a_refusal_it_says_how_far_it_looked() -> None:
+    measured = measure(attempts_at("none", workers=32))
     assert measured.limit is None
     assert re.search(
         r"no limit seen up to \d+/s with 32 in flight", "\n".join(measurement_lines("b", measured))
     )
 
 
-def test_the_rate_lies_between_its_bounds(tmp_path: Path) -> None:
-    rate = measure(attempts_at(tmp_path, f"token-bucket 10/s burst 20; {LATENCY}")).rate
+def test_the_rate_lies_between_its_bounds() -> None:
+    rate = measure(attempts_at("token-bucket 10/s burst 20")).rate
     assert rate is not None
     assert 9.9 < rate.low_per_s < 10 < rate.high_per_s < 10.1
 
 
-def test_honest_and_dishonest_retry_after_are_told_apart(tmp_path: Path) -> None:
-    spec = f"token-bucket 5/s burst 10; headers retry-after; {LATENCY}"
-    honest = measure(attempts_at(tmp_path, spec)).promises
+def test_honest_and_dishonest_retry_after_are_told_apart() -> None:
+    honest = measure(attempts_at("token-bucket 5/s burst 10; headers retry-after")).promises
     assert honest is not None
     assert honest.with_header == honest.refusals > 0
     assert (honest.kept > 0, honest.too_short) == (True, 0)

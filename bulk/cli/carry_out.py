@@ -76,6 +76,8 @@ class Work:
 def job_settings(options: BatchOptions) -> JobSettings:
     """How to send, by the options."""
     return JobSettings(
+        rate_per_s=options.rate,
+        burst=options.burst,
         concurrency_max=options.max_concurrency,
         retries_max=options.max_retries,
         deadline_s=options.deadline,

@@ -13,6 +13,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.IGNORECASE)
+_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)/(\d{1,9}(?:\.\d{1,9})?)?(ms|s|m|h)")
 _SECONDS_BY_UNIT = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -37,6 +38,24 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class Rate(click.ParamType[float]):
+    """A rate such as `10/s`, `600/m` or `100/10s`, in requests a second."""
+
+    name = "rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Requests a second; fails where the text is no rate, or one of nothing."""
+        if isinstance(value, float):
+            return value
+        match = _RATE.fullmatch(str(value).replace(" ", "").lower())
+        span_s = float(match[2] or 1) * _SECONDS_BY_UNIT[match[3]] if match else 0.0
+        if match is None or span_s <= 0 or float(match[1]) <= 0:
+            self.fail(f"{value!r} is no rate; write 10/s, 600/m or 100/10s", param, ctx)
+        return float(match[1]) / span_s
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
     """What `run` and `resume` are told about sending; spans are seconds."""
@@ -46,6 +65,8 @@ class BatchOptions:
     base_url: str | None
     api_key: str | None = field(repr=False)
     api_key_file: Path | None
+    rate: float | None
+    burst: int
     max_concurrency: int
     max_retries: int
     deadline: float | None
@@ -131,6 +152,19 @@ def sending_options(function: F) -> F:
     return _apply(
         function,
         [
+            click.option(
+                "--rate",
+                type=Rate(),
+                help="The API's limit where you know it (10/s, 600/m); it is never exceeded. "
+                "Not needed: the limit is found.",
+            ),
+            click.option(
+                "--burst",
+                type=click.IntRange(1, 1_000_000),
+                default=1,
+                show_default=True,
+                help="With --rate: how many requests may leave at once.",
+            ),
             click.option(
                 "--max-concurrency",
                 type=click.IntRange(1, 512),

@@ -9,7 +9,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from bulk.cli import COMMANDS, group
-from bulk.cli.options import Duration
+from bulk.cli.options import Duration, Rate
 from tests.cli.talking import ROOT, Terminal
 
 SMOKE = ROOT / "manifests" / "smoke.csv"
@@ -106,3 +106,16 @@ def test_completion_offers_commands_options_and_files(
     completion = ShellComplete(group, {}, "bulk-trigger", "_BULK_TRIGGER_COMPLETE")
     items = completion.get_completions(arguments, incomplete)
     assert offered <= {(item.type, item.value) for item in items}
+
+
+@pytest.mark.parametrize(
+    ("text", "per_s"), [("10/s", 10.0), ("600/m", 10.0), ("100 / 10s", 10.0), ("1/500ms", 2.0)]
+)
+def test_a_rate_is_written_as_people_write_it(text: str, per_s: float) -> None:
+    assert Rate().convert(text, None, None) == per_s
+
+
+@pytest.mark.parametrize("text", ["10", "0/s", "ten/s", "10/d", "-1/s", "1/0s"])
+def test_what_is_no_rate_is_said_to_be_none(terminal: Terminal, text: str) -> None:
+    said = terminal.call(SMOKE, "--dry-run", "--rate", text)
+    assert (said.code, "is no rate; write 10/s" in said.err) == (2, True)
