@@ -15,7 +15,7 @@ LAYERS: dict[int, set[str]] = {
     1: {"manifest", "answers", "signals", "pacing", "measure", "report", "tally", "secret"},
     2: {"client", "journal", "progress", "folder"},
     3: {"dispatch", "preflight", "job", "batch"},
-    4: {"cli", "api", "__main__", "__init__"},
+    4: {"cli", "api", "virtual", "__main__", "__init__"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 # What each pure or low part may use of the outside; `*` stands for the rest of its layer.
@@ -32,6 +32,7 @@ FOREIGN: dict[str, set[str]] = {
     "cli": {"click", "trio"},
     "sandbox": {"trio", "h11", "httpx"},
     "api": {"trio"},
+    "virtual": {"trio"},
 }
 IMPURE = {"time", "socket", "subprocess", "sqlite3", "threading", "signal", "trio", "httpx"}
 SEES_FILES = {"manifest", "secret"}  # each reads the one file it is handed

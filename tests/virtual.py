@@ -1,4 +1,4 @@
-"""Runs a batch in virtual time: the real dispatch, client and journal against the sandbox's model.
+"""Batches in virtual time, as tests state them: see `bulk.virtual` for what runs them.
 
 Tests state what a manifest, a server and an interrupt are; they get back what dispatch said, what
 the journal holds and what the server counted.
@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from uuid import UUID
 
 import trio
-from trio.testing import MockClock
 
-from bulk.client import Client, Timeouts
 from bulk.dispatch import DispatchEnd
-from bulk.job import JobSettings, Surroundings, work_off
-from bulk.journal import Journal, NewBatch, inline
+from bulk.job import JobSettings
+from bulk.journal import Journal, NewBatch
 from bulk.model import AttemptRecord, BatchFacts, Mode, Platform, StopCode, Trigger, TriggerResult
-from bulk.sandbox import Sandbox, SandboxTransport, parse_spec
+from bulk.sandbox import Sandbox, parse_spec
 from bulk.secret import ApiKey
+from bulk.virtual import run_virtually
 
 EPOCH = 1_790_035_200.0  # a whole day, so that aligned windows begin with the clock
 KEY = ApiKey("sk_test_canary", "the test's key")
@@ -90,42 +88,29 @@ class VirtualRun:
 
     def go(self, around: Callable[[Journal], Journal] = lambda journal: journal) -> Outcomes:
         """Work on the batch until dispatch ends; virtual time goes on where it stood."""
-        return trio.run(self._go, around, clock=self._clock())
-
-    def _clock(self) -> MockClock:
-        clock = MockClock(autojump_threshold=0)
-        clock.jump(self._clock_s)  # trio refuses to start at an instant of our own choice otherwise
-        return clock
-
-    async def _go(self, around: Callable[[Journal], Journal]) -> Outcomes:
-        began = trio.current_time()
-        surroundings = Surroundings(
-            random=Random(self.seed),
-            runner=inline,
-            wall=lambda: EPOCH + trio.current_time(),
-            interrupts=self._interrupts(began) if self.interrupts else None,
-        )
-        client = Client(
-            "http://sandbox.test",
-            KEY,
-            timeouts=Timeouts(self.settings.connect_timeout_s, self.settings.answer_timeout_s),
-            transport=lambda: SandboxTransport(self.sandbox),
-        )
+        began = self._clock_s
         journal = around(Journal.open(self.path))
-        async with client:
-            try:
-                end = await work_off(journal, client, self.settings, surroundings)
-                took_s = trio.current_time() - began
-                return Outcomes(
-                    end=end,
-                    took_s=took_s,
-                    facts=journal.facts(),
-                    results=list(journal.results()),
-                    attempts=list(journal.attempts()),
-                )
-            finally:
-                self._clock_s = trio.current_time()
-                journal.close()
+        try:
+            done = run_virtually(
+                journal,
+                self.sandbox,
+                self.settings,
+                epoch_s=EPOCH,
+                clock_s=began,
+                seed=self.seed,
+                key=KEY,
+                interrupts=(lambda: self._interrupts(began)) if self.interrupts else None,
+            )
+            self._clock_s = done.clock_s
+            return Outcomes(
+                end=done.end,
+                took_s=done.clock_s - began,
+                facts=journal.facts(),
+                results=list(journal.results()),
+                attempts=list(journal.attempts()),
+            )
+        finally:
+            journal.close()
 
     async def _interrupts(self, began: float) -> AsyncIterator[StopCode]:
         for after_s, code in self.interrupts:

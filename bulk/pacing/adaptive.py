@@ -4,26 +4,24 @@ Theory of operation
 -------------------
 Nothing is known at the start but that one refusal wastes what is under way. So requests are let
 under way one more for each accepted (`in_flight`), until the first refusal. A refusal begins an
-*epoch*: whatever left before it became known belongs to it, and never counts again. Everything
-pauses, one request probes, and the rest follows only when it was accepted.
+*epoch*: whatever had its leave to go before it became known belongs to it, and never counts again.
+Everything pauses, one request probes, and the rest follows only when it was accepted.
 
     OPENING --refusal--> PAUSED --time--> PROBING --accepted--> limited by what is known by then:
-                           ^-------refused-------'                in flight, rate or window
+                           ^-------refused-------'                in flight, rate or windows
 
-What the epochs tell is read in two ways at once:
+What the epochs tell is read in two ways:
 
 *   `rate`: between two epochs the API accepted what it sustains. From the second on requests leave
     at the pace this gives, a hair above it where a refusal costs nothing. A refusal then is no
-    event: the request waits for two turns and goes on. Only when that does not help, or the server
-    asks for a longer wait, is there a pause.
+    event: the request waits for a few turns and goes on. Only when that does not help, or the
+    server asks for a longer wait, is there a pause.
 *   `windows`: if a pause had to be far longer than a request takes, what passed before it is the
-    limit of a window, and the plan is to fill each window from its start.
+    limit of a window. Where few windows are left the plan is to fill each from its start; where
+    many are, pacing at the rate the window gives costs less than a window in all.
 
-What is saved up during a pause may leave at once when it is over; how much the limit saves is what
-it let through at the start beyond its rate. A pause that the server asks for (`Retry-After`, or an
-allowance that is used up) is kept, up to a bound: lies of a day are seen in the wild. An allowance
-of nothing left is tested once by a request after a moment, for a bucket refills meanwhile, and a
-window does not.
+What is saved up during a pause may leave at once when it is over. A pause that the server asks for
+(`Retry-After`) is kept, up to a bound: lies of a day are seen in the wild.
 
 A quota looks like a refusal that does not pass. Where the answer's code says quota, one probe
 confirms it; where nothing says so, 15 fruitless probes over at least ten minutes do.
@@ -32,6 +30,7 @@ confirms it; where nothing says so, 15 fruitless probes over at least ten minute
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from random import Random
 
@@ -40,14 +39,13 @@ from bulk.pacing import Decision, Observation, PaceView, Send, WaitForEvent, Wai
 from bulk.pacing.endings import Endings
 from bulk.pacing.in_flight import InFlight
 from bulk.pacing.pauses import ASKED_S_MAX, Pauses
-from bulk.pacing.rate import RateModel
-from bulk.pacing.turns import Turns
-from bulk.pacing.windows import WindowPlan
+from bulk.pacing.plan import Plan
+from bulk.pacing.rate import Rate
+from bulk.pacing.told import Told
 
 LEAD_S = 0.03  # a turn is given out this long before it: the intent is made durable meanwhile
-AGAIN = 3  # a refusal before so many accepted requests is the last one's sequel
-TESTS_MAX = 3  # of whether an allowance refills by and by
 CONNECT_PAUSE_S = 0.5  # doubles with each failure: half a minute in all
+ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
 
 
 @dataclass(slots=True)
@@ -55,8 +53,9 @@ class _Way:
     """A request from its leave to go to its answer. Instants on the caller's clock."""
 
     at: float
-    asked_at: float
+    epoch: int
     paced: bool
+    confirmed: bool = False
     sent_at: float | None = None
     in_flight: int = 0
 
@@ -80,21 +79,22 @@ class AdaptiveController:
     ) -> None:
         if concurrency_max < 1:
             raise ValueError(f"concurrency_max {concurrency_max} is not positive")
-        self._rate = RateModel(per_s, burst)
-        self._plan = WindowPlan()
-        self._turns = Turns(self._rate, self._plan)
-        self._pauses = Pauses(random, self._plan)
+        self._left = total
+        self._rate = Rate(per_s, burst)
+        self._rating = per_s is not None  # whether the rate is known to be a limit
+        self._plan = Plan()
+        self._told = Told()
+        self._pauses = Pauses(random)
         self._in_flight = InFlight(concurrency_max, total)
         self._endings = Endings(deadline)
         self._ways: dict[int, _Way] = {}
         self._next_ticket = 1
         self._first_at: float | None = None
+        self._held = False  # whether the next request has been held back for its turn
         self._shortest_s = math.inf
-        self._cut_at = -math.inf  # what left before this is of an epoch counted already
-        self._since_cut = AGAIN
-        self._tests = 0
-        self._testing_until: float | None = None
-        self._refills: bool | None = None  # whether an allowance of nothing refills by and by
+        self._usual_s = 0.0  # smoothed latency and its mean deviation, as in RFC 6298
+        self._jitter_s = 0.0
+        self._epoch = 0
         self._throttles = 0
         self._epochs = 0
 
@@ -105,39 +105,64 @@ class AdaptiveController:
         blocked = self._blocked(now)
         if blocked is not None:
             return blocked
-        turn = now
+        turn, paced = now, False
         if self._pauses.probing:
             if self._probe_under_way(self._next_ticket):
                 return WaitForEvent()
-        elif len(self._ways) + 1 > self._most_under_way():
+        elif len(self._ways) + 1 > self._in_flight.limit:
+            self._held = False
             return WaitForEvent()
         else:
-            turn = self._turns.at(now, len(self._ways) - self._under_way())
+            if not self._rating and not self._plan.known and self._used_up():
+                if self._ways:
+                    return WaitForEvent()
+                return self._pause_untold(now)
+            turn = self._turn(now)
             if turn > now + LEAD_S:
+                self._held = True
                 return self._test_window(now, turn) or self._endings.wait(turn - LEAD_S)
-        paced = not self._pauses.probing and self._turns.take(now)
+            paced, self._held = self._held or turn > now, False
+            self._rate.take(turn)
         ticket = self._next_ticket
         self._next_ticket += 1
-        self._ways[ticket] = _Way(turn, now, paced)
+        self._ways[ticket] = _Way(turn, self._epoch, paced)
         return Send(ticket, turn)
+
+    def _turn(self, now: float) -> float:
+        turn = self._rate.turn(now) if self._rating else now
+        return max(turn, self._plan.next_at(now, len(self._ways) - self._under_way()))
+
+    def _pause_untold(self, now: float) -> Decision:
+        """Nothing was refused, but nothing is left: as good as a refusal, and free."""
+        edge_at = math.nextafter(self._plan.history.sends[-1], math.inf)
+        self._epoch += 1
+        self._plan.noted(edge_at)
+        self._mark(now, edge_at)
+        self._pauses.begin(edge_at, self._shortest_s, None)
+        self._pauses.keep(now, now + self._shortest_s, None)
+        return self._endings.wait(self._pauses.until or now)
+
+    def _used_up(self) -> bool:
+        """Whether the server has told that nothing more would pass, as long as that is news."""
+        left, since = self._told.left, self._told.since
+        if left is None:
+            return False
+        sends = self._plan.history.sends
+        later = len(sends) - bisect_right(sends, since)
+        return left <= later + sum(way.sent_at in (None, since) for way in self._ways.values())
 
     def _probe_under_way(self, ticket: int) -> bool:
         """Whether an older request probes; one from before the cut does not, it may hang."""
-        return any(
-            other < ticket and (way.sent_at is None or way.sent_at > self._cut_at)
-            for other, way in self._ways.items()
-        )
-
-    def _most_under_way(self) -> float:
-        known = self._rate.pace is not None or self._plan.limit is not None
-        return self._in_flight.ceiling if known else self._in_flight.limit
+        return any(other < ticket and way.epoch == self._epoch for other, way in self._ways.items())
 
     def _test_window(self, now: float, turn: float) -> Decision | None:
         """Before a full window's end: the test, where one is due, whether it ends earlier."""
-        early = self._plan.earlier()
-        if early is None or self._ways or not now + 2 * self._shortest_s < early < turn:
+        early = None if self._ways else self._plan.test_at(now, turn, self._shortest_s)
+        if early is None:
             return None
-        self._pauses.test(now, early, self._shortest_s)
+        self._epoch += 1
+        self._pauses.begin(now, 2 * self._shortest_s, None)
+        self._pauses.keep(now, early, None)
         return self._endings.wait(early)
 
     def confirm(self, now: float, ticket: int) -> Decision:
@@ -145,16 +170,16 @@ class AdaptiveController:
         blocked = self._blocked(now)
         if blocked is not None:
             return blocked
-        probing = self._pauses.probing
-        if probing and self._probe_under_way(ticket):
+        if self._pauses.probing and self._probe_under_way(ticket):
             return WaitForEvent()  # the pause ended while the intent was written; one probe leads
         way = self._ways[ticket]
-        if way.asked_at < self._cut_at and not probing and self._plan.limit is None:
-            turn = self._turns.at(now, 0)  # turns have moved since
+        if way.epoch != self._epoch and not self._pauses.probing:
+            turn = self._turn(now)  # turns have moved since
             if turn > now + LEAD_S:
                 return WaitUntil(turn)
             way.at = max(way.at, turn)
-            self._turns.take(now)
+            self._rate.take(turn)
+        way.epoch, way.confirmed = self._epoch, True
         return Send(ticket, max(now, way.at))
 
     def sent(self, now: float, ticket: int) -> None:
@@ -175,7 +200,7 @@ class AdaptiveController:
         paused = self._pauses.until
         return PaceView(
             in_flight=self._under_way(),
-            concurrency=self._most_under_way(),
+            concurrency=self._in_flight.limit,
             throttles=self._throttles,
             epochs=self._epochs,
             paused_until=paused if paused is not None and paused > now else None,
@@ -199,85 +224,81 @@ class AdaptiveController:
         """See `bulk.pacing.Controller`."""
         way = self._ways.pop(ticket)
         assert way.sent_at is not None, "answered before sent"
-        fresh = way.sent_at > self._cut_at
+        fresh = way.epoch == self._epoch
         asked_s = observation.signals.retry_after_s
         if asked_s is not None:
             asked_s = min(asked_s, ASKED_S_MAX)
         if observation.pace is Pace.UNREACHABLE:
-            self._plan.uncounted(way.sent_at)
+            self._plan.history.uncounted(way.sent_at)
             if fresh:
                 self._unreachable(now)
             return
         self._endings.reached()
         self._shortest_s = min(self._shortest_s, now - way.sent_at)
+        self._told.note(observation.signals, way.sent_at, now)
         match observation.pace:
             case Pace.ACCEPTED | Pace.NEUTRAL:
-                self._accepted(now, way, way.sent_at, observation)
+                self._left -= 1
+                self._accepted(now, way, way.sent_at, fresh=fresh)
             case Pace.THROTTLED | Pace.QUOTA:
                 self._throttles += 1
-                self._plan.uncounted(way.sent_at)
+                self._plan.history.uncounted(way.sent_at)
                 if fresh:
                     self._refused(now, way, way.sent_at, observation, asked_s)
                 elif asked_s is not None and self._pauses.probing:  # the same congestion
-                    self._pauses.keep(now, asked_s)
+                    self._pauses.keep(now, now, asked_s)
             case Pace.OVERLOADED:
+                self._left -= 1
                 self._in_flight.troubled(now, way.sent_at)
-                if fresh:
-                    self._pauses.accepted()  # whatever it was, no limit refused it
+                if fresh and self._pauses.probing:
+                    self._recovered(way.sent_at)  # whatever it was, no limit refused it
                 if asked_s:
-                    self._pauses.keep(now, asked_s)
+                    self._pauses.keep(now, now, asked_s)
 
-    def _accepted(self, now: float, way: _Way, sent_at: float, observation: Observation) -> None:
-        fresh = sent_at > self._cut_at
-        self._since_cut += fresh
+    def _accepted(self, now: float, way: _Way, sent_at: float, *, fresh: bool) -> None:
         self._rate.accepted(sent_at, paced=way.paced)
-        self._in_flight.accepted(way.in_flight, now - sent_at, self._shortest_s)
+        self._plan.accepted(sent_at)
+        latency_s = now - sent_at
+        if not self._usual_s:
+            self._usual_s = latency_s
+        self._jitter_s += (abs(latency_s - self._usual_s) - self._jitter_s) / 16
+        self._usual_s += (latency_s - self._usual_s) / 16
+        self._in_flight.accepted(way.in_flight, latency_s, self._shortest_s)
         if fresh and self._pauses.probing:
-            self._recovered(sent_at, observation)
-        elif fresh and self._rate.pace is None:
-            self._in_flight.grow(way.in_flight)
-        if not self._pauses.probing:
-            self._heed(now, sent_at, observation)
+            self._recovered(sent_at)
 
-    def _recovered(self, sent_at: float, observation: Observation) -> None:
+    def _recovered(self, sent_at: float) -> None:
         """The probe was accepted: what is known says how to go on."""
-        edge_at, asked_s = self._pauses.edge_at, self._pauses.asked_s
-        self._pauses.accepted()
+        pauses = self._pauses
+        pauses.passed()
         self._endings.recovered()
-        self._turns.probed(edge_at)
-        if self._testing_until is not None:
-            self._testing_until = None
-            self._tests += 1
-            anew = any(
-                allowance.quota is not None and allowance.remaining >= allowance.quota / 2
-                for allowance in observation.signals.allowances
-            )  # as much as this did not come up in a moment: a window happened to end
-            if not anew or self._tests >= TESTS_MAX:
-                self._refills = True
+        if not pauses.limited:
             return
-        self._plan.opened(
+        asked_s = pauses.asked_s
+        rounded = asked_s is not None and asked_s >= 1 and asked_s == int(asked_s)
+        self._rate.recovered(sent_at, sent_at - pauses.edge_at, told=rounded)
+        planned = self._plan.known
+        ended = self._plan.recovered(
             sent_at,
-            edge_at,
+            pauses.edge_at,
             trip_s=self._shortest_s,
-            asked_s=asked_s,
-            known_per_s=self._rate.estimate,
+            jitter_s=self._jitter_s,
+            per_s=self._rate.estimate,
+            telling=asked_s is None or asked_s >= ASKED_S_MIN,
         )
-        self._rate.resumed(sent_at, sent_at - edge_at, told=asked_s is not None)
+        self._take_over(sent_at)
+        if not planned:
+            # A rate that is known well is a limit of its own, inside the window.
+            self._rating = not ended or (self._rating and self._rate.proven)
 
-    def _heed(self, now: float, sent_at: float, observation: Observation) -> None:
-        """Act on an allowance that is used up, before a refusal says so."""
-        told = [allowance for allowance in observation.signals.allowances if allowance.reset_s]
-        if not told:
-            return
-        left = min(allowance.remaining for allowance in told)
-        if self._refills is None and left <= self._under_way():
-            reset_s = max(allowance.reset_s or 0.0 for allowance in told)
-            self._testing_until = now + min(reset_s, ASKED_S_MAX)
-            self._cut_at = now
-            self._pauses.test(now, now + 2 * self._shortest_s, self._shortest_s)
-        elif self._refills and left == 0 and self._plan.limit is None and self._rate.tells:
-            self._mark(sent_at)
-            self._turns.hold(now)
+    def _take_over(self, at: float) -> None:
+        """Where a window turned out to be none, what it told may still be a rate."""
+        if not self._plan.known:
+            self._rating = True
+            if self._plan.average is not None:
+                self._rate.forget(at)
+                self._rate.suggest(*self._plan.average)
+                self._plan.average = None
 
     def _refused(
         self,
@@ -287,51 +308,65 @@ class AdaptiveController:
         observation: Observation,
         asked_s: float | None,
     ) -> None:
-        self._cut_at = now
+        self._epoch += 1
         if self._pauses.probing:
-            if self._testing_until is not None:
-                asked_s = max(asked_s or 0.0, self._testing_until - now)
-                self._testing_until, self._refills = None, False
-            else:
-                self._plan.too_early(sent_at)
-            self._pauses.refused(now, asked_s)
+            self._pauses.refused(asked_s)
+            until = self._plan.still_refused(sent_at, now)
+            self._pauses.keep(now, self._guess(now) if until is None else until, asked_s)
         else:
             self._epochs += 1
-            if self._goes_on(now, way, sent_at, asked_s):
+            if self._epochs == 1:
+                self._in_flight.refused(way.in_flight)
+            until_or_on = self._epoch_begins(now, sent_at, asked_s)
+            if until_or_on is None:
                 return
-            self._in_flight.refused(way.in_flight)
-            pace, trip_s = self._rate.pace, self._shortest_s
-            pause_s = trip_s if pace is None else max(2 * trip_s, 1.3 / pace)
-            self._pauses.begin(now, sent_at, pause_s, asked_s)
+            self._pauses.keep(now, until_or_on, asked_s)
         lasting = asked_s is None or asked_s >= ASKED_S_MAX
         said = observation.pace is Pace.QUOTA and lasting
         self._endings.refused(now, self._pauses.fails, said=said)
 
-    def _goes_on(self, now: float, way: _Way, sent_at: float, asked_s: float | None) -> bool:
-        """Learn from an epoch's first refusal; whether no pause is needed."""
-        stands = self._plan.refused(sent_at) and asked_s is None
-        unknown = asked_s is None and self._rate.pace is None and self._plan.limit is None
-        if unknown and self._in_flight.capped(way.in_flight):
-            return True
-        self._mark(sent_at)
-        if stands:
-            return True
-        again = self._since_cut < AGAIN
-        self._since_cut = 0
-        left_since = sum((other.sent_at or 0.0) > sent_at for other in self._ways.values())
-        enough = self._turns.skip(sent_at, now, self._rate.since_mark + left_since, again=again)
+    def _epoch_begins(self, now: float, sent_at: float, asked_s: float | None) -> float | None:
+        """Learn from an epoch's first refusal; until when to pause, None if that is not needed."""
+        trip_s = self._shortest_s
+        if self._plan.known and not (self._rating and not self._plan.explains(sent_at)):
+            until = self._plan.refused(sent_at, now, trip_s)
+            if until is not None:
+                self._pauses.begin(sent_at, 2 * trip_s, asked_s)
+                return until
+            self._take_over(sent_at)
+        self._plan.noted(sent_at)
+        enough = self._mark(now, sent_at)
         pace = self._rate.pace
-        return enough and pace is not None and (asked_s is None or asked_s <= 2 / pace)
+        if enough and pace is not None and (asked_s is None or asked_s <= 2 / pace):
+            return None
+        step_s = trip_s if pace is None else max(2 * trip_s, 1.3 / pace)
+        self._pauses.begin(sent_at, step_s, asked_s)
+        return self._guess(now)
 
-    def _mark(self, sent_at: float) -> None:
+    def _guess(self, now: float) -> float:
+        return self._pauses.guess(now, self._plan.begins, self._told.ends_at)
+
+    def _mark(self, now: float, sent_at: float) -> bool:
         assert self._first_at is not None
-        before = sum(
-            other.sent_at is not None and other.sent_at < sent_at for other in self._ways.values()
+        sends = self._plan.history.sends
+        others = [way.sent_at for way in self._ways.values() if way.sent_at is not None]
+        # Of those that left in the same instant some may have come before it.
+        before = sum(at < sent_at for at in others) + sum(at == sent_at for at in others) / 2
+        leaving = sum(way.confirmed and way.sent_at is None for way in self._ways.values())
+        enough = self._rate.refused(
+            sent_at,
+            now,
+            under_way=before,
+            left_since=len(sends) - bisect_left(sends, sent_at) + leaving,
+            jitter_s=self._jitter_s,
+            started_at=self._first_at,
         )
-        self._rate.refused(sent_at, before, self._first_at)
+        self._rating = self._rating or self._rate.estimate is not None
+        return enough
 
     def _unreachable(self, now: float) -> None:
-        self._cut_at = now
+        self._epoch += 1
         failures = self._endings.unreachable()
-        self._pauses.begin(now, now, 0.0, CONNECT_PAUSE_S * 2 ** (failures - 1))
-        self._pauses.asked_s = None  # it was our own idea
+        self._pauses.begin(now, 0.0, None)
+        self._pauses.limited = False
+        self._pauses.keep(now, now + CONNECT_PAUSE_S * 2 ** (failures - 1), None)

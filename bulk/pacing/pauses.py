@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from random import Random
 
-from bulk.pacing.windows import WindowPlan
+from bulk.pacing.windows import LATE, USUAL_S
+
+GUESSED_S = tuple(s for s in USUAL_S if s not in (2.0, 15.0))  # the two that are seen least
 
 ASKED_S_MAX = 900.0  # a longer wait that the server asks for is cut short by a probe after this
-PAUSE_S_MAX = 120.0  # between probes where nothing is said and no window fits
-PAUSE_GROWTH = 1.5
-LIE_GROWTH = 2.0  # where the wait that was asked for did not help: 15 probes span ten minutes
-GUESS_S_MIN = 0.4  # from here on a pause aims at the end of a usual window
+PAUSE_S_MAX = 300.0  # between probes where nothing is said and no window fits
+PAUSE_GROWTH = 3.0
+LIE_GROWTH, LIE_S_MAX = 1.6, 120.0  # where the wait that was asked for did not help: 15 probes
+# span more than ten minutes then, and not an hour
+GUESS_S_MIN = 0.3  # from here on a pause aims at the end of a usual window
+GUESS_MARGIN_S = 0.015
+SOONEST = 0.3  # of the time since it began: probes are not to come closer than this
+LATE_S = (10.0, 30.0, 60.0)  # some windows let the first one pass only a little after their end
 JITTER_S = 0.02  # added to a pause: several machines on one key shall not wake as one
 
 
@@ -20,18 +27,19 @@ class Pauses:
 
     `probing`: a pause is on, or over but for its probe. `edge_at`: when the refusal left that it is
     for. `asked_s`: the wait that the server asked for, None where it did not. `fails`: probes that
-    were refused.
+    were refused. `limited`: whether a limit is the cause, and not the network.
     """
 
-    def __init__(self, random: Random, plan: WindowPlan) -> None:
+    def __init__(self, random: Random) -> None:
         self._random = random
-        self._plan = plan
         self.until: float | None = None
         self.probing = False
         self.edge_at = -math.inf
         self.asked_s: float | None = None
         self.fails = 0
+        self.limited = True
         self._step_s = 0.0
+        self._told_tried = False
 
     def over(self, now: float) -> bool:
         """Whether requests, or a probe at least, may leave."""
@@ -39,44 +47,51 @@ class Pauses:
             self.until = None
         return self.until is None
 
-    def begin(self, now: float, edge_at: float, pause_s: float, asked_s: float | None) -> None:
-        """An epoch asks for a pause: of `pause_s`, unless the server or a window says more."""
-        self.edge_at, self.asked_s = edge_at, asked_s
-        self.probing, self.fails = True, 0
-        self.lengthen(now, pause_s, asked_s)
+    def begin(self, edge_at: float, step_s: float, asked_s: float | None) -> None:
+        """An epoch asks for a pause, which `keep` then sets the end of."""
+        self.edge_at, self.asked_s, self.limited = edge_at, asked_s, True
+        self.probing, self.fails, self._told_tried = True, 0, False
+        self._step_s = step_s
 
-    def test(self, now: float, until: float, trip_s: float) -> None:
-        """Nothing was refused, and one request at `until` shall show whether it would be."""
-        self.edge_at, self.asked_s = now, None
-        self.probing, self.fails = True, 0
-        self._step_s, self.until = 2 * trip_s, until
-
-    def refused(self, now: float, asked_s: float | None) -> None:
+    def refused(self, asked_s: float | None) -> None:
         """The probe was refused: a longer pause, and another one."""
         self.fails += 1
-        growth = PAUSE_GROWTH if asked_s is None else LIE_GROWTH
-        self.lengthen(now, min(PAUSE_S_MAX, self._step_s * growth), asked_s)
+        self.asked_s = asked_s if self.asked_s is None else max(self.asked_s, asked_s or 0.0)
+        if asked_s is None:
+            self._step_s = min(PAUSE_S_MAX, self._step_s * PAUSE_GROWTH)
+        else:
+            self._step_s = min(LIE_S_MAX, max(self._step_s, asked_s) * LIE_GROWTH)
 
-    def accepted(self) -> None:
+    def passed(self) -> None:
         """The probe was accepted."""
         self.probing, self.fails = False, 0
 
-    def lengthen(self, now: float, pause_s: float, asked_s: float | None) -> None:
-        """Pause from `now` on for that long, or for what the server asked."""
-        self._step_s = pause_s
+    def guess(self, now: float, begins: Collection[float], told_at: float) -> float:
+        """When to probe where the server does not ask for a time: ever later, then at an end.
+
+        `begins`: when a window may have begun; `told_at`: when the server renews its allowance.
+        """
+        if self.fails == 0 or self._step_s <= GUESS_S_MIN:
+            return now + self._step_s
+        if now < told_at < math.inf:
+            self._told_tried = not self._told_tried
+            late = now + (LATE - 1) * (now - min(begins))
+            return min(told_at, now + ASKED_S_MAX) if self._told_tried else min(told_at, late)
+        soonest = now + min(self._step_s / 2, SOONEST * (now - min(begins)))
+        ends = []
+        for began in begins:
+            for length_s in GUESSED_S:
+                end = began + length_s + GUESS_MARGIN_S
+                ends.append(end if end >= soonest else math.inf)
+                if length_s in LATE_S and end <= now < began + LATE * length_s:
+                    ends.append(began + LATE * length_s)
+        return min(*ends, now + PAUSE_S_MAX)
+
+    def keep(self, now: float, until: float, asked_s: float | None) -> None:
+        """Nothing leaves until then, nor for as long as the server asked."""
         if asked_s is not None:
             # A constant wait can be a lie: what probing has learned outweighs it.
-            pause_s = max(asked_s, pause_s if self.fails > 1 else 0.0)
-        else:
-            planned = self._plan.limit is not None
-            end = self._plan.end_after(now + (0.0 if planned else pause_s / 2))
-            if end is not None and (planned or pause_s > GUESS_S_MIN):
-                pause_s = max(0.01, end - now)
-                if not planned:
-                    pause_s = min(pause_s, PAUSE_S_MAX)
-        self.keep(now, pause_s)
-
-    def keep(self, now: float, pause_s: float) -> None:
-        """Nothing leaves for that long at least."""
-        until = now + pause_s + self._random.random() * JITTER_S
+            least_s = asked_s if self.fails <= 1 else max(asked_s, self._step_s)
+            until = now + least_s
+        until += self._random.random() * JITTER_S
         self.until = max(self.until or until, until)

@@ -1,199 +1,248 @@
-"""What the API sustains, learned from when it refuses; knows no request, pause or header.
+"""Whose turn it is by a rate: the pace, and what may leave at once; knows no pause or header.
 
-A *mark* is an instant at which the limit was at its edge: the send of an epoch's first refusal.
-Between two marks the API accepted what it sustains, whatever it had saved up before the first one:
-n accepted in the time between, and one request more or less. So the estimate is the slope over all
-marks since the limit last changed, and its error falls with n, not with the number of refusals.
+The pace is what the API sustains (`sustained`), a little more or less, by what a refusal costs:
 
-Pacing at the estimate leaves two errors, the estimate's own and the limit's changes, to a
-stochastic approximation (Robbins and Monro, 1951): each refusal lowers the pace by a step, each
-accepted request raises it by a step times the share of refusals that may be spent. It settles where
-just that share is refused: for a bucket at its rate, for strict spacing as far below as the
-network's jitter asks. After a long stretch without a refusal the raise doubles again and again,
-which is how a raised limit is found; a refusal right after a refusal doubles the step, which is how
-a lowered one is.
+*   Nothing (the refused request waits for `LIFT` turns, which stay in the bucket): the pace is so
+    much above the estimate that these turns last for `CHEAP` requests; then comes a refusal, and
+    with it a better estimate.
+*   More than the limit saves up, because the server wants to be left alone: the pace starts as far
+    below the estimate as that may be wrong, and creeps up, the more slowly the more is known.
+
+What goes on without a refusal for far longer than foreseen is no longer the same limit: the lead
+doubles again and again, which is how a raised limit is found. A refusal far sooner than foreseen
+backs off until the estimate has caught up, which is how a lowered one is survived.
+
+Where refusals come by chance the pace itself is what is learned (`chance`).
+
+Turns are kept as a token bucket of our own, refilled at the pace: after a pause as much may leave
+at once as the limit is thought to have saved up.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
-from collections import deque
-from dataclasses import dataclass
 
-REFUSED_SHARE = 0.002  # of requests; 0.5 % is the most that is to be spent, and starting costs too
-COARSE_SHARE = 0.05  # while the step is large: to come near soon is worth more than a refusal
-STEP_MIN = 0.005  # finer steps take longer than a thousand requests to mend a slip of theirs
-STEP_MAX = 0.25  # a limit that halves is reached in three
-STEP_FADES = 200  # accepted requests in which the step shrinks by a factor of e
-SOON = 12  # a refusal after fewer accepted requests than this says that the pace is far off
-CLEAN_MIN = 300  # accepted requests without a refusal before the raise begins to double
-PATIENCE_MAX = 12.0  # times CLEAN_MIN, however dear a refusal is: a raised limit is to be found
-WELL_KNOWN = 1500  # accepted requests behind an estimate that needs no more refusals
-DOUBLING = 35  # accepted requests until it has doubled; a doubled limit is found in some 600
-RAISE_MAX = 0.02  # an accepted request never raises the pace by more
-SPARE = 0.001  # paced this far above the estimate, a bucket stays empty: what it saves is lost
-SHORT = 0.004  # ... and this far below it where a refusal makes us wait longer than it can save
-CHANGED = 0.1  # a span that differs by more than this and its own error is of another limit
-FAR = 1.25
-UNSAVED_MAX = 2.0  # a limit that saves up fewer requests is a spacing
-RECENT = 15  # accepted requests
-SUFFIX_S_MIN = 0.25  # requests that leave together arrive apart
-TRUST_MIN = 30  # accepted requests in a span before its slope is taken for the rate
+from bulk.pacing.chance import Chance
+from bulk.pacing.sustained import Sustained
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What was accepted between two marks, and how long that took in seconds."""
-
-    accepted: float
-    took_s: float
+LIFT = 3.0  # turns a refused request waits, of which the jitter of the network takes one or two
+LIFT_MAX = 12.0  # turns; a refusal that this many do not mend is none of a rate
+CHEAP = 400  # requests from one refusal to the next: 0.25 % of refusals
+TRIM_FROM, TRIM_STEP, TRIM_MAX = 500, 0.001, 0.02  # once so many are known, the pace is trimmed by
+# such steps, up to so much, until refusals are no more frequent than that
+PATIENCE_MIN, PATIENCE_TIMES = 30.0, 6.0  # requests, and times those behind the estimate: less
+# without a refusal are no reason to doubt it
+DOUBLING = 40  # requests in which a lead doubles that meets no refusal
+SURPRISING = 2 * DOUBLING  # requests beyond all patience: the estimate was wrong
+LEAD_MAX = 4.0  # times the estimate
+SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the pace by this factor
+DEAR_CREEP, DEAR_CREEP_TIMES = 200, 2.0  # requests, and times those known, in which a careful pace
+# goes from below the estimate to above it
+DEAR_MARGIN = 0.002  # below it at least
+DEAR_PATIENCE = 50  # times the price of a refusal: after so many requests it is worth another one
+DEAR_SOON = 60  # a refusal after fewer accepted requests than this: the pace is far off
+SPACING = 2.0  # a limit that saves up fewer requests is a spacing
+CHANCE_MIN, CHANCE_CUT = 4, 0.93  # early refusals, more than others, make them chance: from there
+DOUBT_TIMES = 3.0  # times what the lower reading would have saved up: then it is wrong
+SAVED_SHARE = 0.9  # of what the limit saves up: as much is spent at once after a pause
+TURN_S_MAX = 300.0  # between turns: what is slower than that is no rate, and asking tells more
+DUST = 1e-9  # of a turn: sums of floats
 
 
-class RateModel:
-    """The sustained rate and the pace. Instants are seconds on the caller's clock.
+class Rate:
+    """A rate's turns. Instants are seconds on the caller's clock.
 
-    `pace` is requests a second, None until two marks are known. `ceiling` and `burst`: what the
-    user knows of the limit; the pace starts there and never exceeds it.
+    `known_per_s` and `burst`: what the user knows of the limit; the pace starts there and never
+    exceeds it.
     """
 
-    def __init__(self, ceiling: float | None = None, burst: int = 1) -> None:
-        self._ceiling = ceiling
-        self.pace: float | None = ceiling
-        self.saved = (
-            0.0 if ceiling is None else float(burst)
-        )  # what the limit let through at the start, beyond the sustained rate
-        self._step = 0.1
-        self._clean = 0
-        self._mark: float | None = None
-        self._level = 0.0  # what the limit had saved up at the mark
-        self._first: tuple[int, float] | None = None  # accepted and duration until the first mark
-        self._sends: list[float] = []  # accepted since the last mark, by their sends
-        self._spans: list[Span] = []
-        self._price = 0.0
-        self._trying = False
-        self._paces: deque[float] = deque([0.0], maxlen=RECENT)
+    def __init__(self, known_per_s: float | None = None, burst: int = 1) -> None:
+        self._ceiling = known_per_s or math.inf
+        self._sustained = Sustained(known_per_s, 0.0 if known_per_s is None else float(burst))
+        self._chance: Chance | None = None
+        self._by_spacing = True  # whether it is a spacing that makes refusals chance
+        self._early = 0  # refusals earlier than foreseen, more than others
+        self._since = 0  # accepted since the last refusal, where the pace held them back
+        self._soon = 0  # refusals in a row that came far too soon
+        self._trim = 0.0
+        self._price = 0.0  # requests lost by a refusal
+        self._level = self._sustained.saves  # what may leave at once, at `_at`
+        self._at = -math.inf
 
     @property
     def estimate(self) -> float | None:
-        """The sustained rate in requests a second, over all spans."""
-        took = sum(span.took_s for span in self._spans)
-        count = sum(span.accepted for span in self._spans)
-        return count / took if took > 0 and count > 0 else None
+        """The sustained rate in requests a second; None until two refusals are known."""
+        return self._sustained.estimate
 
     @property
-    def tells(self) -> bool:
-        """Whether enough was accepted since the mark for another one to tell something."""
-        return len(self._sends) >= TRUST_MIN
+    def proven(self) -> bool:
+        """Whether the estimate rests on more than a few requests."""
+        return self._sustained.proven
 
     @property
-    def since_mark(self) -> int:
-        """Accepted requests that left after the mark."""
-        return len(self._sends)
+    def pace(self) -> float | None:
+        """Requests a second at present; None until a first guess is possible."""
+        known = self._sustained
+        estimate, backoff = known.estimate, BACKOFF**self._soon
+        if estimate is None:
+            pace = known.guess
+        elif self._chance is not None:
+            pace = self._chance.pace * (backoff if self._price >= 1 else 1.0)
+        elif known.doubt is not None:
+            pace = math.sqrt(estimate * known.doubt.per_s)
+        else:
+            pace = estimate * (1 + self._lead()) * backoff
+        return None if pace is None else min(self._ceiling, pace)
+
+    def _lead(self) -> float:
+        """How far above the estimate the pace is, as a share of it."""
+        error, known = self._sustained.error, self._sustained.known
+        if self._price < 1:
+            lead = LIFT / CHEAP + self._trim + error * min(2.0, self._since / max(1.0, known))
+        else:
+            lead = (error + DEAR_MARGIN) * (2 * self._since / self._creep() - 1)
+        over = (self._since - self._patience()) / DOUBLING
+        if over > 0:
+            lead += max(error, LIFT / CHEAP) * (2 ** min(over, 20.0) - 1)
+        return min(lead, LEAD_MAX)
+
+    def _creep(self) -> float:
+        return max(DEAR_CREEP, DEAR_CREEP_TIMES * self._sustained.known)
+
+    def _patience(self) -> float:
+        """The requests without a refusal that are no reason to doubt the estimate."""
+        if self._price < 1:
+            return min(CHEAP, max(PATIENCE_MIN, PATIENCE_TIMES * self._sustained.known))
+        return max(2 * self._creep(), CHEAP + DEAR_PATIENCE * self._price)
+
+    # --- turns --------------------------------------------------------------------------------
+
+    def turn(self, now: float) -> float:
+        """The instant of the next turn, now or later."""
+        pace = self.pace
+        if pace is None:
+            return now
+        self._fill(now, pace)
+        if self._level >= 1 - DUST:
+            return now
+        # The level may be that of an instant ahead, from which a turn was given out already.
+        return max(now, self._at) + min(TURN_S_MAX, (1 - self._level) / pace)
+
+    def take(self, now: float) -> None:
+        """The next turn is given away."""
+        pace = self.pace
+        if pace is not None:
+            self._fill(now, pace)
+            self._level -= 1
+
+    def _fill(self, now: float, pace: float) -> None:
+        if now > self._at:
+            gained = pace * (now - self._at) if math.isfinite(self._at) else 0.0
+            self._level = min(self._at_once(), self._level + gained)
+            self._at = now
+
+    def _at_once(self) -> float:
+        return max(1.0, SAVED_SHARE * self._sustained.saves - 1)
+
+    # --- what happens -------------------------------------------------------------------------
 
     def accepted(self, sent_at: float, *, paced: bool) -> None:
         """A request was accepted; `paced` if it was the pace that held it back."""
-        if self._mark is None or sent_at > self._mark:
-            insort(self._sends, sent_at)
-        self._clean += 1
-        self._step = max(STEP_MIN, self._step * (1 - 1 / STEP_FADES))
-        if self.pace is not None and paced:
-            share = min(COARSE_SHARE, REFUSED_SHARE * (self._step / STEP_MIN) ** 0.8)
-            share /= 1 + self._price
-            clean_min = CLEAN_MIN * self._patience()
-            doublings = max(0.0, (self._clean - clean_min) / DOUBLING)
-            self._paces.append(self.pace)
-            if self._ceiling is not None and self.pace >= self._ceiling:
-                return
-            self.pace *= 1 + min(RAISE_MAX, self._step * share * 2 ** min(doublings, 30.0))
-
-    def _patience(self) -> float:
-        """How much longer a stretch has to be clean where a refusal is dear and the rate known."""
-        known = sum(span.accepted for span in self._spans)
-        return 1 + min(PATIENCE_MAX, self._price) * min(1.0, known / WELL_KNOWN)
-
-    def resumed(self, at: float, pause_s: float, *, told: bool) -> None:
-        """Requests pass again from `at` on, after a pause; `told` if the server asked for it.
-
-        Where more came up in the pause than can be saved, what is saved is all there is: a mark,
-        though not at the edge. What was lost is the price of a refusal.
-        """
-        if self.estimate is None:
+        known = self._sustained
+        known.accepted(sent_at, paced=paced)
+        if not paced:
             return
-        price = self.estimate * pause_s - self.saved
-        if told:
-            self._price = max(0.0, price)
-        if price > 1:
-            self._mark, self._level, self._sends = at, self.saved + 1, []
+        self._since += 1
+        if self._since >= (SOON if self._price < 1 else DEAR_SOON):
+            self._soon = 0
+        if known.doubt is not None and self._since > DOUBT_TIMES * known.saves + SOON:
+            known.undoubted(sent_at)
+            self._since = 0
+        if self._chance is not None:
+            self._chance.accepted(self._since, self._price)
 
-    def refused(self, sent_at: float, under_way: int, started_at: float) -> None:
-        """An epoch begins: its first refusal left at `sent_at`.
+    def refused(
+        self,
+        sent_at: float,
+        now: float,
+        *,
+        under_way: float,
+        left_since: int,
+        jitter_s: float,
+        started_at: float,
+    ) -> bool:
+        """That the request that left at `sent_at` was refused became known.
 
-        `under_way`: requests that left before it and have no answer yet; they are taken to be
-        accepted. `started_at`: when the first request left.
+        Returns whether to wait for a few turns is thought to be enough. `under_way`: requests that
+        left before it and have no answer yet. `left_since`: requests that left after it, or will.
+        `jitter_s`: the mean deviation of latencies. `started_at`: when the first request left.
         """
-        before = bisect_left(self._sends, sent_at)
-        count = before + under_way
-        before_sends = self._sends[:before]
-        del self._sends[:before]
-        if self._mark is None:
-            self._first = (count, sent_at - started_at)
-        else:
-            self._learn(self._span(self._mark, sent_at, count - self._level, before_sends))
-        self._mark, self._level = sent_at, 0.0
-        self._clean = 0
+        known, since, before = self._sustained, self._since, self.pace
+        expected = known.estimate
+        surprised = expected is not None and since > self._patience() + SURPRISING
+        passed = known.refused(
+            sent_at,
+            under_way=under_way,
+            jitter_s=jitter_s,
+            started_at=started_at,
+            surprising=SURPRISING if surprised else 0,
+            cheap=self._price < 1,
+        )
+        if known.known > TRIM_FROM and self._price < 1:
+            off = max(-1.0, min(0.5, since / CHEAP - 1))
+            self._trim = max(-TRIM_MAX, min(0.0, self._trim + TRIM_STEP * off))
+        self._since = 0
+        estimate = known.estimate
+        if estimate is None:
+            return False
+        self._judge_chance(before or estimate, estimate, since)
+        slow = passed.per_s < BACKOFF * (expected or estimate)
+        dear = self._price >= 1 and since < DEAR_SOON
+        if dear or passed.accepted < (SOON if slow else SOON / 2):
+            self._soon += 1
+        pace = self.pace
+        assert pace is not None
+        lift = 1.0 if self._chance else min(LIFT + known.blur, max(1.0, known.saves / 2))
+        lift *= 2**self._soon
+        self._at = now
+        self._level = 1 - lift - left_since + pace * (now - sent_at)
+        return bool(lift <= LIFT_MAX)
 
-    def _span(self, mark: float, end: float, count: float, sends: list[float]) -> Span:
-        """What was sustained from a mark to the next.
-
-        Where less was sent than the limit sustains it saves up, and what it cannot save is lost to
-        the count. It had saved `saved` at most, at any instant: so the requests after each of them
-        tell that much at least, and after the last at which it was full they tell it exactly.
-        """
-        took_s = max(1e-6, end - mark)
-        sustained = max(0.0, count) / took_s
-        saved = self.saved
-        if self.pace is None and self._first is not None:
-            first, first_s = self._first
-            saved = max(0.0, first - sustained * first_s)
-        least = saved + (TRUST_MIN if self.pace is not None else max(8, 0.3 * count))
-        for index, sent_at in enumerate(sends):
-            after = count - index
-            if after < least or end - sent_at < SUFFIX_S_MIN:
-                break
-            sustained = max(sustained, (after - 1 - saved) / (end - sent_at))
-        return Span(sustained * took_s, took_s)
-
-    def _learn(self, span: Span) -> None:
-        known, rate = self.estimate, span.accepted / span.took_s
-        error = 1.5 / max(1.0, span.accepted)
-        self._spans.append(span)
-        if known is None or self.pace is None:
-            self.pace = self.estimate and self.estimate * (1 + SPARE)
-            self._step = min(STEP_MAX, max(STEP_MIN, error))
-        else:
-            if span.accepted >= TRUST_MIN and abs(rate / known - 1) > CHANGED + error:
-                self._spans = [span]
-            if span.accepted < (SOON if self._price < 1 else TRUST_MIN):
-                self._step = min(STEP_MAX, self._step * 2)
-            lowered = self.pace * (1 - self._step)
-            if span.accepted >= TRUST_MIN:
-                slope = max(rate, self.estimate or rate)
-                self._step = max(STEP_MIN, min(self._step, 2 * error))
-                slope *= 1 + (SPARE if self._price < 1 else -SHORT)
-                if self.saved < UNSAVED_MAX:  # nothing is saved up: what passed of late may pass
-                    slope = max(slope, self._paces[0])
-                if self._price < 1 and self.pace > FAR * slope:  # saved up, or no bucket: try
-                    slope = math.sqrt(slope * self.pace)
-                    self._trying = True
-                self.pace = min(lowered, slope)
+    def _judge_chance(self, before: float, estimate: float, since: int) -> None:
+        known = self._sustained
+        early = since < min(CHEAP / 2, known.known / 4)
+        self._early = max(0, self._early + (1 if early else -1))
+        if self._chance is not None:
+            if known.saves >= SPACING and self._by_spacing:
+                self._chance = None
             else:
-                if (self._trying or self._price >= 1) and self.estimate is not None:
-                    lowered = min(lowered, self.estimate * (1 + SPARE))
-                    self._trying = False
-                self.pace = lowered
-                if self._step == STEP_MAX:
-                    self._spans = [span]
-        if self._first is not None and self.estimate is not None:
-            count, took_s = self._first
-            self.saved = max(0.0, count - self.estimate * took_s)
+                self._chance.refused(since)
+        elif known.saves < SPACING or self._early >= CHANCE_MIN:
+            self._by_spacing = known.saves < SPACING
+            pace = estimate if self._by_spacing else CHANCE_CUT * min(before, estimate)
+            self._chance = Chance(pace, known.known)
+
+    def recovered(self, sent_at: float, pause_s: float, *, told: bool) -> None:
+        """A pause is over: the request that left at `sent_at` was accepted.
+
+        `pause_s`: since the refusal left. `told`: the server asked for the pause, to the second.
+        """
+        known = self._sustained
+        known.recovered(sent_at, pause_s, told=told)
+        self._at = sent_at
+        if known.estimate is None:
+            self._level = 0.0
+            return
+        gained = known.estimate * pause_s
+        if told:
+            self._price = max(0.0, gained - known.saves)
+        self._level = min(self._at_once(), SAVED_SHARE * gained) - 1
+
+    def forget(self, at: float) -> None:
+        """What was accepted until now tells nothing of the rate."""
+        self._sustained.forget(at)
+
+    def suggest(self, count: int, in_s: float) -> None:
+        """So many were accepted in such a time, by another account."""
+        self._sustained.suggest(count, in_s)
+        self._level, self._since, self._soon, self._chance = 0.0, 0, 0, None

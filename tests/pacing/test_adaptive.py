@@ -52,18 +52,18 @@ def test_at_the_start_what_one_refusal_can_waste_stays_small() -> None:
         sizes.append(len(tickets))
         for ticket in tickets:
             pacing.answered(turn + 0.5, ticket, observed(Pace.ACCEPTED))
-    assert sizes == [4, 8, 8, 8]
+    assert sizes == [4, 6, 8, 9]
 
 
-def test_a_large_batch_comes_to_full_speed_at_once() -> None:
+def test_a_large_batch_comes_to_full_speed_by_a_quarter_each_round() -> None:
     pacing = AdaptiveController(concurrency_max=32, random=NoJitter(), total=10_000)
     sizes = []
-    for turn in range(4):
+    for turn in range(11):
         tickets = fill(pacing, float(turn))
         sizes.append(len(tickets))
         for ticket in tickets:
             pacing.answered(turn + 0.5, ticket, observed(Pace.ACCEPTED))
-    assert sizes == [4, 8, 16, 32]
+    assert sizes == [4, 6, 8, 9, 10, 11, 13, 15, 17, 19, 21]
 
 
 def test_it_never_goes_beyond_the_users_limit() -> None:
@@ -80,7 +80,7 @@ def test_all_refusals_of_one_congestion_make_one_cut() -> None:
         pacing.answered(0.1, ticket, observed(Pace.ACCEPTED))
     refuse_all(pacing, 1.0)
     view = pacing.view(1.2)
-    assert (view.throttles, view.epochs, view.concurrency) == (8, 1, 1.0)
+    assert (view.throttles, view.epochs, view.concurrency) == (6, 1, 4.0)
 
 
 def test_a_pause_holds_all_back_then_one_probes_and_then_the_rest_follows() -> None:
@@ -117,8 +117,7 @@ def test_without_a_hint_probes_come_ever_later_and_then_at_the_ends_of_usual_win
         assert isinstance(decision, WaitUntil)
         now = decision.at
         probes.append(round(now, 3))
-    assert probes[:5] == [0.2, 0.45, 0.775, 1.213, 2.015]
-    assert probes[5:] == [5.015, 10.015, 15.015, 20.015, 30.015]
+    assert probes == [0.2, 1.015, 5.015, 10.015, 10.7, 20.015, 30.015, 32.1, 60.015, 64.2]
 
 
 def test_an_intent_made_durable_during_a_pause_is_withdrawn() -> None:
@@ -225,10 +224,10 @@ def test_a_used_up_allowance_is_tested_by_one_request_and_then_kept() -> None:
         observation = Observation(Pace.ACCEPTED, Signals(None, (Allowance(0, 7.0, 4),)))
         pacing.answered(0.1, ticket, observation)
     wait = pacing.ask(0.1, "t")
-    assert wait == WaitUntil(0.1 + 0.2)  # two round trips
+    assert wait == WaitUntil(0.2)  # a round trip
     (probe,) = fill(pacing, wait.at)
-    pacing.answered(0.4, probe, Observation(Pace.THROTTLED, Signals()))
-    again = pacing.ask(0.4, "t")
+    pacing.answered(0.3, probe, Observation(Pace.THROTTLED, Signals()))
+    again = pacing.ask(0.3, "t")
     assert isinstance(again, WaitUntil)
     assert again.at == pytest.approx(7.1)
 
@@ -278,7 +277,7 @@ def test_whatever_comes_it_neither_bursts_nor_hangs(
         if isinstance(decision, Stop):
             return
         if isinstance(decision, WaitUntil):
-            assert now < decision.at <= now + 4100  # the longest window there is a plan for
+            assert now < decision.at <= now + 4200  # the longest window there is a plan for
         if under_way:
             now += passes_s
             pacing.answered(now, under_way.pop(0), observed(pace, hint_s))

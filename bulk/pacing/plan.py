@@ -1,0 +1,194 @@
+"""All windows that are known: finds them by their pauses, and tells when a request fits all.
+
+A window shows when requests pass again long after a refusal, far longer than a request took before
+it. Where one is known already and the pause was longer than that one explains, there is another one
+around it. A plan says nothing of rates: where requests pass again soon, there is no window.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bulk.pacing.windows import LIMIT_MIN, LONGEST_S, History, Window, usual
+
+PAUSE_SHARE_MIN = 0.4  # of a window: a bucket recovers within a request or two
+PAUSE_TRIPS_MIN = 5.0  # ... and of round trips
+PAUSE_S_MIN = 0.3  # ... and seconds: windows are not that short
+PAUSE_TURNS_MIN = 8.0  # ... and turns at the rate, where one is known
+ANOTHER = 2.5  # times a window's length: a pause that this window cannot be the cause of
+ANOTHER_CAUSE = 0.5  # of a window: a shorter wait that the server asks for is not its end
+SHORT_S = 2.5  # windows shorter than this are as well served by their mean rate
+DROPPED_MAX = 2  # windows that were none: then it is a rate
+
+
+class Plan:
+    """The windows, the shortest first. Instants are seconds on the caller's clock."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self._windows: list[Window] = []
+        self._blamed: Window | None = None
+        self._dropped = 0
+        self.average: tuple[int, float] | None = None  # what a window that was none still tells
+        self._short_s = 0.0  # what passes since `began` is of a longer window than this
+        self._began: float | None = None  # when what passes since the last long pause began to
+        self._outer_began: float | None = None  # the same, of a window around all that are known
+        self._recovered_at = 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a window."""
+        return bool(self._windows)
+
+    @property
+    def begins(self) -> set[float]:
+        """When the window under way may have begun."""
+        return {self._began or 0.0, self._outer_began or 0.0, self._recovered_at}
+
+    def sizes(self) -> list[tuple[int, float]]:
+        """The limits and lengths of the windows, the shortest first."""
+        return [(window.limit, window.length_s) for window in self._windows]
+
+    # --- turns --------------------------------------------------------------------------------
+
+    def sent(self, at: float, *, probe: bool) -> None:
+        """A request left; it counts until it is refused."""
+        if self._began is None:
+            self._began = self._outer_began = self._recovered_at = at
+        self.history.sent(at)
+        if not probe:
+            for window in self._windows:
+                window.sent(at)
+
+    def accepted(self, at: float) -> None:
+        """The request that left at `at` was accepted."""
+        for window in self._windows:
+            window.accepted(at)
+
+    def next_at(self, now: float, pending: int) -> float:
+        """The instant from which one more fits, when `pending` others have yet to leave."""
+        return max((w.next_at(now, pending) for w in self._windows), default=-math.inf)
+
+    def test_at(self, now: float, turn: float, trip_s: float) -> float | None:
+        """Where a single request has to show whether a window has ended: when; else None.
+
+        `turn`: when the next request would leave without that. Nothing is under way.
+        """
+        for window in self._windows:
+            early = window.earlier()
+            if early is None or not now + 2 * trip_s < early < turn:
+                unsure = window.unsure(trip_s) and turn >= window.began + window.length_s
+                early = turn if unsure else None
+            if early is not None:
+                self._blamed = window
+                window.tested()
+                return early
+        return None
+
+    def explains(self, at: float) -> bool:
+        """Whether a window may have refused the request that left at `at`."""
+        return any(window.explains(at) for window in self._windows)
+
+    # --- refusals -----------------------------------------------------------------------------
+
+    def refused(self, at: float, now: float, trip_s: float) -> float | None:
+        """A refusal of the request that left at `at`: when to probe; None if no window did it."""
+        self._short_s = at - (self._began or 0.0)
+        full = [window for window in self._windows[1:] if window.explains(at)]
+        while self._windows:
+            self._blamed = full[0] if full else self._windows[0]
+            until = self._blamed.refused(at, now, trip_s)
+            if until is not None:
+                return until
+            self._drop(self._blamed)
+            full = []
+        return None
+
+    def noted(self, at: float) -> None:
+        """A refusal, of the request that left at `at`, that is no known window's."""
+        self._blamed = None
+        self._short_s = at - (self._began or 0.0)
+
+    def still_refused(self, at: float, now: float) -> float | None:
+        """The probe that left at `at` was refused as well: when to probe again, if known."""
+        self._short_s = at - (self._began or 0.0)
+        if self._blamed is None:
+            return None
+        until = self._blamed.still_refused(at, now)
+        another = (
+            self._blamed.confirmed and at - self._blamed.began > ANOTHER * self._blamed.length_s
+        )
+        return None if another else until
+
+    def recovered(
+        self,
+        at: float,
+        refused_at: float,
+        *,
+        trip_s: float,
+        jitter_s: float,
+        per_s: float | None,
+        telling: bool,
+    ) -> bool:
+        """Requests pass again, from the one on that left at `at`; whether a window ended.
+
+        `per_s`: the rate as far as known. `telling`: the pause was no longer than it had to be.
+        """
+        blamed, self._blamed = self._blamed, None
+        self._recovered_at = at
+        began = self._began or 0.0
+        pause_s, length_s = at - refused_at, at - began
+        if blamed is not None and not telling and pause_s < ANOTHER_CAUSE * blamed.length_s:
+            blamed.forgiven()
+            return False
+        if blamed is not None and (not blamed.confirmed or pause_s < ANOTHER * blamed.length_s):
+            if not blamed.recovered(at, refused_at, trip_s):
+                self._drop(blamed)
+                return False
+            if blamed is self._windows[-1] and blamed.began == at:
+                self._began = at
+                if len(self._windows) > 1:
+                    self._outer_began = at
+            for window in self._windows:
+                if window is not blamed:
+                    window.resumed(at)
+            return True
+        turns_s = 0.0 if per_s is None else PAUSE_TURNS_MIN / per_s
+        long_s = max(PAUSE_SHARE_MIN * length_s, PAUSE_TRIPS_MIN * trip_s, PAUSE_S_MIN, turns_s)
+        if blamed is not None:
+            long_s = ANOTHER * blamed.length_s
+        if pause_s < long_s:
+            return False
+        if blamed is not None:
+            began = self._outer_began or 0.0
+            self._short_s += (self._began or 0.0) - began
+            length_s, self._outer_began = at - began, at
+        self._began = at
+        passed = self.history.count(began, at)
+        if length_s > LONGEST_S or passed < LIMIT_MIN:
+            return False
+        if not telling or self._dropped >= DROPPED_MAX:
+            return False
+        if length_s < SHORT_S and not self._windows:
+            self.average = passed, usual(self._short_s, length_s)
+            return False
+        for window in self._windows:
+            window.resumed(at)
+        self._windows.append(
+            Window(
+                self.history,
+                passed,
+                began,
+                short_s=self._short_s,
+                long_s=length_s,
+                ended_at=at,
+                jitter_s=jitter_s,
+            )
+        )
+        return True
+
+    def _drop(self, window: Window) -> None:
+        self._windows.remove(window)
+        self._blamed = None
+        self._dropped += 1
+        self.average = window.average

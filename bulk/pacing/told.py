@@ -1,0 +1,46 @@
+"""What the server's headers tell of what is left; believed only as far as it costs nothing.
+
+Of several allowances the tightest counts: the one with the least left, and of those the one that
+takes longest to be renewed. Of several answers the one whose request left last counts.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bulk.signals import Allowance, Signals
+
+
+class Told:
+    """The latest account. Instants are seconds on the caller's clock."""
+
+    def __init__(self) -> None:
+        self._sent_at = -math.inf
+        self._tightest: Allowance | None = None
+        self._ends_at = math.inf
+
+    def note(self, signals: Signals, sent_at: float, now: float) -> None:
+        """An answer came at `now`, to a request that left at `sent_at`."""
+        told = [allowance for allowance in signals.allowances if allowance.reset_s is not None]
+        if not told or sent_at < self._sent_at:
+            return
+        tightest = min(told, key=lambda one: (one.remaining, -(one.reset_s or 0.0)))
+        if sent_at == self._sent_at and self._tightest is not None:
+            tightest = min(tightest, self._tightest, key=lambda one: one.remaining)
+        self._sent_at, self._tightest = sent_at, tightest
+        self._ends_at = now + (self._tightest.reset_s or 0.0)
+
+    @property
+    def since(self) -> float:
+        """When the request left whose answer is the latest account."""
+        return self._sent_at
+
+    @property
+    def left(self) -> int | None:
+        """How many requests the server would still have let pass then; None if it does not say."""
+        return None if self._tightest is None else self._tightest.remaining
+
+    @property
+    def ends_at(self) -> float:
+        """When the allowance is renewed; infinite where it is not told."""
+        return self._ends_at

@@ -1,0 +1,74 @@
+"""Runs a batch in virtual time: the real dispatch, client and journal against the sandbox's model.
+
+One runner for `--simulate`, the scenario tests and the benchmarks. It owns the clock and nothing
+else: hours of waiting take no time, and the same seeds give the same instants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from random import Random
+
+import trio
+from trio.testing import MockClock
+
+from bulk.client import Client, Timeouts
+from bulk.dispatch import DispatchEnd, ProgressLine
+from bulk.job import JobSettings, Surroundings, work_off
+from bulk.journal import Journal, inline
+from bulk.model import StopCode
+from bulk.sandbox import Sandbox, SandboxTransport
+from bulk.secret import ApiKey
+
+BASE_URL = "http://sandbox.test"
+KEY = ApiKey("sk_simulated", "the simulation's key")
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualEnd:
+    """How it ended, and the virtual clock then, in seconds."""
+
+    end: DispatchEnd
+    clock_s: float
+
+
+def run_virtually(
+    journal: Journal,
+    sandbox: Sandbox,
+    settings: JobSettings,
+    *,
+    epoch_s: float,
+    clock_s: float = 0.0,
+    seed: int = 0,
+    key: ApiKey = KEY,
+    interrupts: Callable[[], AsyncIterator[StopCode]] | None = None,
+    progress: ProgressLine | None = None,
+) -> VirtualEnd:
+    """Send what the batch still has to send, in no time at all.
+
+    `epoch_s`: the wall clock where the virtual one is 0, `clock_s`: the virtual clock at the start.
+    `seed`: of the controller's jitter. Raises what `bulk.job.work_off` raises.
+    """
+    clock = MockClock(autojump_threshold=0)
+    clock.jump(clock_s)
+
+    async def work() -> VirtualEnd:
+        around = Surroundings(
+            random=Random(seed),
+            runner=inline,
+            wall=lambda: epoch_s + trio.current_time(),
+            progress=progress,
+            interrupts=None if interrupts is None else interrupts(),
+        )
+        client = Client(
+            BASE_URL,
+            key,
+            timeouts=Timeouts(settings.connect_timeout_s, settings.answer_timeout_s),
+            transport=lambda: SandboxTransport(sandbox),
+        )
+        async with client:
+            end = await work_off(journal, client, settings, around)
+            return VirtualEnd(end, trio.current_time())
+
+    return trio.run(work, clock=clock)

@@ -1,0 +1,151 @@
+"""Pacing as it shows in time: whole batches against limits, to the exact instant."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bulk.job import JobSettings
+from bulk.model import AttemptRecord, Outcome, StopCode
+from tests.virtual import EPOCH, Outcomes, VirtualRun, some_triggers
+
+
+def run(tmp_path: Path, spec: str, count: int, **settings: object) -> Outcomes:
+    """A batch of so many triggers against a sandbox, in virtual time."""
+    job = JobSettings(**settings)  # type: ignore[arg-type]
+    return VirtualRun(tmp_path / "journal.sqlite", spec, some_triggers(count), job).go()
+
+
+def refused(came: Outcomes) -> list[AttemptRecord]:
+    """The attempts that were refused, in order of their sends."""
+    found = [attempt for attempt in came.attempts if attempt.http_status == 429]
+    return sorted(found, key=lambda attempt: attempt.sent_at)
+
+
+def sends_after(came: Outcomes, instant: float) -> list[float]:
+    """When the attempts behind an instant left, in virtual seconds."""
+    return sorted(a.sent_at - EPOCH for a in came.attempts if a.sent_at - EPOCH > instant)
+
+
+def known_at(attempt: AttemptRecord) -> float:
+    """When its answer came, in virtual seconds."""
+    assert attempt.received_at is not None
+    return attempt.received_at - EPOCH
+
+
+def queued(came: Outcomes) -> int:
+    return sum(result.outcome is Outcome.QUEUED for result in came.results)
+
+
+def test_after_a_retry_after_one_request_leaves_and_the_rest_only_once_it_was_accepted(
+    tmp_path: Path,
+) -> None:
+    came = run(tmp_path, "fixed-window 10/30s; latency 100ms; headers retry-after", 20)
+    first = refused(came)[0]
+    # The window ends at 30.0, and the header is rounded up to whole seconds from the refusal on.
+    after = sends_after(came, known_at(first) + 1)
+    assert 30.0 <= after[0] <= 31.1
+    assert after[1] >= after[0] + 0.1, "the rest waits for the answer, a round trip later"
+    assert queued(came) == 20
+
+
+def test_replies_to_requests_from_before_the_cut_cut_nothing_again(tmp_path: Path) -> None:
+    came = run(tmp_path, "fixed-window 10/5s; latency 100ms jitter 20ms", 20)
+    together = refused(came)
+    assert len(together) >= 3, "several were under way when the first refusal came"
+    # A second cut would have begun the pause anew, and the first probe would come later.
+    first_known = min(known_at(attempt) for attempt in together)
+    probe = sends_after(came, first_known + 0.001)[0]
+    assert probe - first_known <= 0.12
+    assert queued(came) == 20
+
+
+@pytest.mark.parametrize("lie", [0, 1, 86_400])
+def test_a_retry_after_that_lies_is_survived(tmp_path: Path, lie: int) -> None:
+    spec = f"token-bucket 5/s burst 5; latency 50ms; headers retry-after={lie}"
+    came = run(tmp_path, spec, 30)
+    assert queued(came) == 30
+    assert len(refused(came)) <= 15
+    assert came.took_s <= (60 if lie <= 1 else 3 * 900)  # a day is cut to a quarter of an hour
+
+
+def test_a_deadline_shorter_than_the_pause_stops_at_once_and_says_so(tmp_path: Path) -> None:
+    spec = "fixed-window 10/5m; latency 50ms; headers retry-after"
+    came = run(tmp_path, spec, 50, deadline_s=60.0)
+    assert came.end.stop is StopCode.DEADLINE
+    assert "has to be left alone for another" in came.end.stop_detail
+    assert came.took_s < 2.0
+    assert queued(came) == 10
+
+
+def test_a_raised_limit_is_found(tmp_path: Path) -> None:
+    spec = "token-bucket 10/s burst 10 until 60s then token-bucket 40/s burst 40; latency 50ms"
+    came = run(tmp_path, spec, 2000)
+    least_s = 60 + (2000 - 610 - 40) / 40
+    assert came.took_s <= 1.35 * least_s
+    assert len(refused(came)) <= 40
+
+
+def test_a_lowered_limit_is_obeyed(tmp_path: Path) -> None:
+    spec = "token-bucket 40/s burst 20 until 30s then token-bucket 10/s burst 10; latency 50ms"
+    came = run(tmp_path, spec, 1500)
+    least_s = 30 + (1500 - 1220 - 10) / 10
+    assert came.took_s <= 1.1 * least_s
+    assert len(refused(came)) <= 40
+
+
+def test_a_window_that_nobody_told_of_is_filled_from_its_start(tmp_path: Path) -> None:
+    came = run(tmp_path, "sliding-window 50/20s; latency 50ms", 250)
+    assert came.took_s == pytest.approx(4 * 20.0, abs=1.0)
+    assert len(refused(came)) <= 25
+
+
+def test_headers_that_tell_what_is_left_spare_the_refusals(tmp_path: Path) -> None:
+    told = run(tmp_path, "fixed-window 50/20s; latency 50ms; headers draft-current", 250)
+    assert told.took_s == pytest.approx(4 * 20.0, abs=1.5)
+    assert len(refused(told)) <= 8
+
+
+def test_a_cap_on_requests_at_once_is_no_reason_to_pause(tmp_path: Path) -> None:
+    came = run(tmp_path, "concurrency 4; latency 200ms jitter 20ms", 400)
+    assert came.took_s <= 1.05 * 400 * 0.2 / 4
+    assert len(refused(came)) <= 24
+    assert max(later - sooner for sooner, later in pairwise(sends_after(came, 0))) <= 1.0
+
+
+def test_a_quota_that_says_so_is_probed_once_and_leaves_the_rest_resumable(
+    tmp_path: Path,
+) -> None:
+    came = run(tmp_path, "quota 60; latency 50ms", 100)
+    assert came.end.stop is StopCode.QUOTA_EXHAUSTED
+    first_known = min(known_at(attempt) for attempt in refused(came))
+    later = [attempt for attempt in refused(came) if attempt.sent_at - EPOCH > first_known]
+    assert len(later) <= 2
+    assert queued(came) == 60
+    assert sum(result.outcome is Outcome.UNSENT for result in came.results) == 40
+
+
+def test_a_quota_that_says_nothing_is_suspected_after_ten_minutes(tmp_path: Path) -> None:
+    came = run(tmp_path, "quota 60; latency 50ms; refusal-body html", 100)
+    assert came.end.stop is StopCode.QUOTA_EXHAUSTED
+    assert came.end.stop_detail.startswith("suspected quota")
+    first_known = min(known_at(attempt) for attempt in refused(came))
+    later = [attempt for attempt in refused(came) if attempt.sent_at - EPOCH > first_known]
+    assert len(later) <= 15
+    assert 600 <= came.took_s <= 1800
+
+
+def test_a_server_that_queues_is_not_flooded(tmp_path: Path) -> None:
+    came = run(tmp_path, "queue 2/s; latency 50ms", 100)
+    assert came.took_s == pytest.approx(50.0, rel=0.03)
+    assert max(attempt.latency_ms or 0 for attempt in came.attempts) < 20_000
+    assert queued(came) == 100
+
+
+def test_a_bare_sequence_of_refusals_never_becomes_a_herd(tmp_path: Path) -> None:
+    came = run(tmp_path, "token-bucket 1/s burst 3; latency 100ms; headers retry-after", 30)
+    gaps = [later - sooner for sooner, later in pairwise(sends_after(came, 0.5))]
+    assert sum(gap < 0.01 for gap in gaps) <= 8
+    assert queued(came) == 30

@@ -1,0 +1,52 @@
+"""How many requests may be under way."""
+
+from __future__ import annotations
+
+from bulk.pacing.in_flight import InFlight
+
+
+def test_it_grows_only_while_it_is_what_holds_requests_back() -> None:
+    limit = InFlight(32, 100)
+    for _ in range(50):
+        limit.accepted(1, 0.1, 0.1)
+    assert limit.limit == 4.0
+    limit.accepted(4, 0.1, 0.1)
+    assert limit.limit == 5.0
+
+
+def test_beyond_a_share_of_the_batch_it_grows_by_two_a_round_trip() -> None:
+    limit = InFlight(100, 100)
+    while limit.limit < 8:
+        limit.accepted(8, 0.1, 0.1)
+    before = limit.limit
+    for _ in range(int(before)):
+        limit.accepted(int(limit.limit), 0.1, 0.1)
+    assert before + 1.5 < limit.limit <= before + 2
+
+
+def test_the_users_limit_is_never_exceeded() -> None:
+    limit = InFlight(3, 10_000)
+    for _ in range(1000):
+        limit.accepted(3, 0.1, 0.1)
+    assert limit.limit == 3.0
+
+
+def test_trouble_halves_it_once_and_a_working_server_brings_it_back() -> None:
+    limit = InFlight(4, 100)
+    for _ in range(3):
+        limit.troubled(1.0, 0.5)
+    assert limit.limit == 2.0
+    for _ in range(3):
+        limit.troubled(1.1, 0.6)  # they left before the first failures were known
+    assert limit.limit == 2.0
+    for _ in range(20):
+        limit.accepted(2, 0.1, 0.1)
+    assert limit.limit == 4.0
+
+
+def test_latency_that_climbs_without_a_refusal_takes_one_off() -> None:
+    limit = InFlight(32, 10_000)
+    while limit.limit < 20:
+        limit.accepted(32, 0.1, 0.1)
+    limit.accepted(20, 6.0, 0.1)
+    assert limit.limit == 19.0
