@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test format bench clean
+.PHONY: run test format bench bench-pacing clean
 
 run:
 	@$(PYTHON) tools/prepare.py run
@@ -26,6 +26,10 @@ format:
 bench:
 	@$(PYTHON) tools/prepare.py test
 	$(BIN)/python -m benchmarks.scale
+
+bench-pacing:
+	@$(PYTHON) tools/prepare.py test
+	$(BIN)/python -m benchmarks.pacing --nginx
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

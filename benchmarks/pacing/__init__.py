@@ -1,0 +1,1 @@
+"""Measures how well the product paces, side by side with other clients, in virtual time."""

@@ -1,0 +1,120 @@
+"""The same question over real sockets and on the real clock: nginx's own limits, the real command.
+
+nginx stands before a sandbox in a process of its own that limits nothing. Loopback only; each of
+the runs ends after RUN_S_MAX at the latest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import trio
+
+from benchmarks.pacing.backoff import backoff
+from benchmarks.pacing.cases import Case, Server
+from benchmarks.pacing.clients import THROTTLED, Api, Errand, Reply
+from tests.cli.talking import rows, sandbox, spawn, truth, write_manifest
+from tests.nginx.test_behind_nginx import nginx
+
+COUNT, PER_S, BURST, CONNECTIONS = 200, 20, 10, 3
+TRIP_S = 0.030
+UPSTREAM = "none; latency 30ms jitter 10ms"
+RUN_S_MAX = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of nginx, and the least time from the first accepted to the last."""
+
+    directive: str
+    least_s: float
+
+
+LIMITS = (
+    Limit(f"limit_req zone=rate burst={BURST} nodelay;", (COUNT - BURST - 1) / PER_S),
+    Limit(f"limit_req zone=rate burst={BURST};", (COUNT - 1) / PER_S),
+    Limit("limit_req zone=rate;", (COUNT - 1) / PER_S),
+    Limit(f"limit_conn connections {CONNECTIONS};", (COUNT / CONNECTIONS - 1) * TRIP_S),
+)
+
+
+def section() -> str:
+    """The part of the page about nginx; where it is not installed, it says so."""
+    lines = ["## Behind nginx, over real sockets", ""]
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    if shutil.which("nginx", path=path) is None:
+        return "\n".join([*lines, "Skipped: nginx is not installed.", ""])
+    lines += [
+        f"N = {COUNT}, {PER_S} requests a second, round trip {TRIP_S * 1000:.0f} ms; from the "
+        "first accepted to the last. Real time: these figures vary a little.",
+        "",
+        "| limit | bulk-trigger: time / least | 429s | backoff: time / least | 429s |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for limit in LIMITS:
+        cells = [_cell(limit, client) for client in (_product, _backoff)]
+        lines.append(f"| `{limit.directive}` | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(limit: Limit, client: Callable[[Path, str], int]) -> str:
+    """Time by least time and 429s per accepted, each client with a fresh server."""
+    with tempfile.TemporaryDirectory() as name, sandbox(UPSTREAM) as upstream:
+        folder = Path(name)
+        with nginx(folder / "nginx", upstream, limit.directive) as base_url:
+            try:
+                refused = client(folder, base_url)
+            except (subprocess.SubprocessError, trio.TooSlowError) as error:
+                return f"not over: {type(error).__name__} | –"
+        instants = sorted(run["at_s"] for run in truth(upstream)["accepted"])
+    if len(instants) != COUNT:
+        return f"only {len(instants)} of {COUNT} | {refused / max(1, len(instants)):.1%}"
+    return f"{(instants[-1] - instants[0]) / limit.least_s:.3f} | {refused / COUNT:.1%}"
+
+
+def _product(folder: Path, base_url: str) -> int:
+    """The real command in a process of its own; how often it was refused."""
+    manifest = write_manifest(folder / "release.csv", COUNT)
+    arguments = (str(manifest), "--base-url", base_url, "--output", str(folder / "reports"))
+    with spawn(*arguments, folder=folder, TESTERARMY_API_KEY="sk_benchmark") as process:
+        try:
+            process.communicate(timeout=RUN_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    (batch,) = [path for path in (folder / "reports").iterdir() if path.is_dir()]
+    return sum(int(row["throttles"]) for row in rows(batch))
+
+
+def _backoff(_: Path, base_url: str) -> int:
+    """The same worker client as in virtual time, in this process; how often it was refused."""
+    return trio.run(partial(_backoff_over_sockets, base_url))
+
+
+async def _backoff_over_sockets(base_url: str) -> int:
+    api, refused = Api(base_url), 0
+    case = Case("nginx", Server("none", "none", "30ms", COUNT), 1, COUNT, with_rivals=True)
+
+    async def post(test_id: str) -> Reply:
+        nonlocal refused
+        reply = await api.post(test_id)
+        refused += reply.status == THROTTLED
+        return reply
+
+    with trio.fail_after(RUN_S_MAX):
+        await backoff(Errand(post, case.test_ids, Random(1), case.config, case.epoch_s))
+    await api.aclose()
+    return refused
+
+
+if __name__ == "__main__":
+    sys.stdout.write(section())

@@ -1,0 +1,200 @@
+"""Owns the figures: each row's goal and its servers, for tuning and, others, for the report."""
+
+from __future__ import annotations
+
+from benchmarks.pacing.cases import Goal, Row, Server
+from benchmarks.pacing.grid_rates import A80, A200, B60, B120, B180, BUCKETS, WINDOWS
+
+FAULTS = "fault 500 2%; fault 503-queued 1%; fault reset-after 1%"
+BARE = "refusal-body html"
+
+OTHERS = (
+    Row(
+        "spacing",
+        "strict spacing without burst, 80 ms ± 10 ms, N = 2,000",
+        Goal(times_least=1.10, waste=0.015),
+        tune=(Server("strict-spacing 10/s", "none", A80, 2_000),),
+        report=(
+            Server("strict-spacing 8/s", "none", A80, 2_000),
+            Server("strict-spacing 15/s", "retry-after", A80, 2_000),
+            Server("strict-spacing 25/s", "none", A80, 2_000),
+        ),
+    ),
+    Row(
+        "concurrency",
+        "concurrency cap, N = 3,000",
+        Goal(times_least=1.05, waste=0.01),
+        tune=(
+            Server("concurrency 4", "none", A80, 3_000),
+            Server("concurrency 6", "retry-after", A200, 3_000),
+        ),
+        report=(
+            Server("concurrency 5", "none", B60, 3_000),
+            Server("concurrency 9", "none", B120, 3_000),
+            Server("concurrency 3", "retry-after", B180, 3_000),
+            Server("concurrency 14", "none", B60, 3_000),
+        ),
+    ),
+    Row(
+        "change",
+        "the limit halves, doubles or ends in the middle, N = 5,000",
+        Goal(times_least=1.10, waste=0.01),
+        tune=(
+            Server(
+                "token-bucket 20/s burst 20 until 100s then token-bucket 10/s burst 10",
+                "none",
+                A80,
+                5_000,
+            ),
+            Server(
+                "token-bucket 10/s burst 20 until 200s then token-bucket 20/s burst 40",
+                "none",
+                A80,
+                5_000,
+            ),
+        ),
+        report=(
+            Server(
+                "token-bucket 24/s burst 24 until 110s then token-bucket 12/s burst 12",
+                "none",
+                B60,
+                5_000,
+            ),
+            Server(
+                "token-bucket 12/s burst 24 until 190s then token-bucket 24/s burst 48",
+                "none",
+                B60,
+                5_000,
+            ),
+            Server("token-bucket 16/s burst 32 until 150s then none", "none", B60, 5_000),
+            Server(
+                "token-bucket 40/s burst 40 until 70s then token-bucket 20/s burst 20",
+                "retry-after",
+                B120,
+                5_000,
+            ),
+            Server("fixed-window 120/10s until 200s then fixed-window 240/10s", "none", B60, 5_000),
+            Server(
+                "fixed-window 200/10s until 130s then fixed-window 100/10s", "draft-6", B120, 5_000
+            ),
+        ),
+    ),
+    Row(
+        "unlimited",
+        "no limit, N = 10,000",
+        Goal(times_least=1.05, waste=0.0),
+        tune=(Server("none", "none", A80, 10_000), Server("none", "none", A200, 10_000)),
+        report=(Server("none", "none", B60, 10_000), Server("none", "none", B180, 10_000)),
+    ),
+    Row(
+        "queue",
+        "a queueing server, N = 2,000, no time-outs",
+        Goal(times_least=1.03, waste=0.0),
+        tune=(Server("queue 10/s", "none", A80, 2_000),),
+        report=(
+            Server("queue 15/s", "none", B60, 2_000),
+            Server("queue 40/s", "none", B120, 2_000),
+            Server("queue 3/s", "none", B60, 1_000),
+        ),
+    ),
+    Row(
+        "counting",
+        "refused requests count too, N = 3,000",
+        Goal(times_least=1.10, waste=0.01),
+        tune=(
+            Server("token-bucket 10/s burst 20 counting-refusals", "none", A80, 3_000),
+            Server("sliding-window 100/10s counting-refusals", "none", A80, 3_000),
+        ),
+        report=(
+            Server("token-bucket 12/s burst 24 counting-refusals", "none", B60, 3_000),
+            Server("sliding-window 150/15s counting-refusals", "none", B60, 3_000),
+            Server("token-bucket 30/s burst 15 counting-refusals", "retry-after", B120, 3_000),
+            Server("sliding-window 60/5s counting-refusals", "retry-after", B120, 3_000),
+        ),
+    ),
+    Row(
+        "errors",
+        "3 % errors and 1 % dropped connections on top of a bucket, N = 10,000",
+        Goal(times_least=1.05, waste=0.005),
+        tune=(Server("token-bucket 20/s burst 40", "none", A80, 10_000, more=FAULTS),),
+        report=(
+            Server("token-bucket 15/s burst 30", "none", B60, 10_000, more=FAULTS),
+            Server("token-bucket 50/s burst 50", "retry-after", B120, 10_000, more=FAULTS),
+            Server("token-bucket 90/s burst 180", "draft-6", B60, 10_000, more=FAULTS),
+        ),
+    ),
+)
+
+QUOTAS = (
+    Row(
+        "quota-code",
+        "quota, its answer names it, N = 1,000",
+        Goal(stop_throttles=2),
+        tune=(Server("quota 400", "none", A80, 1_000),),
+        report=(
+            Server("quota 300", "none", B60, 1_000),
+            Server("token-bucket 20/s burst 40 + quota 350", "retry-after", B120, 1_000),
+            Server("quota 250", "none", B180, 1_000, more="quota-code insufficient_quota"),
+        ),
+        rivals=1,
+    ),
+    Row(
+        "quota-silent",
+        "quota, no hint at all, N = 1,000",
+        Goal(stop_throttles=15, stop_span_s=600.0),
+        tune=(Server("quota 400", "none", A80, 1_000, more=BARE),),
+        report=(
+            Server("quota 300", "none", B60, 1_000, more=BARE),
+            Server("token-bucket 20/s burst 40 + quota 350", "none", B120, 1_000, more=BARE),
+            Server("quota 250", "none", B180, 1_000, more="refusal-body empty"),
+        ),
+        rivals=1,
+    ),
+)
+
+WITHOUT_GOAL = (
+    Row(
+        "several-limits",
+        "several limits at once, N = 1,500",
+        Goal(),
+        tune=(Server("fixed-window 20/1s + fixed-window 300/60s", "none", A80, 1_500),),
+        report=(
+            Server("fixed-window 10/1s + fixed-window 200/60s", "none", B60, 1_500),
+            Server("fixed-window 10/1s + fixed-window 200/60s", "draft-current", B60, 1_500),
+            Server("concurrency 6 + token-bucket 25/s burst 50", "none", B120, 1_500),
+        ),
+    ),
+    Row(
+        "sliding-counter",
+        "sliding-window counter, N = 3,000",
+        Goal(),
+        tune=(Server("sliding-counter 100/10s", "none", A80, 3_000),),
+        report=(
+            Server("sliding-counter 120/15s", "none", B60, 3_000),
+            Server("sliding-counter 90/6s", "draft-6", B120, 3_000),
+        ),
+    ),
+    Row(
+        "per-test",
+        "each test has a limit of its own, N = 2,000 of 20 tests",
+        Goal(),
+        tune=(Server("token-bucket 1/s burst 2 per-test", "none", A80, 2_000, tests=20),),
+        report=(
+            Server("token-bucket 2/s burst 3 per-test", "none", B60, 2_000, tests=20),
+            Server("fixed-window 10/10s per-test", "retry-after", B120, 2_000, tests=20),
+        ),
+    ),
+    Row(
+        "false-headers",
+        "headers that have nothing to do with the limit, N = 2,000",
+        Goal(),
+        tune=(Server("token-bucket 10/s burst 20", "retry-after=3", A80, 2_000),),
+        report=(
+            Server("token-bucket 15/s burst 30", "retry-after=7", B60, 2_000),
+            Server("fixed-window 120/15s", "retry-after=1", B60, 2_000),
+            Server("token-bucket 40/s burst 40", "retry-after-always", B120, 2_000),
+        ),
+    ),
+)
+
+ROWS = (*BUCKETS, *WINDOWS, *OTHERS, *QUOTAS, *WITHOUT_GOAL)

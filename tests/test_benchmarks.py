@@ -1,0 +1,116 @@
+"""The pacing benchmark measures right: least times, disjoint sets, an oracle that is one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from benchmarks.pacing.cases import Case, Goal, Server, cases_of
+from benchmarks.pacing.grid import ROWS
+from benchmarks.pacing.judging import misses
+from benchmarks.pacing.least import least_s
+from benchmarks.pacing.measuring import PRODUCT, RIVALS, Figures, Job, work
+from bulk.sandbox import parse_spec
+
+EPOCH = 1_790_035_200.0
+
+
+def least(spec: str, count: int, *, tests: int = 0, epoch_s: float = EPOCH) -> float | None:
+    tests = tests or count
+    return least_s(parse_spec(spec), [str(n % tests) for n in range(count)], epoch_s)
+
+
+@pytest.mark.parametrize(
+    ("spec", "count", "expected"),
+    [
+        ("token-bucket 10/s burst 20", 20, 0.0),
+        ("token-bucket 10/s burst 20", 120, 10.0),
+        ("token-bucket 10/s burst 20; latency 80ms", 120, 10.08),
+        ("fixed-window 10/10s", 10, 0.0),
+        ("fixed-window 10/10s", 35, 30.0),
+        ("sliding-window 10/10s; latency 80ms", 35, 30.08),
+        ("concurrency 4; latency 80ms", 100, 2.0),
+        ("queue 10/s", 101, 10.0),
+        ("none; latency 100ms", 3200, 10.0),
+        ("strict-spacing 10/s; latency 80ms", 101, 10.08),
+        ("token-bucket 10/s burst 10 until 9.95s then token-bucket 5/s burst 5", 210, 29.15),
+        ("token-bucket 10/s burst 10 until 10s then none", 10_000, 10.0),
+    ],
+)
+def test_the_least_time_is_the_limits_arithmetic(spec: str, count: int, expected: float) -> None:
+    assert least(spec, count) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_phase_of_the_windows_is_known() -> None:
+    assert least("fixed-window 10/10s", 11, epoch_s=EPOCH + 7) == pytest.approx(3.0, abs=1e-3)
+
+
+def test_a_limit_for_each_test_takes_as_long_as_the_slowest_test() -> None:
+    spec = "token-bucket 1/s burst 1 per-test"
+    assert least(spec, 23, tests=10) == pytest.approx(2.0, abs=1e-3)
+
+
+def test_strict_spacing_leaves_room_for_jitter_but_no_more() -> None:
+    found = least("strict-spacing 10/s; latency 80ms jitter 10ms", 101)
+    assert found is not None
+    assert 10.08 < found <= 10.08 + 100 * 0.005 + 1e-9
+
+
+def test_a_quota_has_no_least_time() -> None:
+    assert least("quota 10", 100) is None
+
+
+def test_the_two_sets_share_neither_server_nor_seed() -> None:
+    tune = {case for row in ROWS for case in cases_of(row, "tune")}
+    report = {case for row in ROWS for case in cases_of(row, "report")}
+    assert not {case.server for case in tune if case.server.limits != "none"} & {
+        case.server for case in report
+    }
+    assert not {case.seed for case in tune} & {case.seed for case in report}
+
+
+def test_every_spec_can_be_read_and_every_row_has_a_name_of_its_own() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        for which in ("tune", "report"):
+            cases = cases_of(row, which, seeds=1)
+            assert cases
+            assert all(case.config.limits for case in cases)
+
+
+CONSTANT = Case("r", Server("token-bucket 50/s burst 20", "none", "80ms", 300), 1, 300, True)
+
+
+def test_the_oracle_wastes_nothing_and_takes_the_least_time() -> None:
+    figures = work(Job(CONSTANT, "oracle"))
+    assert (figures.crashed, figures.refused, figures.accepted) == ("", 0, 300)
+    assert figures.times_least == pytest.approx(1.0, abs=0.001)
+
+
+@pytest.mark.parametrize("client", [PRODUCT, *RIVALS])
+def test_every_client_gets_all_through_once(client: str) -> None:
+    figures = work(Job(CONSTANT, client))
+    assert (figures.crashed, figures.done, figures.accepted) == ("", 300, 300)
+    assert figures.times_least is not None
+    assert figures.times_least >= 0.999
+
+
+def test_a_crash_is_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def crashes(errand: object) -> None:
+        raise ZeroDivisionError("seven")
+
+    monkeypatch.setitem(RIVALS, "backoff", crashes)
+    assert work(Job(CONSTANT, "backoff")).crashed == "ZeroDivisionError: seven"
+
+
+def test_a_goal_is_missed_by_the_figure_that_misses_it() -> None:
+    goal = Goal(times_least=1.1, waste=0.01)
+    good = Figures(CONSTANT, PRODUCT, 10.0, 10.9, accepted=300, done=300, refused=3)
+    assert not misses(good, goal)
+    slow, loud = replace(good, took_s=12.0), replace(good, took_s=12.0, refused=60)
+    early = replace(good, done=200, stop="rate_limited")
+    by = [miss.by for figures in (slow, loud, early) for miss in misses(figures, goal)]
+    assert by == [pytest.approx(12 / 11), pytest.approx(12 / 11), 20.0, float("inf")]
+    assert all(before <= after for before, after in pairwise(by))
