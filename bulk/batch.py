@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,11 +22,14 @@ from bulk.tally import Tally
 LOOKED_AT_MAX = 100  # a peek takes a millisecond; older batches are forgotten
 
 
-def folder_for(manifest: Manifest, output: Path, name: str | None) -> BatchFolder:
+def folder_for(
+    manifest: Manifest, output: Path, name: str | None, *, simulated: bool = False
+) -> BatchFolder:
     """The folder of the batch of that name, or of a new one. Raises OptionError for a bad name."""
     if name is not None:
         return BatchFolder(output / check_name(name))
-    return BatchFolder(output / new_name(manifest.name, time.time(), secrets.token_hex(2)))
+    about = f"simulated-{manifest.name}" if simulated else manifest.name
+    return BatchFolder(output / new_name(about, time.time(), secrets.token_hex(2)))
 
 
 def exists(folder: BatchFolder) -> bool:
@@ -49,8 +53,8 @@ def left_in(folder: BatchFolder) -> int:
 def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFolder, int] | None:
     """The newest open batch of the same triggers at the same API, and what is left of it.
 
-    Batches of embedded sandboxes do not count: those vanish with their process. Raises OptionError
-    where such a batch is being worked on right now.
+    Batches of embedded sandboxes do not count, simulated or not: those vanish with their process.
+    Raises OptionError where such a batch is being worked on right now.
     """
     for folder in newest(output, LOOKED_AT_MAX):
         born = Journal.peek(folder.journal)
@@ -79,8 +83,12 @@ def create(
     base_url: str,
     settings: JobSettings,
     sandbox_spec: str | None,
+    *,
+    simulated: bool = False,
 ) -> Journal:
     """A new batch in its folder, open; nothing is left behind where that fails."""
+    assert sandbox_spec is not None or not simulated
+    simulation = (("--simulate", str(sandbox_spec)),) if simulated else ()
     folder.make()
     born = NewBatch(
         name=folder.name,
@@ -90,7 +98,8 @@ def create(
         version=__version__,
         fingerprint=manifest.fingerprint,
         sandbox=sandbox_spec,
-        settings=settings.in_words(),
+        simulated=simulated,
+        settings=(*simulation, *settings.in_words()),
         notes=manifest.notes,
         own_columns=manifest.own_columns,
     )
@@ -101,11 +110,27 @@ def create(
         raise
 
 
+def discard(folder: BatchFolder) -> None:
+    """Remove a simulated batch that was cut short, and its folder if nothing else is in it.
+
+    Its journal has to be closed. Half a simulation tells nothing.
+    """
+    for end in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            folder.journal.with_name(folder.journal.name + end).unlink(missing_ok=True)
+    folder.unmake()
+
+
 def check_same(born: NewBatch, manifest: Manifest, base_url: str | None) -> None:
     """Raise OptionError unless a batch consists of this manifest's triggers, at the same API.
 
-    `base_url` None stands for an embedded sandbox.
+    `base_url` None stands for an embedded sandbox. A simulated batch is like no other.
     """
+    if born.simulated:
+        raise OptionError(
+            f"batch {born.name} is a simulation, which sent nothing; "
+            "give this one another --batch name"
+        )
     if born.fingerprint != manifest.fingerprint:
         raise OptionError(
             f"batch {born.name} consists of other triggers than {manifest.path} with these "

@@ -26,6 +26,8 @@ def command(batch: str | None, output: Path, as_json: bool) -> int:
     folder = find(output, batch)
     with Journal.open(folder.journal) as journal:
         measured = measure(journal.attempts())
+        if journal.batch.simulated:
+            click.echo("note: this batch is a simulation; what is measured is its SPEC", err=True)
     if as_json:
         click.echo(measurement_json(folder.name, measured).rstrip("\n"))
     else:

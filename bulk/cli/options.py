@@ -84,6 +84,7 @@ class RunOptions(BatchOptions):
     manifest: Path
     dry_run: bool
     sandbox: str | None
+    simulate: str | None
     batch: str | None
     new: bool
     platform: tuple[str, ...]

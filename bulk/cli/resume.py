@@ -34,6 +34,7 @@ def command(batch: str | None, **given: Any) -> int:
     from bulk.cli.starting import key_or_error, parse_sandbox
     from bulk.cli.words import count_of
     from bulk.client import check_base_url
+    from bulk.errors import OptionError
     from bulk.folder import find
     from bulk.journal import Journal
 
@@ -41,6 +42,11 @@ def command(batch: str | None, **given: Any) -> int:
     folder = find(options.output, batch)
     with Journal.open(folder.journal) as journal:
         born = journal.batch
+    if born.simulated:
+        raise OptionError(
+            f"batch {folder.name} is a simulation, which sent nothing: there is nothing to resume. "
+            "Name the batch you mean"
+        )
     left = left_in(folder)
     if not left:
         return finish_again(folder, as_json=options.as_json)

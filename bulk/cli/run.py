@@ -52,6 +52,11 @@ def _is_manifest(word: str) -> bool:
     help="Run against a local sandbox: no key, no bill. A SPEC such as "
     '"token-bucket 10/s burst 20" sets its rate limit.',
 )
+@click.option(
+    "--simulate",
+    metavar="SPEC",
+    help="Say how long it will take where SPEC is the limit; send nothing.",
+)
 @click.option("--batch", metavar="NAME", help="Name the batch; continue it if it exists.")
 @click.option("--new", is_flag=True, help="Start anew though a batch of this manifest is open.")
 @output_option
@@ -79,12 +84,17 @@ def command(**given: Any) -> int:
 
     options = RunOptions(**given)
     _not_a_command(options.manifest)
+    _one_way_to_run(options)
     manifest = read_manifest(
         options.manifest, _selection(options), triggers_max=options.max_triggers
     )
     if options.dry_run:
         _show_expansion(manifest)
         return Exit.OK
+    if options.simulate is not None:
+        from bulk.cli.simulating import simulate
+
+        return simulate(manifest, options)
     from bulk.cli.starting import start
 
     return start(manifest, options)
@@ -95,6 +105,17 @@ def _not_a_command(path: Path) -> None:
 
     if str(path) in COMMANDS and not path.exists():
         raise click.UsageError(f"put the options behind the command: bulk-trigger {path} ...")
+
+
+def _one_way_to_run(options: RunOptions) -> None:
+    if options.simulate is None:
+        return
+    for option, given in (
+        ("--sandbox", options.sandbox is not None),
+        ("--dry-run", options.dry_run),
+    ):
+        if given:
+            raise click.UsageError(f"--simulate and {option} exclude each other; choose one")
 
 
 def _selection(options: RunOptions) -> Selection:

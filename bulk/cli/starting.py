@@ -59,14 +59,14 @@ def key_or_error(options: BatchOptions, manifest: str) -> ApiKey:
     return key
 
 
-def parse_sandbox(spec: str) -> SandboxConfig:
-    """The sandbox a spec describes; raises OptionError where it describes none."""
+def parse_sandbox(spec: str, option: str = "--sandbox") -> SandboxConfig:
+    """The sandbox a spec describes; raises OptionError, naming the option, where it does not."""
     from bulk.sandbox import SpecError, parse_spec
 
     try:
         return parse_spec(spec)
     except SpecError as error:
-        raise OptionError(f"--sandbox: {error}") from error
+        raise OptionError(f"{option}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, Trigger, Tr
 class NewBatch:
     """What a batch is born with. `sandbox` is the embedded sandbox's spec, or None.
 
+    `simulated`: in virtual time, against a model of that sandbox; it is never continued.
     `fingerprint` says which cells it consists of; `settings` never hold the API key.
     """
 
@@ -37,6 +38,7 @@ class NewBatch:
     version: str
     fingerprint: str
     sandbox: str | None = None
+    simulated: bool = False
     settings: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     own_columns: tuple[str, ...] = ()
@@ -70,6 +72,8 @@ class Journal:
             journal = cls(path, connect(path))
             try:
                 journal._fill(batch, triggers)
+                if batch.simulated:  # half a simulation is worth nothing, so it need not survive
+                    journal._sql.execute("PRAGMA synchronous = OFF")
             except BaseException:
                 journal._sql.close()
                 path.unlink(missing_ok=True)
@@ -244,6 +248,7 @@ class Journal:
             stop=StopCode(stop) if stop else None,
             stop_detail=detail or "",
             sandbox=batch.sandbox is not None,
+            simulated=batch.simulated,
             settings=batch.settings,
             notes=batch.notes,
             own_columns=batch.own_columns,

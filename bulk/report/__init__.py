@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from bulk.model import AttemptRecord, BatchFacts, TriggerResult
 from bulk.report.columns import ATTEMPT_COLUMNS, REPORT_COLUMNS, Column
@@ -28,6 +29,8 @@ __all__ = [
     "summary_json",
 ]
 
+Record = TypeVar("Record", TriggerResult, AttemptRecord)
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
@@ -45,8 +48,8 @@ def render_all(
     now: float,
 ) -> Rendered:
     """All report files of a batch as of wall time `now`."""
-    all_results = list(results)
-    all_attempts = list(attempts)
+    all_results = [_marked(result) if facts.simulated else result for result in results]
+    all_attempts = [_marked(attempt) if facts.simulated else attempt for attempt in attempts]
     summary = summarize(facts, all_results, all_attempts)
     return Rendered(
         files=(
@@ -58,3 +61,10 @@ def render_all(
         ),
         summary=summary,
     )
+
+
+def _marked(record: Record) -> Record:
+    """A simulated record whose run id nobody can take for a server's, wherever it is copied to."""
+    if record.run_id is None:
+        return record
+    return replace(record, run_id=f"simulated-{record.run_id}")

@@ -83,7 +83,12 @@ ADVICE: dict[str, Advice] = {
 OTHER = Advice("The server refused it for good.", "See the server's message.")
 
 
-def advice(failure_code: str, batch: str) -> Advice:
-    """The advice on a failure code, for a batch of that name."""
+def advice(failure_code: str, batch: str, *, simulated: bool = False) -> Advice:
+    """The advice on a failure code, for a batch of that name.
+
+    In a simulated one there is nothing to mend: it says what a real one would ask for.
+    """
     found = ADVICE.get(failure_code, OTHER)
+    if simulated:
+        return Advice(found.meaning, "In a real run: " + found.remedy.format(batch="BATCH"))
     return Advice(found.meaning, found.remedy.format(batch=batch))

@@ -33,6 +33,7 @@ def github_output(facts: BatchFacts, summary: Summary, paths: ReportPaths) -> st
         "batch": facts.name,
         "report": paths.report,
         "table": paths.table,
+        **({"simulated": "true"} if facts.simulated else {}),
     }
     return "".join(_assignment(name, str(value)) for name, value in fields.items())
 
@@ -48,8 +49,9 @@ def _assignment(name: str, value: str) -> str:
 def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerResult]) -> str:
     """Markdown for `$GITHUB_STEP_SUMMARY`, failures first and bounded."""
     lines = [
-        f"## {headline(summary)}",
+        f"## {headline(summary, simulated=facts.simulated)}",
         "",
+        *(("**Simulated: nothing was sent.**", "") if facts.simulated else ()),
         f"Batch {_plain(facts.name)}, {span(facts.elapsed_s)}. **Queued is not passed:** "
         "test results were not awaited.",
         "",
@@ -61,7 +63,7 @@ def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerR
         "",
     ]
     for code, count in summary.failures:
-        told = advice(code, facts.name)
+        told = advice(code, facts.name, simulated=facts.simulated)
         lines.append(f"- **{count} {_plain(code)}**: {told.meaning} {told.remedy}")
     failed = [result for result in results if result.outcome is not Outcome.QUEUED]
     if failed:

@@ -21,7 +21,8 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def junit_bytes(facts: BatchFacts, results: Iterable[TriggerResult]) -> bytes:
     """One suite with one case for each trigger."""
-    suite = ElementTree.Element("testsuite", name=SUITE)
+    name = f"simulated {SUITE}" if facts.simulated else SUITE
+    suite = ElementTree.Element("testsuite", name=name)
     count = errors = 0
     for result in results:
         count += 1
@@ -63,7 +64,8 @@ def _case(facts: BatchFacts, result: TriggerResult) -> ElementTree.Element:
     if result.outcome is not Outcome.QUEUED:
         assert result.failure_code is not None
         said = [f"HTTP {result.http_status}" if result.http_status else "", result.error or ""]
-        said += [result.message or "", advice(result.failure_code, facts.name).remedy]
+        told = advice(result.failure_code, facts.name, simulated=facts.simulated)
+        said += [result.message or "", told.remedy]
         error = ElementTree.SubElement(
             case,
             "error",

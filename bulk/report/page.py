@@ -68,7 +68,7 @@ def page_bytes(
     text = template.render(
         facts=facts,
         summary=summary,
-        headline=headline(summary),
+        headline=headline(summary, simulated=facts.simulated),
         outcomes=list(Outcome),
         now=now,
         style=style,
@@ -94,7 +94,7 @@ def _groups(
         FailureGroup(
             code=code,
             count=len(members),
-            told=advice(code, facts.name),
+            told=advice(code, facts.name, simulated=facts.simulated),
             shown=tuple(members[:SHOWN_PER_FAILURE_MAX]),
             more=max(0, len(members) - SHOWN_PER_FAILURE_MAX),
         )

@@ -162,16 +162,19 @@ def summary_json(facts: BatchFacts, summary: Summary) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def headline(summary: Summary) -> str:
+def headline(summary: Summary, *, simulated: bool = False) -> str:
     """`All 14 triggered` or `12 of 14 triggered`; the verdict on the trigger job, not on tests."""
+    verb = "would be triggered" if simulated else "triggered"
     if summary.queued == summary.total:
-        return f"All {summary.total} triggered"
-    return f"{summary.queued} of {summary.total} triggered"
+        return f"All {summary.total} {verb}"
+    return f"{summary.queued} of {summary.total} {verb}"
 
 
 def closing_lines(facts: BatchFacts, summary: Summary) -> list[str]:
     """What the terminal says at the end."""
     lines = [f"{headline(summary)} in {span(facts.elapsed_s)}. Test results not awaited."]
+    if facts.simulated:
+        lines = [_would_take(facts, summary), "Simulated: nothing was sent; run ids are made up."]
     if facts.stop is not None:
         reason = facts.stop.replace("_", " ")
         lines.append(f"Stopped: {reason}{f' ({facts.stop_detail})' if facts.stop_detail else ''}.")
@@ -183,9 +186,21 @@ def closing_lines(facts: BatchFacts, summary: Summary) -> list[str]:
     numbers.append(f"429s {summary.throttles}{_resent(summary)}")
     lines.append("  " + "; ".join(numbers))
     for code, count in summary.failures:
-        told = advice(code, facts.name)
+        told = advice(code, facts.name, simulated=facts.simulated)
         lines += [f"  {count} {code}: {told.meaning}", f"    {told.remedy}"]
     return lines
+
+
+def _would_take(facts: BatchFacts, summary: Summary) -> str:
+    """`Would take 1 min 38 s: 1,000 triggers, 7 429s (0.7 %).`"""
+    took = span(facts.elapsed_s)
+    triggers = f"{summary.total:,} trigger{'' if summary.total == 1 else 's'}"
+    throttles = f"{summary.throttles:,} 429{'' if summary.throttles == 1 else 's'}"
+    if summary.throttles and summary.waste is not None:
+        throttles += f" ({summary.waste * 100:.1f} %)"
+    if summary.queued == summary.total:
+        return f"Would take {took}: {triggers}, {throttles}."
+    return f"Would end after {took}: {summary.queued:,} of {triggers} queued, {throttles}."
 
 
 def _resent(summary: Summary) -> str:
