@@ -45,6 +45,7 @@ from bulk.pacing.told import Told
 
 LEAD_S = 0.03  # a turn is given out this long before it: the intent is made durable meanwhile
 CONNECT_PAUSE_S = 0.5  # doubles with each failure: half a minute in all
+SHORTLY_TRIPS = 3.0  # an allowance that is renewed within so many round trips holds nothing back
 ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
 
 
@@ -113,7 +114,7 @@ class AdaptiveController:
             self._held = False
             return WaitForEvent()
         else:
-            if not self._rating and not self._plan.known and self._used_up():
+            if not self._rating and not self._plan.known and self._used_up(now):
                 if self._ways:
                     return WaitForEvent()
                 return self._pause_untold(now)
@@ -142,11 +143,13 @@ class AdaptiveController:
         self._pauses.keep(now, now + self._shortest_s, None)
         return self._endings.wait(self._pauses.until or now)
 
-    def _used_up(self) -> bool:
+    def _used_up(self, now: float) -> bool:
         """Whether the server has told that nothing more would pass, as long as that is news."""
         left, since = self._told.left, self._told.since
-        if left is None:
+        if left is None or self._told.refills:
             return False
+        if self._told.ends_at - now < SHORTLY_TRIPS * self._shortest_s:
+            return False  # renewed before an answer could tell
         sends = self._plan.history.sends
         later = len(sends) - bisect_right(sends, since)
         return left <= later + sum(way.sent_at in (None, since) for way in self._ways.values())
@@ -236,6 +239,8 @@ class AdaptiveController:
         self._endings.reached()
         self._shortest_s = min(self._shortest_s, now - way.sent_at)
         self._told.note(observation.signals, way.sent_at, now)
+        if not self._rating and not self._plan.known:
+            self._told.compare(self._plan.history.sends, len(self._ways))
         match observation.pace:
             case Pace.ACCEPTED | Pace.NEUTRAL:
                 self._left -= 1
@@ -250,6 +255,7 @@ class AdaptiveController:
             case Pace.OVERLOADED:
                 self._left -= 1
                 self._in_flight.troubled(now, way.sent_at)
+                self._rate.accepted(way.sent_at, paced=way.paced)  # it came past the limit
                 if fresh and self._pauses.probing:
                     self._recovered(way.sent_at)  # whatever it was, no limit refused it
                 if asked_s:

@@ -8,7 +8,7 @@ from random import Random
 
 from bulk.pacing.windows import LATE, USUAL_S
 
-GUESSED_S = tuple(s for s in USUAL_S if s not in (2.0, 15.0))  # the two that are seen least
+GUESSED_S = tuple(s for s in USUAL_S if s != 15.0)  # that is the one that is seen least
 
 ASKED_S_MAX = 900.0  # a longer wait that the server asks for is cut short by a probe after this
 PAUSE_S_MAX = 300.0  # between probes where nothing is said and no window fits
@@ -18,7 +18,7 @@ LIE_GROWTH, LIE_S_MAX = 1.6, 120.0  # where the wait that was asked for did not 
 GUESS_S_MIN = 0.3  # from here on a pause aims at the end of a usual window
 GUESS_MARGIN_S = 0.015
 SOONEST = 0.3  # of the time since it began: probes are not to come closer than this
-LATE_S = (10.0, 30.0, 60.0)  # some windows let the first one pass only a little after their end
+LATE_S = (10.0, 60.0)  # some windows let the first one pass only a little after their end
 JITTER_S = 0.02  # added to a pause: several machines on one key shall not wake as one
 
 

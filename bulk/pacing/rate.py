@@ -14,8 +14,8 @@ backs off until the estimate has caught up, which is how a lowered one is surviv
 
 Where refusals come by chance the pace itself is what is learned (`chance`).
 
-Turns are kept as a token bucket of our own, refilled at the pace: after a pause as much may leave
-at once as the limit is thought to have saved up.
+Turns are kept as a token bucket of our own, refilled at the pace. What the limit is thought to have
+saved up in a pause is spent after it, at twice the pace: where it is less, not all of it is wasted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bulk.pacing.chance import Chance
 from bulk.pacing.sustained import Sustained
 
 LIFT = 3.0  # turns a refused request waits, of which the jitter of the network takes one or two
-LIFT_MAX = 12.0  # turns; a refusal that this many do not mend is none of a rate
+LIFT_MAX = 6.0  # turns; a refusal that this many do not mend is none of a rate
 CHEAP = 400  # requests from one refusal to the next: 0.25 % of refusals
 TRIM_FROM, TRIM_STEP, TRIM_MAX = 500, 0.001, 0.02  # once so many are known, the pace is trimmed by
 # such steps, up to so much, until refusals are no more frequent than that
@@ -39,6 +39,9 @@ SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the p
 DEAR_CREEP, DEAR_CREEP_TIMES = 200, 2.0  # requests, and times those known, in which a careful pace
 # goes from below the estimate to above it
 DEAR_MARGIN = 0.002  # below it at least
+DEAR_BELOW_MAX = (
+    4  # doublings of how far below it starts, where a refusal came too soon to tell much
+)
 DEAR_PATIENCE = 50  # times the price of a refusal: after so many requests it is worth another one
 DEAR_SOON = 60  # a refusal after fewer accepted requests than this: the pace is far off
 SPACING = 2.0  # a limit that saves up fewer requests is a spacing
@@ -65,9 +68,11 @@ class Rate:
         self._since = 0  # accepted since the last refusal, where the pace held them back
         self._soon = 0  # refusals in a row that came far too soon
         self._trim = 0.0
+        self._below = 0  # dear refusals in a row that came too soon to tell much
         self._price = 0.0  # requests lost by a refusal
         self._level = self._sustained.saves  # what may leave at once, at `_at`
         self._at = -math.inf
+        self._reserve = 0.0  # saved up in a pause: spent at the pace, beside what the pace gives
 
     @property
     def estimate(self) -> float | None:
@@ -100,11 +105,12 @@ class Rate:
         if self._price < 1:
             lead = LIFT / CHEAP + self._trim + error * min(2.0, self._since / max(1.0, known))
         else:
-            lead = (error + DEAR_MARGIN) * (2 * self._since / self._creep() - 1)
+            error += DEAR_MARGIN
+            lead = error * (2 * self._since / self._creep() - 2 ** min(self._below, DEAR_BELOW_MAX))
         over = (self._since - self._patience()) / DOUBLING
         if over > 0:
             lead += max(error, LIFT / CHEAP) * (2 ** min(over, 20.0) - 1)
-        return min(lead, LEAD_MAX)
+        return max(-0.5, min(lead, LEAD_MAX))
 
     def _creep(self) -> float:
         return max(DEAR_CREEP, DEAR_CREEP_TIMES * self._sustained.known)
@@ -138,7 +144,9 @@ class Rate:
     def _fill(self, now: float, pace: float) -> None:
         if now > self._at:
             gained = pace * (now - self._at) if math.isfinite(self._at) else 0.0
-            self._level = min(self._at_once(), self._level + gained)
+            spent = min(self._reserve, gained)
+            self._reserve -= spent
+            self._level = min(self._at_once(), self._level + gained + spent)
             self._at = now
 
     def _at_once(self) -> float:
@@ -197,6 +205,8 @@ class Rate:
             return False
         self._judge_chance(before or estimate, estimate, since)
         slow = passed.per_s < BACKOFF * (expected or estimate)
+        below = self._price >= 1 and since < self._creep()
+        self._below = self._below + 1 if below else 0
         dear = self._price >= 1 and since < DEAR_SOON
         if dear or passed.accepted < (SOON if slow else SOON / 2):
             self._soon += 1
@@ -206,6 +216,7 @@ class Rate:
         lift *= 2**self._soon
         self._at = now
         self._level = 1 - lift - left_since + pace * (now - sent_at)
+        self._reserve = 0.0
         return bool(lift <= LIFT_MAX)
 
     def _judge_chance(self, before: float, estimate: float, since: int) -> None:
@@ -236,7 +247,9 @@ class Rate:
         gained = known.estimate * pause_s
         if told:
             self._price = max(0.0, gained - known.saves)
-        self._level = min(self._at_once(), SAVED_SHARE * gained) - 1
+        saved = min(self._at_once(), SAVED_SHARE * gained) - 1
+        self._level = min(saved, 1.0)
+        self._reserve = saved - self._level
 
     def forget(self, at: float) -> None:
         """What was accepted until now tells nothing of the rate."""

@@ -36,6 +36,7 @@ SUGGESTED_ERROR, SUGGESTED_MIN = 0.1, 0.6  # what others suggest is so good, or,
 GROWTH = 1.25  # of the first guess with each accepted request, until two marks are known
 DEAR_GROWTH = 1.1  # ... where the server asked for a pause, and would again
 GUESS_MAX = 4.0  # times what was accepted since: beyond, it is not the guess that holds back
+PAUSED_MIN = 0.75  # of the estimate: less after a pause, and something was lost in it
 DOUBT_MIN = 1.4  # times the lower rate: less is not worth a test
 DOUBT_AGREES = 0.3  # a second span that differs by less confirms the first
 DOUBT_SAVED, DOUBT_SAVED_MIN = 1.5, 5.0  # times what the opening saved, and requests beside:
@@ -62,6 +63,7 @@ class Sustained:
         self._bursts: list[Burst] = []  # from all that the limit saves up to nothing
         self._mark: float | None = None
         self._full = False  # whether the limit had all saved up at the mark, not nothing
+        self._paused = False  # whether the server asked for a pause since the mark
         self._suggested = False  # whether the estimate is somebody else's as yet
         self._sends: list[float] = []  # accepted since the mark, by their sends
         self._growth = GROWTH
@@ -144,7 +146,7 @@ class Sustained:
             self._keep([Span(float(SPAN_MIN), SPAN_MIN * tail_s / len(tail), MARK_ERROR)])
         else:
             self._learn(sends, sent_at, count)
-        self._mark, self._full, self._suggested = sent_at, False, False
+        self._mark, self._full, self._suggested, self._paused = sent_at, False, False, False
         estimate = self.estimate
         if estimate is not None and self._bursts:
             saved = sorted(burst.saved(estimate)[0] for burst in self._bursts)
@@ -158,6 +160,7 @@ class Sustained:
         `pause_s`: since the refusal left. `told`: the server asked for the pause.
         """
         estimate = self.estimate
+        self._paused = told
         if estimate is not None:
             if told and self.doubt is None and estimate * pause_s > self.saves + 1:
                 self._begin(sent_at, full=True)
@@ -200,6 +203,8 @@ class Sustained:
             self._read_first(span, burst)
         elif self.doubt is not None:
             self._read_second(span, burst)
+        elif self._paused and span.per_s < PAUSED_MIN * known:
+            self._doubt_again(span, burst)
         elif self._suggested and span.per_s < SUGGESTED_MIN * known:
             self._keep([span])
         else:
@@ -216,6 +221,15 @@ class Sustained:
         elif found is not None and span.accepted >= SPAN_MIN:
             self.doubt = found if found.per_s > DOUBT_MIN * span.per_s else None
         self._keep([span])
+
+    def _doubt_again(self, span: Span, burst: Burst) -> None:
+        """Less passed than was saved up in a pause, as far as known: so it saves up less."""
+        self._bursts.append(burst)
+        del self._bursts[1 : 1 - BURSTS_MAX]
+        found = agreed(self._bursts)
+        self._keep([span])
+        if found is not None and found.per_s > DOUBT_MIN * span.per_s:
+            self.doubt = found
 
     def _read_second(self, span: Span, burst: Burst) -> None:
         found = agreed([*self._bursts, burst])

@@ -7,8 +7,12 @@ takes longest to be renewed. Of several answers the one whose request left last 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 
 from bulk.signals import Allowance, Signals
+
+REFILLED_MIN = 3  # requests, beyond those that are in doubt
 
 
 class Told:
@@ -18,6 +22,10 @@ class Told:
         self._sent_at = -math.inf
         self._tightest: Allowance | None = None
         self._ends_at = math.inf
+        self._baseline: tuple[float, int, float] | None = (
+            None  # sent, left and renewed at the start
+        )
+        self.refills = False  # whether it is renewed by and by, before the time that was told
 
     def note(self, signals: Signals, sent_at: float, now: float) -> None:
         """An answer came at `now`, to a request that left at `sent_at`."""
@@ -29,6 +37,21 @@ class Told:
             tightest = min(tightest, self._tightest, key=lambda one: one.remaining)
         self._sent_at, self._tightest = sent_at, tightest
         self._ends_at = now + (self._tightest.reset_s or 0.0)
+
+    def compare(self, sends: Sequence[float], under_way: int) -> None:
+        """Find out whether more is left than would be if nothing came up before its time.
+
+        `sends`: of all requests that were accepted or are under way. Those under way may have been
+        counted or not, at both ends.
+        """
+        if self._tightest is None or self.refills:
+            return
+        if self._baseline is None or self._sent_at > self._baseline[2]:
+            self._baseline = self._sent_at, self._tightest.remaining, self._ends_at
+            return
+        since, left, _ = self._baseline
+        spent = bisect_right(sends, self._sent_at) - bisect_right(sends, since)
+        self.refills = self._tightest.remaining + spent - left > under_way + REFILLED_MIN
 
     @property
     def since(self) -> float:
