@@ -1,0 +1,181 @@
+"""What is known of the API's limits, in concert: a rate, windows, and what its headers tell.
+
+Each refusal is evidence for one of them. A window that is full explains it; else it is the rate's;
+and a pause that was far too long for a rate shows a window that was not known. A rate that is known
+well is kept to inside a window, and every window inside a longer one.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+from bulk.pacing.plan import Plan
+from bulk.pacing.rate import Rate
+from bulk.pacing.told import Told
+from bulk.pacing.ways import Trips, Ways
+from bulk.signals import Signals
+
+ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
+SHORTLY_TRIPS = 3.0  # an allowance that is renewed within so many round trips holds nothing back
+ASKED_TURNS_MAX = 2.0  # a wait for no more than so many turns is no pause
+STEP_TRIPS, STEP_TURNS = 2.0, 1.3  # from a refusal to the first probe, where a rate is known
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A refusal needs a pause: until then if that is known, else with steps of that size."""
+
+    step_s: float
+    until: float | None = None
+
+
+class Limits:
+    """The limits as far as known. Instants are seconds on the caller's clock.
+
+    `per_s` and `burst`: a limit that the user knows.
+    """
+
+    def __init__(self, per_s: float | None, burst: int, ways: Ways, trips: Trips) -> None:
+        self._ways = ways
+        self._trips = trips
+        self._rate = Rate(per_s, burst)
+        self._plan = Plan()
+        self._told = Told()
+        self._ruled = per_s is not None  # whether the user set the rate
+        self._rating = self._ruled  # whether the rate is known to be a limit
+        self._first_at: float | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether there is nothing to go by yet."""
+        return not self._rating and not self._plan.known
+
+    @property
+    def begins(self) -> set[float]:
+        """When a window that is not known yet may have begun."""
+        return self._plan.begins
+
+    @property
+    def renewed_at(self) -> float:
+        """When the server renews its allowance; infinite where it does not say."""
+        return self._told.ends_at
+
+    # --- turns --------------------------------------------------------------------------------
+
+    def turn(self, now: float) -> float:
+        """The instant from which one more fits all limits, now or later."""
+        turn = self._rate.turn(now) if self._rating else now
+        return max(turn, self._plan.next_at(now, len(self._ways) - self._ways.under_way))
+
+    def take(self, turn: float) -> None:
+        """That turn is given away."""
+        self._rate.take(turn)
+
+    def test_at(self, now: float, turn: float) -> float | None:
+        """When a single request has to show whether a window has ended; None if none has to."""
+        return self._plan.test_at(now, turn, self._trips.shortest_s)
+
+    def used_up(self, now: float) -> bool:
+        """Whether the server has told that nothing more would pass, as long as that is news."""
+        left, since = self._told.left, self._told.since
+        if not self.unknown or left is None or self._told.refills:
+            return False
+        if self._told.ends_at - now < SHORTLY_TRIPS * self._trips.shortest_s:
+            return False  # renewed before an answer could tell
+        sends = self._plan.history.sends
+        later = len(sends) - bisect_right(sends, since)
+        return left <= later + self._ways.unsettled_at(since)
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def sent(self, at: float, *, probe: bool) -> None:
+        """A request left; it counts until it is refused."""
+        if self._first_at is None:
+            self._first_at = at
+        self._plan.sent(at, probe=probe)
+
+    def uncounted(self, sent_at: float) -> None:
+        """It was refused, or never arrived."""
+        self._plan.history.uncounted(sent_at)
+
+    def passed(self, sent_at: float, *, paced: bool) -> None:
+        """No limit refused it, whatever else became of it."""
+        self._rate.accepted(sent_at, paced=paced)
+        self._plan.accepted(sent_at)
+
+    def note(self, signals: Signals, sent_at: float, now: float) -> None:
+        """An answer's headers."""
+        self._told.note(signals, sent_at, now)
+        if self.unknown:
+            self._told.compare(self._plan.history.sends, len(self._ways))
+
+    def emptied(self, now: float) -> float:
+        """Nothing was refused, but nothing is left: as good as a refusal, and free. Its instant."""
+        edge_at = math.nextafter(self._plan.history.sends[-1], math.inf)
+        self._plan.noted(edge_at)
+        self._mark(now, edge_at)
+        return edge_at
+
+    def refused(self, now: float, sent_at: float, asked_s: float | None) -> Hold | None:
+        """An epoch's first refusal; None where a few turns are thought to be enough."""
+        trip_s = self._trips.shortest_s
+        if self._plan.known and not (self._rating and not self._plan.explains(sent_at)):
+            until = self._plan.refused(sent_at, now, trip_s)
+            if until is not None:
+                return Hold(STEP_TRIPS * trip_s, until)
+            self._take_over(sent_at)
+        self._plan.noted(sent_at)
+        enough = self._mark(now, sent_at)
+        pace = self._rate.pace
+        if pace is None:
+            return Hold(trip_s)
+        if enough and (asked_s is None or asked_s <= ASKED_TURNS_MAX / pace):
+            return None
+        return Hold(max(STEP_TRIPS * trip_s, STEP_TURNS / pace))
+
+    def still_refused(self, sent_at: float, now: float) -> float | None:
+        """The probe was refused as well: when to probe again, if a window tells."""
+        return self._plan.still_refused(sent_at, now)
+
+    def recovered(self, sent_at: float, refused_at: float, asked_s: float | None) -> None:
+        """The probe was accepted: what is known says how to go on."""
+        rounded = asked_s is not None and asked_s >= 1 and asked_s == int(asked_s)
+        self._rate.recovered(sent_at, sent_at - refused_at, told=rounded)
+        planned = self._plan.known
+        ended = self._plan.recovered(
+            sent_at,
+            refused_at,
+            trip_s=self._trips.shortest_s,
+            jitter_s=self._trips.jitter_s,
+            per_s=self._rate.estimate,
+            telling=asked_s is None or asked_s >= ASKED_S_MIN,
+        )
+        self._take_over(sent_at)
+        if not planned:
+            self._rating = not ended or self._ruled or (self._rating and self._rate.proven)
+
+    def _take_over(self, at: float) -> None:
+        """Where a window turned out to be none, what it told may still be a rate."""
+        if self._plan.known:
+            return
+        self._rating = True
+        if self._plan.average is not None:
+            self._rate.forget(at)
+            self._rate.suggest(*self._plan.average)
+            self._plan.average = None
+
+    def _mark(self, now: float, sent_at: float) -> bool:
+        assert self._first_at is not None
+        sends = self._plan.history.sends
+        enough = self._rate.refused(
+            sent_at,
+            now,
+            under_way=self._ways.sent_before(sent_at),
+            left_since=len(sends) - bisect_left(sends, sent_at) + self._ways.leaving,
+            jitter_s=self._trips.jitter_s,
+            started_at=self._first_at,
+        )
+        self._rating = self._rating or self._rate.estimate is not None
+        return enough

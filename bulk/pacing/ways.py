@@ -1,0 +1,97 @@
+"""The requests on their way, from their leave to go to their answers, and what these took.
+
+A *cut* is the instant at which a refusal became known: whatever had its leave to go before it is of
+another epoch, and tells nothing of what came after.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+SMOOTHING = 16  # answers over which latencies are smoothed: twice those of RFC 6298's deviation
+
+
+@dataclass(slots=True)
+class Way:
+    """One request's way. Instants on the caller's clock.
+
+    `at`: when it may leave. `paced`: whether the pace held it back. `confirmed`: whether it will
+    leave. `in_flight`: how many were under way when it left, itself included.
+    """
+
+    at: float
+    epoch: int
+    paced: bool
+    confirmed: bool = False
+    sent_at: float | None = None
+    in_flight: int = 0
+
+
+class Ways:
+    """All ways, by their tickets. `epoch` is counted by the cuts."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.next_ticket = 1
+        self._ways: dict[int, Way] = {}
+
+    def __len__(self) -> int:
+        return len(self._ways)
+
+    def __getitem__(self, ticket: int) -> Way:
+        return self._ways[ticket]
+
+    def give(self, at: float, *, paced: bool) -> int:
+        """A new way, from its leave to go on; its ticket."""
+        ticket = self.next_ticket
+        self.next_ticket += 1
+        self._ways[ticket] = Way(at, self.epoch, paced)
+        return ticket
+
+    def end(self, ticket: int) -> Way:
+        """A way has come to its end."""
+        return self._ways.pop(ticket)
+
+    def cut(self) -> None:
+        """A new epoch begins."""
+        self.epoch += 1
+
+    @property
+    def under_way(self) -> int:
+        """How many have been sent."""
+        return sum(way.sent_at is not None for way in self._ways.values())
+
+    @property
+    def leaving(self) -> int:
+        """How many have not been sent, but will be."""
+        return sum(way.confirmed and way.sent_at is None for way in self._ways.values())
+
+    def any_fresh_before(self, ticket: int) -> bool:
+        """Whether an older one is of this epoch; those of another may hang for long."""
+        return any(other < ticket and way.epoch == self.epoch for other, way in self._ways.items())
+
+    def sent_before(self, at: float) -> float:
+        """How many left before that instant; half of those that left in it may have come before."""
+        sends = [way.sent_at for way in self._ways.values() if way.sent_at is not None]
+        return sum(sent_at < at for sent_at in sends) + sum(sent_at == at for sent_at in sends) / 2
+
+    def unsettled_at(self, at: float) -> int:
+        """How many left in that very instant, or have yet to leave."""
+        return sum(way.sent_at in (None, at) for way in self._ways.values())
+
+
+class Trips:
+    """What round trips took, in seconds: the shortest, and the mean deviation of the accepted."""
+
+    def __init__(self) -> None:
+        self.shortest_s = math.inf
+        self.jitter_s = 0.0
+        self._usual_s: float | None = None
+
+    def accepted(self, latency_s: float) -> None:
+        """The answer of an accepted request came; a refusal's is quicker and tells nothing here."""
+        if self._usual_s is None:
+            self._usual_s = latency_s
+        self.jitter_s += (abs(latency_s - self._usual_s) - self.jitter_s) / SMOOTHING
+        self._usual_s += (latency_s - self._usual_s) / SMOOTHING
