@@ -18,6 +18,7 @@ PAUSE_TURNS_MIN = 8.0  # ... and turns at the rate, where one is known
 ANOTHER = 2.5  # times a window's length: a pause that this window cannot be the cause of
 ANOTHER_CAUSE = 0.5  # of a window: a shorter wait that the server asks for is not its end
 SHORT_S = 2.5  # windows shorter than this are as well served by their mean rate
+WINDOWS_MAX = 2  # one inside the other: a second and a minute, or a minute and a day
 DROPPED_MAX = 2  # windows that were none: then it is a rate
 
 
@@ -163,15 +164,16 @@ class Plan:
             began = self._outer_began or 0.0
             self._short_s += (self._began or 0.0) - began
             length_s, self._outer_began = at - began, at
-        self._began = at
         passed = self.history.count(began, at)
         if length_s > LONGEST_S or passed < LIMIT_MIN:
+            self._began = at
             return False
-        if not telling or self._dropped >= DROPPED_MAX:
+        if not telling or self._dropped >= DROPPED_MAX or len(self._windows) >= WINDOWS_MAX:
             return False
         if length_s < SHORT_S and not self._windows:
             self.average = passed, usual(self._short_s, length_s)
             return False
+        self._began = at
         for window in self._windows:
             window.resumed(at)
         self._windows.append(

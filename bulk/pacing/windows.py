@@ -33,6 +33,7 @@ MARGIN_S, JITTERS = 0.015, 2.0  # an edge is kept away from: by so much, and so 
 MARGIN_MAX, MARGIN_MAX_S = 0.02, 0.03  # of the length, and beside it: more is no jitter
 FILLED_MIN = 0.1  # of the limit: a window that was open for fewer ended at another time
 TRY_WITHIN = 0.8  # of the length: a try later than that may be let pass by the next window
+SHRUNK_MIN = 0.5  # of the length it was found with: the pause had another cause, or was a lie
 AS_EXPECTED = 1.1  # an end that is off by less is the one that was expected
 OPEN_MIN = 3  # requests: a limit that was open for fewer after a pause saved up none
 TRIES_SHARE = 0.003  # of requests that may be refused for trying one more
@@ -100,6 +101,8 @@ class Window:
         self._confirmed = 0  # windows that ended when they were expected to
         self._turned = False  # whether the window under way was opened by the plan, unprobed
         self._long_s = long_s  # the length before it was last shortened
+        self._found_s = long_s  # the length it was found with
+        self._is_one = True
 
     # --- turns --------------------------------------------------------------------------------
 
@@ -142,7 +145,8 @@ class Window:
     def explains(self, at: float) -> bool:
         """Whether it may have refused the request that left at `at`."""
         passed = self._history.count(self.began, at)
-        return passed >= FULL * self.limit or (self._turned and passed < FILLED_MIN * self.limit)
+        unproven = self._turned or self._shortened
+        return passed >= FULL * self.limit or (unproven and passed < FILLED_MIN * self.limit)
 
     @property
     def average(self) -> tuple[int, float] | None:
@@ -151,6 +155,8 @@ class Window:
         Some count the window before as evenly spread: then the first one passes a little after the
         end of a usual length, and those behind it one by one.
         """
+        if not self._is_one:
+            return None
         for known in USUAL_S:
             if known >= LATE_S_MIN and known <= self._short_s and self._long_s < known * SNAP:
                 return self.limit, known
@@ -272,9 +278,10 @@ class Window:
             self._shortened = length_s < self.length_s / EXACT
             self._long_s = self.length_s
             self.length_s = usual(self._short_s, max(length_s, self._short_s))
+            self._is_one = self.length_s >= SHRUNK_MIN * self._found_s
         self._tried = self._lower = False
         self._next(at, probed=True)
-        return True
+        return self._is_one
 
 
 def usual(short_s: float, long_s: float) -> float:
