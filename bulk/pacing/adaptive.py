@@ -10,21 +10,21 @@ Everything pauses, one request probes, and the rest follows only when it was acc
     OPENING --refusal--> PAUSED --time--> PROBING --accepted--> limited by what is known by then:
                            ^-------refused-------'                in flight, rate or windows
 
-What the epochs tell is read in two ways:
+What the epochs tell is read in two ways (`limits`):
 
 *   `rate`: between two epochs the API accepted what it sustains. From the second on requests leave
     at the pace this gives, a hair above it where a refusal costs nothing. A refusal then is no
     event: the request waits for a few turns and goes on. Only when that does not help, or the
     server asks for a longer wait, is there a pause.
 *   `windows`: if a pause had to be far longer than a request takes, what passed before it is the
-    limit of a window. Where few windows are left the plan is to fill each from its start; where
-    many are, pacing at the rate the window gives costs less than a window in all.
+    limit of a window (`plan`), and the plan is to fill each from its start. A window of a second
+    or two is paced at its mean rate instead, which costs one such window in all.
 
-What is saved up during a pause may leave at once when it is over. A pause that the server asks for
-(`Retry-After`) is kept, up to a bound: lies of a day are seen in the wild.
+What a bucket saves up during a pause is spent after it, at twice the pace. A pause that the server
+asks for (`Retry-After`) is kept, up to a bound: lies of a day are seen in the wild.
 
 A quota looks like a refusal that does not pass. Where the answer's code says quota, one probe
-confirms it; where nothing says so, 15 fruitless probes over at least ten minutes do.
+confirms it; where nothing says so, a dozen fruitless probes over at least ten minutes do.
 """
 
 from __future__ import annotations

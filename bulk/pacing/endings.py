@@ -6,7 +6,7 @@ from bulk.model import StopCode
 from bulk.pacing import Stop, WaitUntil
 
 CONNECT_FAILURES_MAX = 6  # in a row, with pauses of half a minute in all
-QUOTA_PROBES = 12
+QUOTA_PROBES = 12  # with the refusals that came before the pause, 15 at most
 QUOTA_SPAN_S = 600.0  # shorter than this a long window is more likely than a quota
 
 

@@ -1,11 +1,11 @@
-"""How many requests may be under way: at the start, under a cap, and at a server in trouble.
+"""How many requests may be under way: at the start, before a queue, and at a server in trouble.
 
 At the start what is under way when the first refusal comes is what that refusal wastes. So it grows
 with each accepted request up to a share of the batch, and from there by one a round trip; and only
 while it is what holds requests back. Later the rate holds them back, and this is a bound.
 
-A cap on requests at once shows by refusals although what was under way was accepted at the same
-speed before: then one less is let under way, and one more is tried ever more seldom.
+Nor does it grow while latency has climbed: the server lets requests wait, and more gain nothing. A
+cap on requests at once is not known here; its refusals come by chance, and the pace settles below.
 
 Trouble (5xx, time-outs) and latency that climbs are no rate: they halve, once an epoch, a ceiling
 that holds whatever else is known, and that rises by one a round while nothing is amiss (Chiu and

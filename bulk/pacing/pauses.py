@@ -11,8 +11,8 @@ from bulk.pacing.windows import LATE, USUAL_S
 ASKED_S_MAX = 900.0  # a longer wait that the server asks for is cut short by a probe after this
 PAUSE_S_MAX = 300.0  # between probes where nothing is said and no window fits
 PAUSE_GROWTH = 3.0  # few probes: they are paid for by the smallest batch too, of 15 refusals in all
-LIE_GROWTH, LIE_S_MAX = 1.6, 120.0  # where the wait that was asked for did not help: 15 probes
-# span more than ten minutes then, and not an hour
+LIE_GROWTH, LIE_S_MAX = 1.6, 120.0  # where the wait that was asked for did not help: a dozen
+# probes span some ten minutes then, and not an hour
 GUESS_S_MIN = 0.3  # from here on a pause aims at the end of a usual window
 GUESSED_S = tuple(s for s in USUAL_S if s != 15.0)  # that is the one that is seen least
 GUESS_MARGIN_S = 0.015  # behind an end, for the network's jitter

@@ -102,7 +102,7 @@ class Window:
         self._turned = False  # whether the window under way was opened by the plan, unprobed
         self._long_s = long_s  # the length before it was last shortened
         self._found_s = long_s  # the length it was found with
-        self._is_one = True
+        self._is_one = True  # False once tests have shrunk it to next to nothing
 
     # --- turns --------------------------------------------------------------------------------
 
@@ -272,10 +272,9 @@ class Window:
             self.limit, self._clean = max(self.limit, passed), 0
         elif self._lower:
             self.limit = max(LIMIT_MIN, passed)
-        if self._tried:
-            pass
-        elif self._short_s >= self.length_s or length_s < self.length_s / EXACT:
-            self._shortened = length_s < self.length_s / EXACT
+        longer, shorter = self._short_s >= self.length_s, length_s < self.length_s / EXACT
+        if not self._tried and (longer or shorter):
+            self._shortened = shorter
             self._long_s = self.length_s
             self.length_s = usual(self._short_s, max(length_s, self._short_s))
             self._is_one = self.length_s >= SHRUNK_MIN * self._found_s
