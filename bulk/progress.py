@@ -43,6 +43,8 @@ def standing(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
     failed = tally.rejected + tally.throttled + tally.unknown + tally.unsent
     if failed:
         parts.append(f"failed {failed}")
+    if view.apart:
+        parts.append(f"tests with limits of their own {view.apart}")
     if view.paused_until is not None and tally.done < tally.total:
         parts.append(f"paused {math.ceil(view.paused_until - now)} s")
     if per_s > 0 and tally.done < tally.total:

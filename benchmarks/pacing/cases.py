@@ -51,7 +51,8 @@ class Goal:
 class Server:
     """A server of a row: its limits and faults, its headers, its round trip, and how many for it.
 
-    `tests`: how many different tests the triggers are of; 0 for as many as triggers.
+    `tests`: how many different tests the triggers are of; 0 for as many as triggers. They stand in
+    the manifest in turn, or one after the other if `sorted`; `large`: the share of the first one.
     """
 
     limits: str
@@ -60,6 +61,8 @@ class Server:
     count: int
     tests: int = 0
     more: str = ""
+    sorted: bool = False
+    large: float = 0.0
 
     @property
     def spec(self) -> str:
@@ -105,7 +108,9 @@ class Case:
     def test_ids(self) -> tuple[str, ...]:
         """One a trigger, in the order of the manifest."""
         tests = self.server.tests or self.count
-        return tuple(_test_id(number % tests) for number in range(self.count))
+        large = round(self.server.large * self.count)
+        numbers = [0] * large + [number % tests for number in range(self.count - large)]
+        return tuple(map(_test_id, sorted(numbers) if self.server.sorted else numbers))
 
     @property
     def window_s(self) -> float:

@@ -185,6 +185,32 @@ WITHOUT_GOAL = (
         ),
     ),
     Row(
+        "per-test-sorted",
+        "the same, N = 240 and 4,000, the manifest sorted by test",
+        Goal(),
+        tune=(
+            Server("token-bucket 1/s burst 3 per-test", "none", A80, 240, tests=20, sorted=True),
+        ),
+        report=(
+            Server(
+                "token-bucket 2/s burst 3 per-test", "retry-after", B60, 240, tests=24, sorted=True
+            ),
+            Server("fixed-window 4/15s per-test", "none", B120, 4_000, tests=250, sorted=True),
+        ),
+        rivals=0,
+    ),
+    Row(
+        "per-test-large",
+        "the same, N = 1,000, a quarter of it of one test",
+        Goal(),
+        tune=(Server("token-bucket 1/s burst 5 per-test", "none", A80, 1_000, 200, large=0.25),),
+        report=(
+            Server("token-bucket 2/s burst 6 per-test", "none", B60, 1_000, 150, large=0.25),
+            Server("sliding-window 12/8s per-test", "x-ratelimit", B120, 1_000, 300, large=0.25),
+        ),
+        rivals=0,
+    ),
+    Row(
         "false-headers",
         "headers that have nothing to do with the limit, N = 2,000",
         Goal(),

@@ -3,11 +3,11 @@
 The way of a trigger:
 
     next in line -> pacing allows it -> intent durable -> pacing confirms -> POST -> answer judged
-      -> outcome durable, or back to the front of the line -> counted
+      -> outcome durable, or back to where its test is next in line -> counted
 
 A fixed set of workers takes triggers from the journal as they come up. Only one of them at a time
 stands at the gate, where it waits for what pacing allows; all others queue behind it, so that
-nothing wakes up in a herd. The only loop is "429, or never sent -> front of the line".
+nothing wakes up in a herd. The only loop is "429, or never sent -> front of its test's line".
 
 Whatever happens, a trigger whose intent is durable ends in one of three ways: its outcome is
 durable; its intent is withdrawn because nothing was sent; or the process dies, and the open intent
@@ -31,7 +31,7 @@ from bulk.dispatch.terms import DispatchEnd, DispatchSettings, LeaveNow, Progres
 from bulk.errors import StorageError
 from bulk.journal import Ended, GroupCommit, Intent, Pending, Withdrawn
 from bulk.model import FailureCode, Outcome, StopCode
-from bulk.pacing import Controller, Observation, Send, Stop, WaitUntil
+from bulk.pacing import AnotherTest, Controller, Decision, Observation, Send, Stop, WaitUntil
 from bulk.signals import read_signals
 from bulk.tally import Tally
 
@@ -112,22 +112,43 @@ class Dispatch:
         async with self._gate:
             while not self._stopping.asked:
                 changed = self._changed
-                until = math.inf
-                waiting = await self._line.head()
-                if waiting is not None:
-                    test_id = waiting.pending.trigger.test_id
-                    decision = self._controller.ask(trio.current_time(), test_id)
-                    if isinstance(decision, Send):
-                        return self._line.take(), decision
-                    if isinstance(decision, Stop):
-                        self._stopping.stop_for(decision.code, decision.detail)
-                    elif isinstance(decision, WaitUntil):
-                        until = decision.at
-                elif self._line.all_home:
+                decision = self._ask()
+                if isinstance(decision, tuple):
+                    return decision
+                if decision is None or isinstance(decision, AnotherTest):
+                    if await self._line.read_on():
+                        continue
+                    if self._line.all_home:
+                        if decision is None:
+                            break
+                        decision = decision.otherwise or decision
+                if isinstance(decision, Stop):
+                    self._stopping.stop_for(decision.code, decision.detail)
                     break
+                until = math.inf
+                if isinstance(decision, WaitUntil | AnotherTest):
+                    until = decision.at
                 with trio.move_on_at(until):
                     await changed.wait()
         return None
+
+    def _ask(self) -> tuple[Waiting, Send] | Decision | None:
+        """A trigger and its leave to go, else what all have to wait for; None if there are none."""
+        apart: list[AnotherTest] = []
+        for waiting in self._line.firsts():
+            test_id = waiting.pending.trigger.test_id
+            decision = self._controller.ask(trio.current_time(), test_id)
+            if isinstance(decision, Send):
+                return self._line.take(test_id), decision
+            if not isinstance(decision, AnotherTest):
+                return decision
+            apart.append(decision)
+        if not apart:
+            return None
+        stops = [one.otherwise for one in apart if one.otherwise is not None]
+        return AnotherTest(
+            min(one.at for one in apart), stops[0] if len(stops) == len(apart) else None
+        )
 
     def _wake(self) -> None:
         self._changed.set()

@@ -51,7 +51,16 @@ class Stop:
     detail: str
 
 
-Decision = Send | WaitUntil | WaitForEvent | Stop
+@dataclass(frozen=True, slots=True)
+class AnotherTest:
+    """Nothing for this test may leave before `at`, or before a request under way has ended; one for
+    another test may. `otherwise`: what to do where none is left and nothing is under way."""
+
+    at: float
+    otherwise: Stop | None = None
+
+
+Decision = Send | WaitUntil | WaitForEvent | AnotherTest | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +73,17 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class PaceView:
-    """A snapshot for progress lines. `paused_until` is an instant, or None while not paused."""
+    """A snapshot for progress lines. `paused_until` is an instant, or None while not paused.
+
+    `apart`: how many tests were found to have a limit of their own.
+    """
 
     in_flight: int
     concurrency: float
     throttles: int
     epochs: int
     paused_until: float | None
+    apart: int = 0
 
 
 class Controller(Protocol):

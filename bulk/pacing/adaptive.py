@@ -1,50 +1,56 @@
-"""Paces requests against a limit that nobody told: the controller.
+"""The controller: one scope for the API, and one for each test that has a limit of its own.
 
-Theory of operation
--------------------
-Nothing is known at the start but that one refusal wastes what is under way. So requests are let
-under way one more for each accepted (`in_flight`), until the first refusal. A refusal begins an
-*epoch*: whatever had its leave to go before it became known belongs to it, and never counts again.
-Everything pauses, one request probes, and the rest follows only when it was accepted.
-
-    OPENING --refusal--> PAUSED --time--> PROBING --accepted--> limited by what is known by then:
-                           ^-------refused-------'                in flight, rate or windows
-
-What the epochs tell is read in two ways (`limits`):
-
-*   `rate`: between two epochs the API accepted what it sustains. From the second on requests leave
-    at the pace this gives, a hair above it where a refusal costs nothing. A refusal then is no
-    event: the request waits for a few turns and goes on. Only when that does not help, or the
-    server asks for a longer wait, is there a pause.
-*   `windows`: if a pause had to be far longer than a request takes, what passed before it is the
-    limit of a window (`plan`), and the plan is to fill each from its start. A window of a second
-    or two is paced at its mean rate instead, which costs one such window in all.
-
-What a bucket saves up during a pause is spent after it, at twice the pace. A pause that the server
-asks for (`Retry-After`) is kept, up to a bound: lies of a day are seen in the wild.
-
-A quota looks like a refusal that does not pass. Where the answer's code says quota, one probe
-confirms it; where nothing says so, a dozen fruitless probes over at least ten minutes do.
+Limits are taken to be the API's (`scope`) until refusals single out a test (`by_test`). From then
+on that test is in a scope of its own as well: its requests need leave of both, its refusals hold
+back nobody else, and where such tests were all that was ever refused, the API is left without a
+limit.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from dataclasses import dataclass, replace
 from random import Random
 
 from bulk.answers import Pace
-from bulk.pacing import Decision, Observation, PaceView, Send, WaitForEvent, WaitUntil
-from bulk.pacing.endings import Endings
-from bulk.pacing.in_flight import InFlight
-from bulk.pacing.limits import Limits
-from bulk.pacing.pauses import ASKED_S_MAX, Pauses
-from bulk.pacing.ways import Trips, Way, Ways
+from bulk.pacing import (
+    AnotherTest,
+    Decision,
+    Observation,
+    PaceView,
+    Send,
+    Stop,
+    WaitUntil,
+)
+from bulk.pacing.by_test import Suspects
+from bulk.pacing.scope import Scope
 
-LEAD_S = 0.03  # a turn is given out this long before it: the intent is made durable meanwhile
-CONNECT_PAUSE_S = 0.5  # doubles with each failure: half a minute in all
+EVENTS_MAX = 2_000  # kept, of all tests together: minutes at most rates
+
+
+@dataclass(slots=True)
+class _Leave:
+    """A request's tickets: the API's, and that of its test's own scope."""
+
+    test_id: str
+    shared: int
+    own: int | None
+    sent_at: float = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A request's end, for the scope that its test may come to have."""
+
+    test_id: str
+    sent_at: float
+    known_at: float
+    observation: Observation
 
 
 class AdaptiveController:
-    """The controller described above.
+    """See `bulk.pacing.Controller`.
 
     `deadline` is an instant, None for none. `total`: how many triggers the batch has. `per_s` and
     `burst`: a limit that the user knows; it is kept to, and refusals still slow it down.
@@ -62,188 +68,134 @@ class AdaptiveController:
     ) -> None:
         if concurrency_max < 1:
             raise ValueError(f"concurrency_max {concurrency_max} is not positive")
-        self._ways = Ways()
-        self._trips = Trips()
-        self._limits = Limits(per_s, burst, self._ways, self._trips)
-        self._pauses = Pauses(random)
-        self._in_flight = InFlight(concurrency_max, total)
-        self._endings = Endings(deadline)
-        self._held = False  # whether the next request has been held back for its turn
-        self._throttles = 0
-        self._epochs = 0
+        self._concurrency_max = concurrency_max
+        self._random = random
+        self._deadline = deadline
+        self._api = Scope(
+            concurrency_max=concurrency_max,
+            random=random,
+            deadline=deadline,
+            total=total,
+            per_s=per_s,
+            burst=burst,
+        )
+        self._apart: dict[str, Scope] = {}
+        self._suspects = Suspects()
+        self._events: deque[_Event] = deque(maxlen=EVENTS_MAX)
+        self._leaves: dict[int, _Leave] = {}
+        self._next_ticket = 1
 
     # --- asking -------------------------------------------------------------------------------
 
     def ask(self, now: float, test_id: str) -> Decision:
-        """See `bulk.pacing.Controller`. This controller treats all tests alike."""
-        blocked = self._blocked(now)
-        if blocked is not None:
-            return blocked
-        turn, paced = now, False
-        if self._pauses.probing:
-            if self._ways.any_fresh_before(self._ways.next_ticket):
-                return WaitForEvent()
-        elif len(self._ways) + 1 > self._in_flight.limit:
-            self._held = False
-            return WaitForEvent()
-        else:
-            if self._limits.used_up(now):
-                return WaitForEvent() if len(self._ways) else self._pause_untold(now)
-            turn = self._limits.turn(now)
-            if turn > now + LEAD_S:
-                self._held = True
-                return self._test_window(now, turn) or self._endings.wait(turn - LEAD_S)
-            paced, self._held = self._held or turn > now, False
-            self._limits.take(turn)
-        return Send(self._ways.give(turn, paced=paced), turn)
-
-    def _pause_untold(self, now: float) -> Decision:
-        """The server has told that nothing is left, before a refusal says so."""
-        edge_at = self._limits.emptied(now)
-        self._ways.cut()
-        self._pauses.begin(edge_at, self._trips.shortest_s, None)
-        self._pauses.keep(now, now + self._trips.shortest_s, None)
-        return self._endings.wait(self._pauses.until or now)
-
-    def _test_window(self, now: float, turn: float) -> Decision | None:
-        """Before a full window's end: the test, where one is due, whether it ends earlier."""
-        early = None if len(self._ways) else self._limits.test_at(now, turn)
-        if early is None:
-            return None
-        self._ways.cut()
-        self._pauses.begin(now, 2 * self._trips.shortest_s, None)
-        self._pauses.keep(now, early, None)
-        return self._endings.wait(early)
+        """See `bulk.pacing.Controller`."""
+        turn = self._api.look(now)
+        if not isinstance(turn, float):
+            return turn
+        own = self._apart.get(test_id)
+        if own is not None:
+            own_turn = own.look(now)
+            if not isinstance(own_turn, float):
+                return _another(own_turn, test_id)
+            turn = max(turn, own_turn)
+        ticket = self._next_ticket
+        self._next_ticket += 1
+        self._leaves[ticket] = _Leave(
+            test_id, self._api.give(now, turn), None if own is None else own.give(now, turn)
+        )
+        return Send(ticket, turn)
 
     def confirm(self, now: float, ticket: int) -> Decision:
         """See `bulk.pacing.Controller`."""
-        blocked = self._blocked(now)
-        if blocked is not None:
-            return blocked
-        if self._pauses.probing and self._ways.any_fresh_before(ticket):
-            return WaitForEvent()  # the pause ended while the intent was written; one probe leads
-        way = self._ways[ticket]
-        if way.epoch != self._ways.epoch and not self._pauses.probing:
-            turn = self._limits.turn(now)  # turns have moved since
-            if turn > now + LEAD_S:
-                return WaitUntil(turn)
-            way.at = max(way.at, turn)
-            self._limits.take(turn)
-        way.epoch, way.confirmed = self._ways.epoch, True
-        return Send(ticket, max(now, way.at))
+        leave = self._leaves[ticket]
+        decision = self._api.confirm(now, leave.shared)
+        if not isinstance(decision, Send):
+            return decision
+        at = decision.at
+        if leave.own is not None:
+            decision = self._apart[leave.test_id].confirm(now, leave.own)
+            if not isinstance(decision, Send):
+                return _another(decision, leave.test_id)
+            at = max(at, decision.at)
+        return Send(ticket, at)
 
     def sent(self, now: float, ticket: int) -> None:
         """See `bulk.pacing.Controller`."""
-        way = self._ways[ticket]
-        way.sent_at = now
-        way.in_flight = self._ways.under_way
-        self._limits.sent(now, probe=self._pauses.probing)
+        leave = self._leaves[ticket]
+        leave.sent_at = now
+        self._api.sent(now, leave.shared)
+        if leave.own is not None:
+            self._apart[leave.test_id].sent(now, leave.own)
 
     def withdrawn(self, now: float, ticket: int) -> None:
         """See `bulk.pacing.Controller`."""
-        self._ways.end(ticket)
+        leave = self._leaves.pop(ticket)
+        self._api.withdrawn(leave.shared)
+        if leave.own is not None:
+            self._apart[leave.test_id].withdrawn(leave.own)
 
     def view(self, now: float) -> PaceView:
         """See `bulk.pacing.Controller`."""
-        paused = self._pauses.until
-        return PaceView(
-            in_flight=self._ways.under_way,
-            concurrency=self._in_flight.limit,
-            throttles=self._throttles,
-            epochs=self._epochs,
-            paused_until=paused if paused is not None and paused > now else None,
-        )
-
-    def _blocked(self, now: float) -> Decision | None:
-        stop = self._endings.due(now, self._pauses.until)
-        if stop is not None:
-            return stop
-        if not self._pauses.over(now):
-            assert self._pauses.until is not None
-            return WaitUntil(self._pauses.until)
-        return None
+        return replace(self._api.view(now), apart=len(self._apart))
 
     # --- answers ------------------------------------------------------------------------------
 
     def answered(self, now: float, ticket: int, observation: Observation) -> None:
         """See `bulk.pacing.Controller`."""
-        way = self._ways.end(ticket)
-        assert way.sent_at is not None, "answered before sent"
-        fresh = way.epoch == self._ways.epoch
-        asked_s = observation.signals.retry_after_s
-        if asked_s is not None:
-            asked_s = min(asked_s, ASKED_S_MAX)
-        if observation.pace is Pace.UNREACHABLE:
-            self._limits.uncounted(way.sent_at)
-            if fresh:
-                self._unreachable(now)
-            return
-        self._endings.reached()
-        self._trips.shortest_s = min(self._trips.shortest_s, now - way.sent_at)
-        self._limits.note(observation.signals, way.sent_at, now)
-        match observation.pace:
-            case Pace.ACCEPTED | Pace.NEUTRAL:
-                self._accepted(now, way, way.sent_at, fresh=fresh)
-            case Pace.THROTTLED | Pace.QUOTA:
-                self._throttles += 1
-                self._limits.uncounted(way.sent_at)
-                if fresh:
-                    self._refused(now, way, way.sent_at, observation, asked_s)
-                elif asked_s is not None and self._pauses.probing:  # the same congestion
-                    self._pauses.keep(now, now, asked_s)
-            case Pace.OVERLOADED:
-                self._in_flight.troubled(now, way.sent_at)
-                self._limits.passed(way.sent_at, paced=way.paced)
-                if fresh and self._pauses.probing:
-                    self._recovered(way.sent_at)  # whatever it was, no limit refused it
-                if asked_s:
-                    self._pauses.keep(now, now, asked_s)
-
-    def _accepted(self, now: float, way: Way, sent_at: float, *, fresh: bool) -> None:
-        self._limits.passed(sent_at, paced=way.paced)
-        self._trips.accepted(now - sent_at)
-        self._in_flight.accepted(way.in_flight, now - sent_at, self._trips.shortest_s)
-        if fresh and self._pauses.probing:
-            self._recovered(sent_at)
-
-    def _recovered(self, sent_at: float) -> None:
-        """The probe was accepted, and the rest may follow."""
-        self._pauses.passed()
-        self._endings.recovered()
-        if self._pauses.limited:
-            self._limits.recovered(sent_at, self._pauses.edge_at, self._pauses.asked_s)
-
-    def _refused(
-        self,
-        now: float,
-        way: Way,
-        sent_at: float,
-        observation: Observation,
-        asked_s: float | None,
-    ) -> None:
-        self._ways.cut()
-        if self._pauses.probing:
-            self._pauses.refused(asked_s)
-            until = self._limits.still_refused(sent_at, now)
-        else:
-            self._epochs += 1
-            if self._epochs == 1:
-                self._in_flight.refused(way.in_flight)
-            hold = self._limits.refused(now, sent_at, asked_s)
-            if hold is None:
+        leave = self._leaves.pop(ticket)
+        refused = observation.pace is Pace.THROTTLED
+        own = self._apart.get(leave.test_id)
+        if own is None:
+            self._events.append(_Event(leave.test_id, leave.sent_at, now, observation))
+            if not refused:
+                if observation.pace in (Pace.ACCEPTED, Pace.NEUTRAL, Pace.OVERLOADED):
+                    self._suspects.passed(leave.test_id)
+            elif self._suspects.refused(leave.test_id):
+                self._set_apart(leave.test_id)
+                self._api.excused(leave.shared)
                 return
-            self._pauses.begin(sent_at, hold.step_s, asked_s)
-            until = hold.until
-        if until is None:
-            until = self._pauses.guess(now, self._limits.begins, self._limits.renewed_at)
-        self._pauses.keep(now, until, asked_s)
-        lasting = asked_s is None or asked_s >= ASKED_S_MAX
-        said = observation.pace is Pace.QUOTA and lasting
-        self._endings.refused(now, self._pauses.fails, said=said)
+            self._api.answered(now, leave.shared, observation)
+        elif refused and self._api.is_fresh(leave.shared):
+            self._api.excused(leave.shared)
+            if leave.own is not None:
+                own.answered(now, leave.own, observation)
+        else:
+            self._api.answered(now, leave.shared, observation)
+            if leave.own is not None and refused:  # so were others
+                own.excused(leave.own)
+            elif leave.own is not None:
+                own.answered(now, leave.own, observation)
 
-    def _unreachable(self, now: float) -> None:
-        self._ways.cut()
-        failures = self._endings.unreachable()
-        self._pauses.begin(now, 0.0, None)
-        self._pauses.limited = False
-        self._pauses.keep(now, now + CONNECT_PAUSE_S * 2 ** (failures - 1), None)
+    def _set_apart(self, test_id: str) -> None:
+        """From here on the test has a scope of its own, which learns what is known of it so far."""
+        own = self._apart[test_id] = Scope(
+            concurrency_max=self._concurrency_max,
+            random=self._random,
+            deadline=self._deadline,
+            total=0,
+        )
+        if self._suspects.explained:
+            self._api.start_over()
+        events = [event for event in self._events if event.test_id == test_id]
+        # What came before the last refusal but this one was held back by the API's limits.
+        refusals = [one.known_at for one in events if one.observation.pace is Pace.THROTTLED]
+        since = max((at for at in refusals if at < events[-1].sent_at), default=-math.inf)
+        events = [event for event in events if event.sent_at > since]
+        steps = [(event.sent_at, place, False) for place, event in enumerate(events)]
+        steps += [(event.known_at, place, True) for place, event in enumerate(events)]
+        tickets: dict[int, int] = {}
+        for at, place, ended in sorted(steps):
+            if ended:
+                own.answered(at, tickets[place], events[place].observation)
+            else:
+                tickets[place] = own.give(at, at)
+                own.sent(at, tickets[place])
+
+
+def _another(decision: Decision, test_id: str) -> AnotherTest:
+    """What to wait for in that test's own scope, as others see it."""
+    if isinstance(decision, WaitUntil):
+        return AnotherTest(decision.at)
+    if isinstance(decision, Stop):
+        return AnotherTest(math.inf, Stop(decision.code, f"of test {test_id}, {decision.detail}"))
+    return AnotherTest(math.inf)

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from bulk.job import JobSettings
-from bulk.model import AttemptRecord, Outcome, StopCode
+from bulk.model import AttemptRecord, Outcome, StopCode, Trigger
 from tests.virtual import EPOCH, Outcomes, VirtualRun, some_triggers
 
 
-def run(tmp_path: Path, spec: str, count: int, **settings: object) -> Outcomes:
-    """A batch of so many triggers against a sandbox, in virtual time."""
+def run(tmp_path: Path, spec: str, batch: int | list[Trigger], **settings: object) -> Outcomes:
+    """A batch, or one of so many triggers, against a sandbox, in virtual time."""
     job = JobSettings(**settings)  # type: ignore[arg-type]
-    return VirtualRun(tmp_path / "journal.sqlite", spec, some_triggers(count), job).go()
+    triggers = some_triggers(batch) if isinstance(batch, int) else batch
+    return VirtualRun(tmp_path / "journal.sqlite", spec, triggers, job).go()
 
 
 def refused(came: Outcomes) -> list[AttemptRecord]:
@@ -149,3 +150,28 @@ def test_a_bare_sequence_of_refusals_never_becomes_a_herd(tmp_path: Path) -> Non
     gaps = [later - sooner for sooner, later in pairwise(sends_after(came, 0.5))]
     assert sum(gap < 0.01 for gap in gaps) <= 8
     assert queued(came) == 30
+
+
+def test_where_each_test_has_a_limit_a_manifest_sorted_by_test_takes_no_longer(
+    tmp_path: Path,
+) -> None:
+    """20 tests of 12 cells, a limit of one a second and three at once for each: 9 s at least."""
+    batch = sorted(some_triggers(240, tests=20), key=lambda trigger: trigger.test_id)
+    came = run(tmp_path, "token-bucket 1/s burst 3 per-test; latency 80ms jitter 10ms", batch)
+    assert came.took_s <= 1.3 * 9.1
+    assert queued(came) == 240
+
+
+def test_a_test_at_its_own_limit_holds_back_nobody_else(tmp_path: Path) -> None:
+    """One test of 40 cells and 400 of one, at five in ten seconds each."""
+    large, small = some_triggers(40, tests=1), some_triggers(401)[1:]
+    spec = "fixed-window 5/10s per-test; latency 50ms; headers retry-after"
+    came = run(tmp_path, spec, large + small)
+    own = {attempt.test_id for attempt in refused(came)}
+    assert own == {large[0].test_id}
+    ends = [known_at(attempt) for attempt in came.attempts if attempt.test_id not in own]
+    assert max(ends) <= 45.0, "the others are through in less than the large one takes"
+    assert 70.0 <= came.took_s <= 1.25 * 70.0
+    assert queued(came) == 440
+    # Refused at 10 s windows' ends only: a probe opens each, and the rest of the window follows.
+    assert len(refused(came)) <= 20

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bulk.answers import Pace
 from bulk.model import StopCode
-from bulk.pacing import Decision, Observation, Send, Stop, WaitForEvent, WaitUntil
+from bulk.pacing import AnotherTest, Decision, Observation, Send, Stop, WaitForEvent, WaitUntil
 from bulk.pacing.adaptive import AdaptiveController
 from bulk.signals import Allowance, Signals
 
@@ -284,3 +284,36 @@ def test_whatever_comes_it_neither_bursts_nor_hangs(
         else:
             assert isinstance(decision, WaitUntil), "it waits for an event that cannot come"
             now = decision.at
+
+
+def test_a_test_that_is_refused_for_good_ends_the_batch_once_all_others_are_through() -> None:
+    pacing = controller()
+    turns = [f"other {number}" if number % 20 else "stuck" for number in range(2_000)]
+    turns += ["stuck"] * 30
+    now = 0.0
+    refused_at: list[float] = []
+    for test_id in turns:
+        decision = pacing.ask(now, test_id)
+        while isinstance(decision, WaitUntil) or (
+            isinstance(decision, AnotherTest) and not decision.otherwise and len(refused_at) > 3
+        ):
+            now = decision.at
+            decision = pacing.ask(now, test_id)
+        if isinstance(decision, Send):
+            now = max(now, decision.at)
+            pacing.sent(now, decision.ticket)
+            now += 0.05
+            stuck = test_id == "stuck"
+            refused_at += [now] * stuck
+            pace = Pace.THROTTLED if stuck else Pace.ACCEPTED
+            pacing.answered(now, decision.ticket, observed(pace))
+        elif isinstance(decision, AnotherTest) and decision.otherwise:
+            break
+    assert isinstance(decision, AnotherTest)
+    assert decision.otherwise is not None
+    assert decision.otherwise.code is StopCode.QUOTA_EXHAUSTED
+    assert decision.otherwise.detail.startswith("of test stuck, suspected quota: nothing was")
+    assert len(refused_at) <= 18
+    assert refused_at[-1] - refused_at[0] >= 600
+    assert pacing.view(now).apart == 1
+    assert isinstance(pacing.ask(now, "one more"), Send), "and the others may go on"
