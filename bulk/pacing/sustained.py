@@ -215,6 +215,8 @@ class Sustained:
 
     def _read_first(self, span: Span, burst: Burst) -> None:
         found = agreed([*self._bursts, burst])
+        if found is not None and found.per_s < span.per_s:
+            found = None  # nothing was left at the first mark, so it was not less than this
         most = DOUBT_SAVED * self._bursts[0].saved(span.per_s)[0] + DOUBT_SAVED_MIN
         if found is not None and burst.saved(span.per_s)[0] > most:
             span = found
