@@ -27,12 +27,15 @@ OTHERS = (
         tune=(
             Server("concurrency 4", "none", A80, 3_000),
             Server("concurrency 6", "retry-after", A200, 3_000),
+            Server("concurrency 6", "none", f"{A80} split 2/96/2", 3_000),
         ),
         report=(
             Server("concurrency 5", "none", B60, 3_000),
             Server("concurrency 9", "none", B120, 3_000),
             Server("concurrency 3", "retry-after", B180, 3_000),
             Server("concurrency 14", "none", B60, 3_000),
+            Server("concurrency 4", "none", f"{B180} split 3/94/3", 3_000),
+            Server("concurrency 10", "none", f"{B120} split 3/94/3", 3_000),
         ),
     ),
     Row(

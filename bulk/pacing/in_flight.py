@@ -5,7 +5,7 @@ with each accepted request up to a share of the batch, and from there by one a r
 while it is what holds requests back. Later the rate holds them back, and this is a bound.
 
 Nor does it grow while latency has climbed: the server lets requests wait, and more gain nothing. A
-cap on requests at once is not known here; its refusals come by chance, and the pace settles below.
+cap on requests at once is not known here, see `cap`.
 
 Trouble (5xx, time-outs) and latency that climbs are no rate: they halve, once an epoch, a ceiling
 that holds whatever else is known, and that rises by one a round while nothing is amiss (Chiu and

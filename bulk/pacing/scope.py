@@ -10,7 +10,7 @@ Everything pauses, one request probes, and the rest follows only when it was acc
     OPENING --refusal--> PAUSED --time--> PROBING --accepted--> limited by what is known by then:
                            ^-------refused-------'                in flight, rate or windows
 
-What the epochs tell is read in two ways (`limits`):
+What the epochs tell is read in three ways (`limits`, `cap`):
 
 *   `rate`: between two epochs the API accepted what it sustains. From the second on requests leave
     at the pace this gives, a hair above it where a refusal costs nothing. A refusal then is no
@@ -19,6 +19,9 @@ What the epochs tell is read in two ways (`limits`):
 *   `windows`: if a pause had to be far longer than a request takes, what passed before it is the
     limit of a window (`plan`), and the plan is to fill each from its start. A window of a second
     or two is paced at its mean rate instead, which costs one such window in all.
+
+*   `cap`: if all refusals had one number of requests under way, and what was accepted had fewer,
+    so many are kept under way, and neither rate nor window holds back.
 
 What a bucket saves up during a pause is spent after it, at twice the pace. A pause that the server
 asks for (`Retry-After`) is kept, up to a bound: lies of a day are seen in the wild.
@@ -29,10 +32,12 @@ confirms it; where nothing says so, a dozen fruitless probes over at least ten m
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from bulk.answers import Pace
 from bulk.pacing import Decision, Observation, PaceView, Send, WaitForEvent, WaitUntil
+from bulk.pacing.cap import Cap
 from bulk.pacing.endings import Endings
 from bulk.pacing.in_flight import InFlight
 from bulk.pacing.limits import Limits
@@ -64,11 +69,13 @@ class Scope:
     ) -> None:
         self._ways = Ways()
         self._trips = Trips()
-        self._known = per_s, burst
-        self._limits = Limits(per_s, burst, self._ways, self._trips)
+        self._new_limits = partial(Limits, per_s, burst, self._ways, self._trips)
+        self._limits = self._new_limits()
+        self._aside = self._new_limits()  # where a cap explains what the limits were learned from
         self._random = random
         self._pauses = Pauses(random)
         self._in_flight = InFlight(concurrency_max, total)
+        self._cap = Cap()
         self._endings = Endings(deadline)
         self._held = False  # whether the next request has been held back for its turn
         self._throttles = 0
@@ -84,7 +91,7 @@ class Scope:
         if self._pauses.probing:
             fresh = self._ways.any_fresh_before(self._ways.next_ticket)
             return WaitForEvent() if fresh else now
-        if len(self._ways) + 1 > self._in_flight.limit:
+        if len(self._ways) + 1 > self._at_once:
             self._held = False
             return WaitForEvent()
         if self._limits.used_up(now):
@@ -158,7 +165,7 @@ class Scope:
 
     def start_over(self) -> None:
         """Forget all limits: what they were learned from had nothing to do with them."""
-        self._limits = Limits(*self._known, self._ways, self._trips)
+        self._limits = self._new_limits()
         self._pauses = Pauses(self._random)
         self._endings.recovered()
 
@@ -171,11 +178,15 @@ class Scope:
         paused = self._pauses.until
         return PaceView(
             in_flight=self._ways.under_way,
-            concurrency=self._in_flight.limit,
+            concurrency=self._at_once,
             throttles=self._throttles,
             epochs=self._epochs,
             paused_until=paused if paused is not None and paused > now else None,
         )
+
+    @property
+    def _at_once(self) -> float:
+        return min(self._in_flight.limit, self._cap.level)
 
     def _blocked(self, now: float) -> Decision | None:
         stop = self._endings.due(now, self._pauses.until)
@@ -225,6 +236,7 @@ class Scope:
     def _accepted(self, now: float, way: Way, sent_at: float, *, fresh: bool) -> None:
         self._limits.passed(sent_at, paced=way.paced)
         self._trips.accepted(now - sent_at)
+        self._cap.accepted(way.in_flight)
         self._in_flight.accepted(way.in_flight, now - sent_at, self._trips.shortest_s)
         if fresh and self._pauses.probing:
             self._recovered(sent_at)
@@ -250,6 +262,8 @@ class Scope:
             until = self._limits.still_refused(sent_at, now)
         else:
             self._epochs += 1
+            if asked_s is None and self._capped(way.in_flight):
+                return
             if self._epochs == 1:
                 self._in_flight.refused(way.in_flight)
             hold = self._limits.refused(now, sent_at, asked_s)
@@ -263,6 +277,14 @@ class Scope:
         lasting = asked_s is None or asked_s >= ASKED_S_MAX
         said = observation.pace is Pace.QUOTA and lasting
         self._endings.refused(now, self._pauses.fails, said=said)
+
+    def _capped(self, under_way: int) -> bool:
+        """Whether a cap refused it; what the limits say then is put aside, or taken up again."""
+        known = self._cap.known
+        capped = self._cap.refused(under_way)
+        if self._cap.known is not known:
+            self._limits, self._aside = self._aside, self._limits
+        return capped
 
     def _unreachable(self, now: float) -> None:
         self._ways.cut()

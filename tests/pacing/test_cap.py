@@ -1,0 +1,81 @@
+"""Whether a cap on requests at once is the cause of refusals, and how it is kept to."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk.pacing.cap import PATIENCE, STRIKES_MAX, Cap
+
+
+def of(level: int) -> Cap:
+    """A cap that was found."""
+    cap = Cap()
+    for _ in range(3):
+        for _ in range(20):
+            cap.accepted(level)
+        cap.refused(level + 1)
+    return cap
+
+
+def test_refusals_of_one_number_under_way_that_nothing_else_had_are_a_caps() -> None:
+    cap = Cap()
+    found = []
+    for _ in range(3):
+        for under_way in (1, 2, 3, 4, 5, 6) * 5:
+            cap.accepted(under_way)
+        assert cap.level == math.inf
+        found.append(cap.refused(7))
+    assert found == [False, False, True]
+    assert cap.level == 6
+
+
+@given(st.integers(0, 2**32), st.integers(2, 20))
+def test_where_it_does_not_matter_how_many_are_under_way_there_is_no_cap(
+    seed: int, most: int
+) -> None:
+    random, cap = Random(seed), Cap()
+    for _ in range(12):
+        for _ in range(40):
+            cap.accepted(random.randint(1, most))
+        cap.refused(random.randint(1, most))
+    # One number of ten that is rare by chance, three times in a row, is what it may fall for.
+    assert not cap.known or most > 10
+
+
+def test_refusals_with_as_many_under_way_as_usual_are_none_of_a_cap() -> None:
+    cap = Cap()
+    for _ in range(20):
+        for _ in range(30):
+            cap.accepted(3)
+        assert not cap.refused(3)
+
+
+def test_one_more_is_tried_now_and_then_and_ever_more_rarely() -> None:
+    cap, tries = of(4), []
+    for number in range(10 * PATIENCE):
+        if cap.level == 5:
+            tries.append(number)
+            assert cap.refused(5)
+        cap.accepted(4)
+    assert tries == [150, 450, 1050]
+    assert cap.level == 4
+
+
+def test_a_raised_cap_is_found() -> None:
+    cap = of(4)
+    for _ in range(4 * PATIENCE):
+        cap.accepted(int(cap.level))
+    assert cap.level == 8
+
+
+def test_refusals_below_its_level_show_that_it_was_none() -> None:
+    cap = of(10)
+    for _ in range(STRIKES_MAX - 1):
+        assert cap.refused(int(cap.level))
+    assert cap.level == 8
+    assert not cap.refused(8)
+    assert not cap.known
