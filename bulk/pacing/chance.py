@@ -8,7 +8,7 @@ settles where the share of refusals equals the step.
 
 from __future__ import annotations
 
-STEP, STEP_MIN = 0.2, 0.006  # of the pace; the smallest is the share of refusals in the long run
+STEP, STEP_MIN = 0.2, 0.004  # of the pace; the smallest is the share of refusals in the long run
 STEP_FADES = 0.5  # with each refusal
 SOON, CUT_GROWS = (
     25,
@@ -27,14 +27,11 @@ class Chance:
         self._step = min(STEP, max(STEP_MIN, 2 / known))
         self._cut = 1.0
 
-    def accepted(self, since: int, price: float) -> None:
-        """A request was accepted, the one of that number since the last refusal.
-
-        `price`: requests lost by a refusal.
-        """
+    def accepted(self, since: int) -> None:
+        """A request was accepted, the one of that number since the last refusal."""
         over = max(0.0, (since - PATIENCE) / DOUBLING)
         usual = self._step**2
-        self.pace *= 1 + min(max(RAISE_MAX, usual), usual * 2 ** min(over, 30.0) / (1 + price))
+        self.pace *= 1 + min(max(RAISE_MAX, usual), usual * 2 ** min(over, 30.0))
 
     def refused(self, since: int) -> None:
         """A request was refused, so many accepted ones after the last."""

@@ -16,12 +16,15 @@ Where refusals come by chance the pace itself is what is learned (`chance`).
 
 Turns are kept as a token bucket of our own, refilled at the pace. What the limit is thought to have
 saved up in a pause is spent after it, at twice the pace: where it is less, not all of it is wasted.
+Where refusals are dear only a part of what is surely saved up is spent so, and in doubt nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from bulk.pacing.bursts import READ_ERROR
 from bulk.pacing.chance import Chance
 from bulk.pacing.sustained import Sustained
 
@@ -36,14 +39,13 @@ DOUBLING = 40  # requests in which a lead doubles that meets no refusal
 SURPRISING = 2 * DOUBLING  # requests beyond all patience: the estimate was wrong
 LEAD_MAX = 4.0  # times the estimate
 SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the pace by this factor
-DEAR_CREEP, DEAR_CREEP_TIMES = 200, 2.0  # requests, and times those known, in which a careful pace
-# goes from below the estimate to above it
+DEAR_CREEP, DEAR_CREEP_TIMES = 60, 2.0  # requests, and times those known, in which a careful pace
+# goes from below the estimate to above it, at least: the next refusal is to tell more than the last
+DEAR_EARLY = 0.25  # of that: a refusal so early tells little, but that the estimate was too high
+DEAR_SHARE = 0.5  # of what is surely saved up is spent after a pause: the rest is for errors
 DEAR_MARGIN = 0.002  # below it at least
-DEAR_BELOW_MAX = (
-    4  # doublings of how far below it starts, where a refusal came too soon to tell much
-)
-DEAR_PATIENCE = 50  # times the price of a refusal: after so many requests it is worth another one
-DEAR_SOON = 60  # a refusal after fewer accepted requests than this: the pace is far off
+DEAR_BELOW_MAX = 4  # doublings of how far below it starts, after refusals that came too soon
+DEAR_PATIENCE = 100  # times the price of a refusal: one in so many requests costs a hundredth
 SPACING = 2.0  # a limit that saves up fewer requests is a spacing
 CHANCE_MIN, CHANCE_CUT = 4, 0.93  # early refusals, more than others, make them chance: from there
 DOUBT_TIMES = 3.0  # times what the lower reading would have saved up: then it is wrong
@@ -90,9 +92,9 @@ class Rate:
         known = self._sustained
         estimate, backoff = known.estimate, BACKOFF**self._soon
         if estimate is None:
-            pace = known.guess
+            pace = known.guess.per_s
         elif self._chance is not None:
-            pace = self._chance.pace * (backoff if self._price >= 1 else 1.0)
+            pace = self._chance.pace
         elif known.doubt is not None:
             pace = math.sqrt(estimate * known.doubt.per_s)
         else:
@@ -113,13 +115,19 @@ class Rate:
         return max(-0.5, min(lead, LEAD_MAX))
 
     def _creep(self) -> float:
-        return max(DEAR_CREEP, DEAR_CREEP_TIMES * self._sustained.known)
+        """The requests in which a careful pace goes from below the estimate to above it.
+
+        What n requests tell is off by READ_ERROR / n. To be so far below costs READ_ERROR * k / n
+        in k requests, and another refusal costs its price. So k is where the two are equal.
+        """
+        times = max(DEAR_CREEP_TIMES, self._price / READ_ERROR)
+        return max(DEAR_CREEP, times * self._sustained.known)
 
     def _patience(self) -> float:
         """The requests without a refusal that are no reason to doubt the estimate."""
         if self._price < 1:
             return min(CHEAP, max(PATIENCE_MIN, PATIENCE_TIMES * self._sustained.known))
-        return max(2 * self._creep(), CHEAP + DEAR_PATIENCE * self._price)
+        return CHEAP + DEAR_PATIENCE * self._price
 
     # --- turns --------------------------------------------------------------------------------
 
@@ -150,7 +158,10 @@ class Rate:
             self._at = now
 
     def _at_once(self) -> float:
-        return max(1.0, SAVED_SHARE * self._sustained.saves - 1)
+        known = self._sustained
+        sure = self._price < 1 and known.doubt is None
+        saved = known.saves if sure else DEAR_SHARE * known.surely_saves
+        return max(1.0, SAVED_SHARE * saved - 1)
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -161,29 +172,30 @@ class Rate:
         if not paced:
             return
         self._since += 1
-        if self._since >= (SOON if self._price < 1 else DEAR_SOON):
+        if self._since >= SOON:
             self._soon = 0
         if known.doubt is not None and self._since > DOUBT_TIMES * known.saves + SOON:
             known.undoubted(sent_at)
             self._since = 0
         if self._chance is not None:
-            self._chance.accepted(self._since, self._price)
+            self._chance.accepted(self._since)
 
     def refused(
         self,
         sent_at: float,
         now: float,
         *,
-        under_way: float,
+        under_way: Sequence[float],
         left_since: int,
         jitter_s: float,
         started_at: float,
     ) -> bool:
         """That the request that left at `sent_at` was refused became known.
 
-        Returns whether to wait for a few turns is thought to be enough. `under_way`: requests that
-        left before it and have no answer yet. `left_since`: requests that left after it, or will.
-        `jitter_s`: the mean deviation of latencies. `started_at`: when the first request left.
+        Returns whether to wait for a few turns is thought to be enough. `under_way`: sends of
+        requests that left before it and have no answer yet. `left_since`: requests that left after
+        it, or will. `jitter_s`: the mean deviation of latencies. `started_at`: when the first
+        request left.
         """
         known, since, before = self._sustained, self._since, self.pace
         expected = known.estimate
@@ -195,6 +207,7 @@ class Rate:
             started_at=started_at,
             surprising=SURPRISING if surprised else 0,
             cheap=self._price < 1,
+            pace=None if before is None else before * (1 + (self._reserve > 0)),
         )
         if known.known > TRIM_FROM and self._price < 1:
             off = max(-1.0, min(0.5, since / CHEAP - 1))
@@ -203,12 +216,15 @@ class Rate:
         estimate = known.estimate
         if estimate is None:
             return False
-        self._judge_chance(before or estimate, estimate, since)
+        if self._price < 1:
+            self._judge_chance(before or estimate, estimate, since)
+        else:
+            self._chance = None  # what refusals cost is too much to learn by chance
         slow = passed.per_s < BACKOFF * (expected or estimate)
-        below = self._price >= 1 and since < self._creep()
+        below = self._price >= 1 and since < DEAR_EARLY * self._creep()
         self._below = self._below + 1 if below else 0
-        dear = self._price >= 1 and since < DEAR_SOON
-        if dear or passed.accepted < (SOON if slow else SOON / 2):
+        enough = 1.0 if self._price >= 1 else SOON if slow else SOON / 2
+        if passed.accepted < enough:  # where refusals are dear, more tell what they are worth
             self._soon += 1
         pace = self.pace
         assert pace is not None
@@ -239,7 +255,7 @@ class Rate:
         `pause_s`: since the refusal left. `told`: the server asked for the pause, to the second.
         """
         known = self._sustained
-        known.recovered(sent_at, pause_s, told=told)
+        known.recovered(pause_s, told=told)
         self._at = sent_at
         if known.estimate is None:
             self._level = 0.0
@@ -247,9 +263,10 @@ class Rate:
         gained = known.estimate * pause_s
         if told:
             self._price = max(0.0, gained - known.saves)
-        saved = min(self._at_once(), SAVED_SHARE * gained) - 1
+        left = gained - (known.passed - 1)  # some may have passed before the pause, and the probe
+        saved = max(0.0, min(self._at_once(), SAVED_SHARE * left)) - 1
         self._level = min(saved, 1.0)
-        self._reserve = saved - self._level
+        self._reserve = 0.0 if known.doubt is not None else saved - self._level
 
     def forget(self, at: float) -> None:
         """What was accepted until now tells nothing of the rate."""

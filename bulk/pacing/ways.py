@@ -7,6 +7,7 @@ another epoch, and tells nothing of what came after.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 SMOOTHING = 16  # answers over which latencies are smoothed: twice those of RFC 6298's deviation
@@ -71,10 +72,11 @@ class Ways:
         """Whether an older one is of this epoch; those of another may hang for long."""
         return any(other < ticket and way.epoch == self.epoch for other, way in self._ways.items())
 
-    def sent_before(self, at: float) -> float:
-        """How many left before that instant; half of those that left in it may have come before."""
-        sends = [way.sent_at for way in self._ways.values() if way.sent_at is not None]
-        return sum(sent_at < at for sent_at in sends) + sum(sent_at == at for sent_at in sends) / 2
+    def sent_before(self, at: float) -> list[float]:
+        """When those left that left before then; half of those in that instant may have."""
+        sends = sorted(way.sent_at for way in self._ways.values() if way.sent_at is not None)
+        earlier = bisect_left(sends, at)
+        return sends[: earlier + (bisect_right(sends, at) - earlier) // 2]
 
     def unsettled_at(self, at: float) -> int:
         """How many left in that very instant, or have yet to leave."""

@@ -36,12 +36,30 @@ def drive(rate: Rate, bucket: Bucket, requests: int, now: float = 0.0) -> float:
         rate.take(now)
         if bucket.ask(now):
             rate.accepted(now, paced=paced)
-        elif not rate.refused(now, now, under_way=0, left_since=0, jitter_s=0.0, started_at=0.0):
+        elif not rate.refused(now, now, under_way=(), left_since=0, jitter_s=0.0, started_at=0.0):
             edge, now = now, now + 1 / bucket.per_s
             while not bucket.ask(now):
                 now += 0.5 / bucket.per_s
             rate.recovered(now, now - edge, told=False)
             rate.accepted(now, paced=False)
+    return now
+
+
+def drive_dearly(rate: Rate, bucket: Bucket, requests: int) -> float:
+    """The same, where the server asks to be left alone for a second after each refusal."""
+    now = 0.0
+    while bucket.accepted < requests:
+        turn = rate.turn(now) if rate.pace is not None else now + 0.005
+        paced, now = turn > now, turn
+        rate.take(now)
+        if bucket.ask(now):
+            rate.accepted(now, paced=paced)
+            continue
+        rate.refused(now, now, under_way=(), left_since=0, jitter_s=0.0, started_at=0.0)
+        edge, now = now, now + 1
+        assert bucket.ask(now)
+        rate.accepted(now, paced=False)
+        rate.recovered(now, now - edge, told=True)
     return now
 
 
@@ -91,6 +109,38 @@ def test_a_pause_that_costs_more_than_is_saved_up_makes_the_pace_stay_below() ->
     assert 0.97 * estimate < pace < estimate
 
 
+@pytest.mark.parametrize(
+    ("per_s", "saves"), [(100.0, 10.0), (150.0, 50.0), (20.0, 5.0), (40.0, 1.0)]
+)
+def test_where_each_refusal_costs_a_second_a_handful_of_them_tells_the_rate(
+    per_s: float, saves: float
+) -> None:
+    rate, bucket = Rate(), Bucket(per_s, saves)
+    now = drive_dearly(rate, bucket, 10_000)
+    assert len(bucket.refused_at) <= 8
+    assert now <= 1.08 * (10_000 - saves) / per_s
+
+
+def test_what_passed_before_a_pause_is_not_there_after_it() -> None:
+    rates = []
+    for passed in (0, 30):
+        rate, bucket = Rate(), Bucket(10.0, 100.0)
+        edge = drive(rate, bucket, 1000)
+        rate.refused(edge, edge, under_way=(), left_since=0, jitter_s=0.0, started_at=0.0)
+        for number in range(passed):
+            rate.accepted(edge + 0.01 * number + 0.01, paced=False)
+        now = edge + 5
+        rate.accepted(now, paced=False)
+        rate.recovered(now, 5.0, told=False)
+        sends = 0
+        while now < edge + 10:
+            now = rate.turn(now)
+            rate.take(now)
+            sends += 1
+        rates.append(sends)
+    assert rates[0] - rates[1] == pytest.approx(30, abs=5)
+
+
 def test_the_users_rate_is_never_exceeded() -> None:
     rate, bucket = Rate(10.0, 3), Bucket(100.0, 100.0)
     took_s = drive(rate, bucket, 500)
@@ -100,7 +150,10 @@ def test_the_users_rate_is_never_exceeded() -> None:
 
 def test_what_is_saved_up_in_a_pause_is_spent_at_twice_the_pace() -> None:
     rate, bucket = Rate(), Bucket(10.0, 20.0)
-    now = drive(rate, bucket, 1000) + 5
+    edge = drive(rate, bucket, 1000)
+    rate.refused(edge, edge, under_way=(), left_since=0, jitter_s=0.0, started_at=0.0)
+    now = edge + 5
+    rate.accepted(now, paced=False)
     rate.recovered(now, 5.0, told=False)
     began, sends = now, []
     while now < began + 1.0:
@@ -120,6 +173,6 @@ def test_a_chance_settles_where_the_share_of_refusals_is_its_step() -> None:
             since, refusals = 0, refusals + 1
         else:
             since += 1
-            chance.accepted(since, 0.0)
+            chance.accepted(since)
     assert 8.5 < chance.pace < 11.0
     assert refusals / requests < 0.015

@@ -10,8 +10,16 @@ def rising(since: float, count: int, in_s: float) -> list[float]:
     return [since + in_s * (number / count) ** 0.5 for number in range(1, count + 1)]
 
 
-def refuse(known: Sustained, at: float) -> None:
-    known.refused(at, under_way=0, jitter_s=0.01, started_at=0.0, surprising=0, cheap=True)
+def refuse(known: Sustained, at: float, pace: float | None) -> None:
+    known.refused(
+        at,
+        under_way=(),
+        jitter_s=0.01,
+        started_at=0.0,
+        surprising=0,
+        cheap=True,
+        pace=pace,
+    )
 
 
 def test_what_passed_from_nothing_to_nothing_is_the_least_that_is_sustained() -> None:
@@ -19,10 +27,10 @@ def test_what_passed_from_nothing_to_nothing_is_the_least_that_is_sustained() ->
     known = Sustained(None, 0.0)
     for at in rising(0.0, 270, 3.4):
         known.accepted(at, paced=False)
-    refuse(known, 3.5)
-    known.recovered(3.7, 0.2, told=False)
+    refuse(known, 3.5, None)
+    known.recovered(0.2, told=False)
     for at in rising(3.7, 260, 2.5):
         known.accepted(at, paced=True)
-    refuse(known, 6.25)
+    refuse(known, 6.25, 200.0)
     assert known.estimate is not None
     assert known.estimate >= 0.99 * 260 / (6.25 - 3.5)
