@@ -224,7 +224,7 @@ class AdaptiveController:
         self._ways.cut()
         if self._pauses.probing:
             self._pauses.refused(asked_s)
-            until = self._limits.still_refused(sent_at, now)
+            until = self._limits.still_refused(sent_at, now, asked_s)
         else:
             self._epochs += 1
             if self._epochs == 1:
