@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-CHANCE_MAX = 0.01  # that any test of an API without such limits is singled out; if one is, all that
+CHANCE_MAX = 0.05  # that any test of an API without such limits is singled out; if one is, all that
 # it costs is that it is paced by itself
 REFUSALS_MIN = 3  # of a test: two may have one cause
 

@@ -11,13 +11,15 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
+from bulk.pacing.pauses import ASKED_S_MAX
 from bulk.pacing.plan import Plan
 from bulk.pacing.rate import Rate
-from bulk.pacing.told import Told
+from bulk.pacing.told import TheEnd, Told
 from bulk.pacing.ways import Trips, Ways
 from bulk.signals import Signals
 
 ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
+ROUNDED_S = 1.0  # by which a time told in whole seconds may be late
 SHORTLY_TRIPS = 3.0  # an allowance that is renewed within so many round trips holds nothing back
 ASKED_TURNS_MAX = 2.0  # a wait for no more than so many turns is no pause
 STEP_TRIPS, STEP_TURNS = 2.0, 1.3  # from a refusal to the first probe, where a rate is known
@@ -114,19 +116,19 @@ class Limits:
     def emptied(self, now: float) -> float:
         """Nothing was refused, but nothing is left: as good as a refusal, and free. Its instant."""
         edge_at = math.nextafter(self._plan.history.sends[-1], math.inf)
-        self._plan.noted(edge_at)
+        self._plan.noted(edge_at, self._told_end(now, None))
         self._mark(now, edge_at)
         return edge_at
 
     def refused(self, now: float, sent_at: float, asked_s: float | None) -> Hold | None:
         """An epoch's first refusal; None where a few turns are thought to be enough."""
-        trip_s = self._trips.shortest_s
+        trip_s, told = self._trips.shortest_s, self._told_end(now, asked_s)
         if self._plan.known and not (self._rating and not self._plan.explains(sent_at)):
-            until = self._plan.refused(sent_at, now, trip_s)
+            until = self._plan.refused(sent_at, now, trip_s, told)
             if until is not None:
                 return Hold(STEP_TRIPS * trip_s, until)
             self._take_over(sent_at)
-        self._plan.noted(sent_at)
+        self._plan.noted(sent_at, told)
         enough = self._mark(now, sent_at)
         pace = self._rate.pace
         if pace is None:
@@ -135,9 +137,24 @@ class Limits:
             return None
         return Hold(max(STEP_TRIPS * trip_s, STEP_TURNS / pace))
 
-    def still_refused(self, sent_at: float, now: float) -> float | None:
+    def still_refused(self, sent_at: float, now: float, asked_s: float | None) -> float | None:
         """The probe was refused as well: when to probe again, if a window tells."""
-        return self._plan.still_refused(sent_at, now)
+        return self._plan.still_refused(sent_at, now, self._told_end(now, asked_s))
+
+    def _told_end(self, now: float, asked_s: float | None) -> TheEnd | None:
+        """When requests pass again, as the answer that came now says it; None if it does not."""
+        if asked_s is not None and asked_s >= ASKED_S_MAX:
+            return None
+        if asked_s is not None:
+            rounded_s = (
+                2 * ROUNDED_S if asked_s == int(asked_s) else 0.0
+            )  # it may be two dates' span
+            latest = now + asked_s
+        elif self._told.left == 0 and math.isfinite(self._told.ends_at):
+            rounded_s, latest = ROUNDED_S, self._told.ends_at
+        else:
+            return None
+        return TheEnd(latest - self._trips.shortest_s - rounded_s, latest)
 
     def recovered(self, sent_at: float, refused_at: float, asked_s: float | None) -> None:
         """The probe was accepted: what is known says how to go on."""
@@ -151,6 +168,7 @@ class Limits:
             jitter_s=self._trips.jitter_s,
             per_s=self._rate.estimate,
             telling=asked_s is None or asked_s >= ASKED_S_MIN,
+            policy=self._told.policy,
         )
         self._take_over(sent_at)
         if not planned:

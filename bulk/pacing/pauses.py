@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from random import Random
 
-from bulk.pacing.windows import LATE, USUAL_S
+from bulk.pacing.lengths import LATE, USUAL_S
 
 ASKED_S_MAX = 900.0  # a longer wait that the server asks for is cut short by a probe after this
 PAUSE_S_MAX = 300.0  # between probes where nothing is said and no window fits

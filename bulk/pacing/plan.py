@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import math
 
-from bulk.pacing.windows import LIMIT_MIN, LONGEST_S, History, Window, usual
+from bulk.pacing.history import History
+from bulk.pacing.lengths import LONGEST_S, Length, usual
+from bulk.pacing.told import Policy, TheEnd
+from bulk.pacing.windows import LIMIT_MIN, Window
 
 PAUSE_SHARE_MIN = 0.4  # of a window: a bucket recovers within a request or two
 PAUSE_TRIPS_MIN = 5.0  # ... and of round trips
@@ -35,6 +38,7 @@ class Plan:
         self._began: float | None = None  # when what passes since the last long pause began to
         self._outer_began: float | None = None  # the same, of a window around all that are known
         self._recovered_at = 0.0
+        self._told_end = -math.inf  # nothing passes before that, the server says
 
     @property
     def known(self) -> bool:
@@ -48,7 +52,7 @@ class Plan:
 
     def sizes(self) -> list[tuple[int, float]]:
         """The limits and lengths of the windows, the shortest first."""
-        return [(window.limit, window.length_s) for window in self._windows]
+        return [(window.limit, window.length.s) for window in self._windows]
 
     # --- turns --------------------------------------------------------------------------------
 
@@ -78,7 +82,7 @@ class Plan:
         for window in self._windows:
             early = window.earlier()
             if early is None or not now + 2 * trip_s < early < turn:
-                unsure = window.unsure(trip_s) and turn >= window.began + window.length_s
+                unsure = window.unsure(trip_s) and turn >= window.began + window.length.s
                 early = turn if unsure else None
             if early is not None:
                 self._blamed = window
@@ -92,33 +96,37 @@ class Plan:
 
     # --- refusals -----------------------------------------------------------------------------
 
-    def refused(self, at: float, now: float, trip_s: float) -> float | None:
-        """A refusal of the request that left at `at`: when to probe; None if no window did it."""
-        self._short_s = at - (self._began or 0.0)
+    def refused(self, at: float, now: float, trip_s: float, told: TheEnd | None) -> float | None:
+        """A refusal of the request that left at `at`: when to probe; None if no window did it.
+
+        `told`: when requests pass again, the server says.
+        """
+        self.noted(at, told)
         full = [window for window in self._windows[1:] if window.explains(at)]
         while self._windows:
             self._blamed = full[0] if full else self._windows[0]
-            until = self._blamed.refused(at, now, trip_s)
+            until = self._blamed.refused(at, now, trip_s, told)
             if until is not None:
                 return until
             self._drop(self._blamed)
             full = []
         return None
 
-    def noted(self, at: float) -> None:
+    def noted(self, at: float, told: TheEnd | None) -> None:
         """A refusal, of the request that left at `at`, that is no known window's."""
         self._blamed = None
         self._short_s = at - (self._began or 0.0)
+        self._told_end = -math.inf if told is None else told.earliest
 
-    def still_refused(self, at: float, now: float) -> float | None:
+    def still_refused(self, at: float, now: float, told: TheEnd | None) -> float | None:
         """The probe that left at `at` was refused as well: when to probe again, if known."""
         self._short_s = at - (self._began or 0.0)
+        if told is not None:
+            self._told_end = max(self._told_end, told.earliest)
         if self._blamed is None:
             return None
-        until = self._blamed.still_refused(at, now)
-        another = (
-            self._blamed.confirmed and at - self._blamed.began > ANOTHER * self._blamed.length_s
-        )
+        until = self._blamed.still_refused(at, now, told)
+        another = self._blamed.confirmed and at - self._blamed.began > ANOTHER * self._blamed.was_s
         return None if another else until
 
     def recovered(
@@ -130,23 +138,26 @@ class Plan:
         jitter_s: float,
         per_s: float | None,
         telling: bool,
+        policy: Policy,
     ) -> bool:
         """Requests pass again, from the one on that left at `at`; whether a window ended.
 
         `per_s`: the rate as far as known. `telling`: the pause was no longer than it had to be.
+        `policy`: the limit that the server tells.
         """
         blamed, self._blamed = self._blamed, None
         self._recovered_at = at
         began = self._began or 0.0
         pause_s, length_s = at - refused_at, at - began
-        if blamed is not None and not telling and pause_s < ANOTHER_CAUSE * blamed.length_s:
+        other_s = 0.0 if blamed is None or telling else ANOTHER_CAUSE * blamed.was_s
+        if blamed is not None and pause_s < other_s and not blamed.met_early(at):
             blamed.forgiven()
             return False
-        if blamed is not None and (not blamed.confirmed or pause_s < ANOTHER * blamed.length_s):
+        if blamed is not None and (not blamed.confirmed or pause_s < ANOTHER * blamed.was_s):
             if not blamed.recovered(at, refused_at, trip_s):
                 self._drop(blamed)
                 return False
-            if blamed is self._windows[-1] and blamed.began == at:
+            if blamed is self._windows[-1] and blamed.opened_at == at:
                 self._began = at
                 if len(self._windows) > 1:
                     self._outer_began = at
@@ -157,9 +168,11 @@ class Plan:
         turns_s = 0.0 if per_s is None else PAUSE_TURNS_MIN / per_s
         long_s = max(PAUSE_SHARE_MIN * length_s, PAUSE_TRIPS_MIN * trip_s, PAUSE_S_MIN, turns_s)
         if blamed is not None:
-            long_s = ANOTHER * blamed.length_s
+            long_s = ANOTHER * blamed.was_s
         if pause_s < long_s:
             return False
+        if blamed is None and self._misjudged(at, pause_s):
+            return True
         if blamed is not None:
             began = self._outer_began or 0.0
             self._short_s += (self._began or 0.0) - began
@@ -176,17 +189,33 @@ class Plan:
         self._began = at
         for window in self._windows:
             window.resumed(at)
-        self._windows.append(
-            Window(
-                self.history,
-                passed,
-                began,
-                short_s=self._short_s,
-                long_s=length_s,
-                ended_at=at,
-                jitter_s=jitter_s,
-            )
+        self._found(passed, began, at, jitter_s, policy)
+        return True
+
+    def _found(self, passed: int, began: float, at: float, jitter_s: float, policy: Policy) -> None:
+        """One more window, in which so many passed since `began`; the next one began at `at`."""
+        limit, length_s = passed, at - began
+        if policy.quota is not None and LIMIT_MIN <= policy.quota <= passed <= 2 * policy.quota:
+            limit = policy.quota  # fixed windows let twice as many pass around an end
+            later = self.history.sends[self.history.index(at) - limit] - began
+            began, length_s = began + later, length_s - later
+            self._short_s = max(0.0, self._short_s - later)
+        else:
+            policy = Policy()
+        length = Length(
+            self._short_s, length_s, told_s=self._told_end - began, policy_s=policy.window_s
         )
+        self._windows.append(
+            Window(self.history, limit, length, began=began, ended_at=at, jitter_s=jitter_s)
+        )
+
+    def _misjudged(self, at: float, pause_s: float) -> bool:
+        """Whether the pause was that of a known window, which had not seemed to be full."""
+        window = self._windows[-1] if self._windows else None
+        if window is None or not PAUSE_SHARE_MIN < pause_s / window.length.s < ANOTHER:
+            return False
+        window.misjudged(at)
+        self._began = at
         return True
 
     def _drop(self, window: Window) -> None:

@@ -259,7 +259,7 @@ class Scope:
         self._ways.cut()
         if self._pauses.probing:
             self._pauses.refused(asked_s)
-            until = self._limits.still_refused(sent_at, now)
+            until = self._limits.still_refused(sent_at, now, asked_s)
         else:
             self._epochs += 1
             if asked_s is None and self._capped(way.in_flight):

@@ -9,10 +9,27 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bulk.signals import Allowance, Signals
 
 REFILLED_MIN = 3  # requests, beyond those that are in doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A limit as the server tells it: so many in so many seconds, None where it does not."""
+
+    quota: int | None = None
+    window_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TheEnd:
+    """When requests pass again, between two instants: it is told in whole seconds, rounded up."""
+
+    earliest: float
+    latest: float
 
 
 class Told:
@@ -22,6 +39,7 @@ class Told:
         self._sent_at = -math.inf
         self._tightest: Allowance | None = None
         self._ends_at = math.inf
+        self._several = False  # whether several limits are told of
         self._baseline: tuple[float, int, float] | None = (
             None  # sent, left and renewed at the start
         )
@@ -36,6 +54,7 @@ class Told:
         if sent_at == self._sent_at and self._tightest is not None:
             tightest = min(tightest, self._tightest, key=lambda one: one.remaining)
         self._sent_at, self._tightest = sent_at, tightest
+        self._several = len(told) > 1
         self._ends_at = now + (self._tightest.reset_s or 0.0)
 
     def compare(self, sends: Sequence[float], under_way: int) -> None:
@@ -52,6 +71,12 @@ class Told:
         since, left, _ = self._baseline
         spent = bisect_right(sends, self._sent_at) - bisect_right(sends, since)
         self.refills = self._tightest.remaining + spent - left > under_way + REFILLED_MIN
+
+    @property
+    def policy(self) -> Policy:
+        """The limit, where the server tells of a single one."""
+        told = self._tightest
+        return Policy() if told is None or self._several else Policy(told.quota, told.window_s)
 
     @property
     def since(self) -> float:

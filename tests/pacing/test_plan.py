@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bulk.pacing.plan import Plan
+from bulk.pacing.told import Policy
 
 TRIP_S = 0.05
+UNTOLD = Policy()
 
 
 def fill(plan: Plan, count: int, at: float, gap_s: float = 0.01) -> float:
@@ -22,20 +24,30 @@ def refuse(plan: Plan, at: float) -> float | None:
     plan.sent(at, probe=False)
     plan.history.uncounted(at)
     if plan.known:
-        return plan.refused(at, at + TRIP_S, TRIP_S)
-    plan.noted(at)
+        return plan.refused(at, at + TRIP_S, TRIP_S, None)
+    plan.noted(at, None)
     return None
 
 
 def still_refused(plan: Plan, at: float) -> float | None:
     plan.sent(at, probe=True)
     plan.history.uncounted(at)
-    return plan.still_refused(at, at + TRIP_S)
+    return plan.still_refused(at, at + TRIP_S, None)
 
 
-def recover(plan: Plan, at: float, refused_at: float, *, telling: bool = True) -> bool:
+def recover(
+    plan: Plan, at: float, refused_at: float, *, telling: bool = True, policy: Policy = UNTOLD
+) -> bool:
     plan.sent(at, probe=True)
-    return plan.recovered(at, refused_at, trip_s=TRIP_S, jitter_s=0.0, per_s=None, telling=telling)
+    return plan.recovered(
+        at,
+        refused_at,
+        trip_s=TRIP_S,
+        jitter_s=0.0,
+        per_s=None,
+        telling=telling,
+        policy=policy,
+    )
 
 
 def test_a_long_pause_makes_a_window_of_what_passed_before_it() -> None:
@@ -135,3 +147,38 @@ def test_a_pause_far_longer_than_a_known_window_shows_another_around_it() -> Non
         still_refused(plan, at)
     assert recover(plan, 90.0, edge)
     assert [limit for limit, _ in plan.sizes()] == [100, 451]
+
+
+def test_what_the_server_tells_of_a_limit_spares_finding_it_out() -> None:
+    plan = Plan()
+    fill(plan, 60, 0.0)
+    edge = fill(plan, 60, 2.0)  # around the end of a fixed window
+    refuse(plan, edge)
+    assert recover(plan, 12.0, edge, policy=Policy(60, 10.0))
+    assert plan.sizes() == [(60, 10.0)]
+
+
+def test_a_limit_that_does_not_fit_what_passed_is_another_ones() -> None:
+    plan = Plan()
+    edge = fill(plan, 100, 0.0)
+    refuse(plan, edge)
+    assert recover(plan, 10.02, edge, policy=Policy(20, 60.0))
+    assert plan.sizes() == [(100, 10.0)]
+
+
+def test_one_of_many_that_leave_at_once_may_come_before_the_end() -> None:
+    plan, began = a_plan(), 10.02
+    for _ in range(3):
+        full_at = fill(plan, 99, began + 0.1)
+        assert plan.test_at(full_at, began + 10.02, TRIP_S) is not None
+        began += 10.02
+        recover(plan, began, full_at)
+    fill(plan, 99, began + 0.1)
+    turn = began + 10.02
+    for _ in range(20):
+        plan.sent(turn, probe=False)
+    plan.history.uncounted(turn)
+    assert plan.refused(turn, turn + TRIP_S, TRIP_S, None) is not None
+    assert recover(plan, turn + 0.15, turn)  # soon, and the others had passed
+    assert plan.sizes() == [(100, 10.0)]
+    assert plan.next_at(turn + 0.5, 0) < turn + 0.5  # there is room for the rest

@@ -1,0 +1,30 @@
+"""What has left and counts against the API's limits, as far as windows have to know."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+
+class History:
+    """When what counts had left, in order: what was accepted, or is under way."""
+
+    def __init__(self) -> None:
+        self.sends: list[float] = []
+
+    def sent(self, at: float) -> None:
+        """A request left; it counts until it is refused."""
+        insort(self.sends, at)
+
+    def uncounted(self, at: float) -> None:
+        """The request that left at `at` was refused, or never arrived."""
+        index = bisect_left(self.sends, at)
+        if index < len(self.sends) and self.sends[index] == at:
+            del self.sends[index]
+
+    def index(self, at: float) -> int:
+        """How many left before that instant."""
+        return bisect_left(self.sends, at)
+
+    def count(self, since: float, until: float) -> int:
+        """How many left from `since` on and before `until`."""
+        return bisect_left(self.sends, until) - bisect_left(self.sends, since)
