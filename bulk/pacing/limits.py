@@ -120,8 +120,10 @@ class Limits:
         self._mark(now, edge_at)
         return edge_at
 
-    def refused(self, now: float, sent_at: float, asked_s: float | None) -> Hold | None:
-        """An epoch's first refusal; None where a few turns are thought to be enough."""
+    def refused(
+        self, now: float, sent_at: float, asked_s: float | None, *, pause: bool
+    ) -> Hold | None:
+        """An epoch's first refusal; None where a few turns are enough, and not if `pause`."""
         trip_s, told = self._trips.shortest_s, self._told_end(now, asked_s)
         if self._plan.known and not (self._rating and not self._plan.explains(sent_at)):
             until = self._plan.refused(sent_at, now, trip_s, told)
@@ -133,7 +135,7 @@ class Limits:
         pace = self._rate.pace
         if pace is None:
             return Hold(trip_s)
-        if enough and (asked_s is None or asked_s <= ASKED_TURNS_MAX / pace):
+        if enough and not pause and (asked_s is None or asked_s <= ASKED_TURNS_MAX / pace):
             return None
         return Hold(max(STEP_TRIPS * trip_s, STEP_TURNS / pace))
 
@@ -181,7 +183,7 @@ class Limits:
         self._rating = True
         if self._plan.average is not None:
             self._rate.forget(at)
-            self._rate.suggest(*self._plan.average)
+            self._rate.suggest(*self._plan.average, at_once=not self._plan.dropped)
             self._plan.average = None
 
     def _mark(self, now: float, sent_at: float) -> bool:

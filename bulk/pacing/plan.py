@@ -50,6 +50,11 @@ class Plan:
         """When the window under way may have begun."""
         return {self._began or 0.0, self._outer_began or 0.0, self._recovered_at}
 
+    @property
+    def dropped(self) -> int:
+        """How many windows there seemed to be, and were none."""
+        return self._dropped
+
     def sizes(self) -> list[tuple[int, float]]:
         """The limits and lengths of the windows, the shortest first."""
         return [(window.limit, window.length.s) for window in self._windows]

@@ -35,8 +35,8 @@ TRIM_FROM, TRIM_STEP, TRIM_MAX = 500, 0.001, 0.02  # once so many are known, the
 # such steps, up to so much, until refusals are no more frequent than that
 PATIENCE_MIN, PATIENCE_TIMES = 30.0, 6.0  # requests, and times those behind the estimate: less
 # without a refusal are no reason to doubt it
-DOUBLING = 40  # requests in which a lead doubles that meets no refusal
-SURPRISING = 2 * DOUBLING  # requests beyond all patience: the estimate was wrong
+DOUBLING = 28  # requests in which a lead doubles that meets no refusal
+SURPRISING = 80  # requests beyond all patience: the estimate was wrong
 LEAD_MAX = 4.0  # times the estimate
 SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the pace by this factor
 DEAR_CREEP, DEAR_CREEP_TIMES = 60, 2.0  # requests, and times those known, in which a careful pace
@@ -272,7 +272,7 @@ class Rate:
         """What was accepted until now tells nothing of the rate."""
         self._sustained.forget(at)
 
-    def suggest(self, count: int, in_s: float) -> None:
-        """So many were accepted in such a time, by another account."""
-        self._sustained.suggest(count, in_s)
+    def suggest(self, count: int, in_s: float, *, at_once: bool) -> None:
+        """So many were accepted in such a time, by another account; `at_once`: in one go."""
+        self._sustained.suggest(count, in_s, at_once=at_once)
         self._level, self._since, self._soon, self._chance = 0.0, 0, 0, None

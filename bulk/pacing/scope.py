@@ -257,16 +257,18 @@ class Scope:
         asked_s: float | None,
     ) -> None:
         self._ways.cut()
+        lasting = asked_s is None or asked_s >= ASKED_S_MAX
+        said = observation.pace is Pace.QUOTA and lasting
         if self._pauses.probing:
             self._pauses.refused(asked_s)
             until = self._limits.still_refused(sent_at, now, asked_s)
         else:
             self._epochs += 1
-            if asked_s is None and self._capped(way.in_flight):
+            if asked_s is None and not said and self._capped(way.in_flight):
                 return
             if self._epochs == 1:
                 self._in_flight.refused(way.in_flight)
-            hold = self._limits.refused(now, sent_at, asked_s)
+            hold = self._limits.refused(now, sent_at, asked_s, pause=said)
             if hold is None:
                 return
             self._pauses.begin(sent_at, hold.step_s, asked_s)
@@ -274,8 +276,6 @@ class Scope:
         if until is None:
             until = self._pauses.guess(now, self._limits.begins, self._limits.renewed_at)
         self._pauses.keep(now, until, asked_s)
-        lasting = asked_s is None or asked_s >= ASKED_S_MAX
-        said = observation.pace is Pace.QUOTA and lasting
         self._endings.refused(now, self._pauses.fails, said=said)
 
     def _capped(self, under_way: int) -> bool:

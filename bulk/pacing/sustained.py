@@ -62,6 +62,8 @@ class Sustained:
         self._bursts: list[Burst] = []
         self._mark: float | None = None
         self._sends: list[float] = []  # accepted since the mark, by their sends
+        self._emptied_at = 0.0  # the mark before the last one that was forgotten
+        self._at_once: int | None = None  # so many should pass after that, or the suggestion errs
         self._overflowed = False  # whether something was left at the mark, which is none then
         self._paused = False  # whether the server asked for a pause since the mark
         self._suggested = False  # whether the estimate is somebody else's as yet
@@ -159,6 +161,7 @@ class Sustained:
             self._learn(sends, sent_at, count)
         self._mark = sent_at
         self._suggested = self._paused = self._overflowed = False
+        self._at_once = None
         self._read_saves()
         return passed
 
@@ -183,13 +186,15 @@ class Sustained:
 
     def forget(self, at: float) -> None:
         """What was accepted until now tells nothing of the rate."""
+        self._emptied_at = self._mark or 0.0
         self._begin(at - 1e-3)
         self._sends = []
 
-    def suggest(self, count: int, in_s: float) -> None:
-        """So many were accepted in such a time, by another account."""
+    def suggest(self, count: int, in_s: float, *, at_once: bool) -> None:
+        """So many were accepted in such a time, by another account; `at_once`: in one go."""
         self._keep([Span(float(count), in_s, SUGGESTED_ERROR * count)])
         self._suggested = True
+        self._at_once = count if at_once else None
 
     def _begin(self, at: float) -> None:
         self._mark, self._sends = at, [at]
@@ -200,6 +205,10 @@ class Sustained:
         assert self._mark is not None
         known = self.estimate
         took_s = max(1e-6, end - self._mark)
+        if self._at_once is not None and count < SUGGESTED_MIN * self._at_once:
+            whole_s = max(1e-3, end - self._emptied_at)
+            self._keep([Span(count + 1, whole_s, MARK_ERROR)])  # with the probe
+            return
         if count < 1 and known is not None and took_s < 1 / known:
             return
         span = Span(max(0.5, count), took_s, MARK_ERROR)
