@@ -20,6 +20,8 @@ LATE_MAX = 1.12  # ... and where none comes later
 EARLIER = 0.95  # of the length it is taken for: tried once, for it may have any other
 EXACT = 1.04  # a length known to within this is not sought any further
 FIXED_MIN = 0.5  # of what the server says: what opens later is a fixed window, sooner a lie
+TOLD_SHARE = 0.5  # of a length that only the server's word vouches for: tested once, for it may be
+# a constant that has nothing to do with the limit
 NEAR = 0.8  # of the upper bound: a usual length below that is not likelier than others
 SLACK = 1.002  # a refusal this close to a likely length's end does not speak against it, if it
 # opened soon after
@@ -32,7 +34,7 @@ class Length:
 
     `short_s`, `long_s`: it is longer than this, by refusals, and opened after that. `told_s`: the
     server says that it is longer than this. `policy_s`: what the server says that it is. `fixed`:
-    whether its ends come at their own times.
+    whether its ends come at their own times. `believed`: whether the server's hints seem to hold.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Length:
         self.long_s = long_s
         self.fixed = False
         self._told_s = told_s
-        self._believed = True  # whether the server's hints hold
+        self.believed = True
         self._longer = False  # whether it is longer than thought, by as much as is yet to be seen
         self._policy_s = policy_s
         self.s = usual(self.least_s, long_s)
@@ -53,7 +55,7 @@ class Length:
     @property
     def least_s(self) -> float:
         """It is longer than this, as far as is known."""
-        told_s = self._told_s if self._believed and self._told_s < self.long_s else 0.0
+        told_s = self._told_s if self.believed and self._told_s < self.long_s else 0.0
         return max(self.short_s, told_s)
 
     @property
@@ -75,7 +77,7 @@ class Length:
     def told(self, least_s: float) -> None:
         """The server says that it is longer than this."""
         self._told_s = least_s
-        if self._believed and least_s >= self.s * (EXACT if self.fixed else 1.0):
+        if self.believed and least_s >= self.s * (EXACT if self.fixed else 1.0):
             self._lengthen(self._told_s)
 
     def refused(self, span_s: float) -> None:
@@ -96,16 +98,18 @@ class Length:
         """It opened so long after the beginning. `tested`: where it was not expected to."""
         if span_s >= self.s and not self._longer:
             return  # seen late
+        if tested and span_s < self._told_s * SLACK:
+            self.believed, self.fixed = False, False
         if span_s <= self.short_s:
             if not tested:
                 self._fix()
                 return
             self.short_s, self.fixed = 0.0, False  # whatever said that it is longer was wrong
-        if self._believed and span_s <= self._told_s:
+        if self.believed and span_s <= self._told_s:
             if span_s >= self._told_s * FIXED_MIN and not self.fixed:
                 self._fix()
                 return
-            self._believed = False
+            self.believed = False
         self.long_s, self._longer = span_s, False
         self.s = usual(self.least_s, span_s)
         if self._policy_s is not None and self.least_s < self._policy_s <= span_s * SLACK:
@@ -133,8 +137,15 @@ class Length:
         whole = self.s == int(self.s) and self.s <= WHOLE_S_MAX
         return whole or self.s in USUAL_S or self.s == self._policy_s
 
+    @property
+    def _only_told(self) -> bool:
+        """Whether it is no shorter by the server's word alone, which may be a lie."""
+        return self.believed and self._told_s > self.short_s and self._policy_s is None
+
     def test_s(self) -> float | None:
         """How long after its beginning to look whether it has ended; None if there is no need."""
+        if self._only_told and self.short_s < TOLD_SHARE * self.s:
+            return TOLD_SHARE * self.s
         if self.fixed or self.s <= self.short_s * EXACT:
             return None
         shorter = [s for s in USUAL_S if self.least_s * EXACT < s < self.s / EXACT]

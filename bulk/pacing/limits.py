@@ -169,7 +169,7 @@ class Limits:
             trip_s=self._trips.shortest_s,
             jitter_s=self._trips.jitter_s,
             per_s=self._rate.estimate,
-            telling=asked_s is None or asked_s >= ASKED_S_MIN,
+            telling=asked_s is None or (asked_s >= ASKED_S_MIN and not self._plan.lied_to),
             policy=self._told.policy,
         )
         self._take_over(sent_at)

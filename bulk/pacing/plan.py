@@ -33,6 +33,7 @@ class Plan:
         self._windows: list[Window] = []
         self._blamed: Window | None = None
         self._dropped = 0
+        self.lied_to = False  # whether waits that the server asked for had nothing to do with it
         self.average: tuple[int, float] | None = None  # what a window that was none still tells
         self._short_s = 0.0  # what passes since `began` is of a longer window than this
         self._began: float | None = None  # when what passes since the last long pause began to
@@ -226,5 +227,6 @@ class Plan:
     def _drop(self, window: Window) -> None:
         self._windows.remove(window)
         self._blamed = None
+        self.lied_to = self.lied_to or not window.length.believed
         self._dropped += 1
         self.average = window.average

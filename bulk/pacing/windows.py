@@ -39,6 +39,7 @@ FAILS_MAX = 3  # refusals in one window
 SOON_TRIPS = 2.0  # a probe after so many round trips tells an edge met too soon from a full window
 SOON_S = 0.04  # ... and the pause's own jitter, and the timer's
 QUICK_MAX = 3  # edges met too soon in one window; more, and it is a rate
+LOWER_AGAIN = 0.9  # of what passed, where less than the limit did twice in a row
 
 
 class Window:
@@ -68,6 +69,7 @@ class Window:
         self._tries = Tries()
         self._fails = 0
         self._quick = 0
+        self._lowered = False  # whether that was so in the window before
         self._tested = False  # whether a single request shows the end
         self._shortened = False  # whether the length is what one test has told
         self._edge: tuple[float, TheEnd | None] | None = None  # a refusal, its meaning still open
@@ -218,7 +220,7 @@ class Window:
     def met_early(self, at: float) -> bool:
         """Whether the refusal seems to have come shortly before its end."""
         few = self._few(self._history.count(self.began, at))
-        return few and self._turned and self._edge is not None
+        return few and (self._turned or self._shortened) and self._edge is not None
 
     def _few(self, passed: int) -> bool:
         return passed < max(OPEN_MIN, FILLED_MIN * self.limit)
@@ -284,8 +286,10 @@ class Window:
         passed = self._history.count(self.began, at)
         as_expected = length.s / AS_EXPECTED < span_s < length.s * AS_EXPECTED
         self.confirmed += passed >= self.limit / 2 and as_expected
-        if self._lower:
-            self.limit = max(LIMIT_MIN, passed)
+        if self._lower:  # each time a little less is a bucket's, filled ever faster
+            again = LOWER_AGAIN if self._lowered else 1.0
+            self.limit = max(LIMIT_MIN, int(again * passed))
+        self._lowered = self._lower
         if self._tried:
             self.limit = max(self.limit, self._history.count(self.began, refused_at))
         length_s = length.s

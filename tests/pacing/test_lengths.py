@@ -48,10 +48,22 @@ def test_an_opening_at_the_test_makes_it_shorter() -> None:
     assert length.s == 9.0
 
 
-def test_hints_spare_the_search_but_not_the_one_test() -> None:
+def test_hints_spare_the_search_but_not_two_tests() -> None:
     untold, told = Length(1.0, 10.1), Length(1.0, 10.1, told_s=8.9)
     assert untold.test_s() == 5.0
+    assert told.test_s() == 5.0, "the server's word alone says that it is longer"
+    told.refused(5.0)
     assert told.test_s() == pytest.approx(9.5)
+
+
+def test_a_window_that_opens_before_the_server_said_was_a_lie() -> None:
+    length = Length(0.3, 60.4, told_s=58.0)
+    assert length.test_s() == 30.0
+    length.opened(30.0, tested=True)
+    assert not length.believed
+    assert length.s == 30.0
+    length.told(88.0)
+    assert length.s == 30.0
 
 
 def test_a_hint_that_is_far_off_is_a_lie_and_is_not_believed_again() -> None:
