@@ -67,6 +67,15 @@ class Length:
     def bounds(self, known: tuple[float, float]) -> None:
         self.short_s, self.s = known
 
+    @property
+    def opening(self) -> tuple[float, float, bool]:
+        """What openings tell of it, and what it is taken for."""
+        return self.long_s, self.s, self.fixed
+
+    @opening.setter
+    def opening(self, known: tuple[float, float, bool]) -> None:
+        self.long_s, self.s, self.fixed = known
+
     def misguessed(self) -> bool:
         """It was filled, and is not open: whether a likely length was not that of its opening."""
         if self.fixed or self.s * EXACT >= self.long_s:

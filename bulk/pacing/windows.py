@@ -76,6 +76,7 @@ class Window:
         self._late = self._was_late = False  # whether a fixed window's end came after it was due
         self._reread = False  # whether it was taken for a fixed one, and then for a sliding one
         self._doubtful = False  # whether the window under way was thought to begin too soon
+        self._unopened: tuple[float, float, bool] | None = None  # before the last opening
         self._tried = False  # whether the refusal was that of a try
         self._lower = False  # whether the limit is what passed, if only the window's end helps
         self.confirmed = 0
@@ -202,6 +203,8 @@ class Window:
             self.length.fixed, self._reread = False, True
         elif self._few(passed):  # it had not ended
             self.began, self._doubtful = self._before, True
+            if self._unopened is not None:  # single requests that were left have passed
+                self.length.opening, self._unopened = self._unopened, None
             span_s = edge_at - self.began
             if (
                 self._shortened
@@ -292,7 +295,7 @@ class Window:
         self._lowered = self._lower
         if self._tried:
             self.limit = max(self.limit, self._history.count(self.began, refused_at))
-        length_s = length.s
+        length_s, self._unopened = length.s, length.opening
         length.opened(span_s, tested=tested)
         self._shortened = length.s < length_s
         self._is_one = length.s >= SHRUNK_MIN * self._found_s
