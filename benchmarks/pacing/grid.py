@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from benchmarks.pacing.cases import Goal, Row, Server
-from benchmarks.pacing.grid_rates import A80, A200, B60, B120, B180, BUCKETS, WINDOWS
+from benchmarks.pacing.grid_rates import (
+    A80,
+    A200,
+    B60,
+    B120,
+    B180,
+    BUCKETS,
+    C70,
+    C110,
+    C160,
+    WINDOWS,
+)
 
 FAULTS = "fault 500 2%; fault 503-queued 1%; fault reset-after 1%"
 BARE = "refusal-body html"
@@ -15,9 +26,9 @@ OTHERS = (
         Goal(times_least=1.10, waste=0.015),
         tune=(Server("strict-spacing 10/s", "none", A80, 2_000),),
         report=(
-            Server("strict-spacing 8/s", "none", A80, 2_000),
-            Server("strict-spacing 15/s", "retry-after", A80, 2_000),
-            Server("strict-spacing 25/s", "none", A80, 2_000),
+            Server("strict-spacing 9/s", "none", A80, 2_000),
+            Server("strict-spacing 18/s", "retry-after", A80, 2_000),
+            Server("strict-spacing 30/s", "none", A80, 2_000),
         ),
     ),
     Row(
@@ -28,14 +39,20 @@ OTHERS = (
             Server("concurrency 4", "none", A80, 3_000),
             Server("concurrency 6", "retry-after", A200, 3_000),
             Server("concurrency 6", "none", f"{A80} split 2/96/2", 3_000),
-        ),
-        report=(
             Server("concurrency 5", "none", B60, 3_000),
             Server("concurrency 9", "none", B120, 3_000),
             Server("concurrency 3", "retry-after", B180, 3_000),
             Server("concurrency 14", "none", B60, 3_000),
             Server("concurrency 4", "none", f"{B180} split 3/94/3", 3_000),
             Server("concurrency 10", "none", f"{B120} split 3/94/3", 3_000),
+        ),
+        report=(
+            Server("concurrency 7", "none", C70, 3_000),
+            Server("concurrency 11", "none", C110, 3_000),
+            Server("concurrency 5", "retry-after", C160, 3_000),
+            Server("concurrency 16", "none", C70, 3_000),
+            Server("concurrency 6", "none", f"{C160} split 3/94/3", 3_000),
+            Server("concurrency 12", "none", f"{C110} split 3/94/3", 3_000),
         ),
     ),
     Row(
@@ -55,8 +72,6 @@ OTHERS = (
                 A80,
                 5_000,
             ),
-        ),
-        report=(
             Server(
                 "token-bucket 24/s burst 24 until 110s then token-bucket 12/s burst 12",
                 "none",
@@ -81,13 +96,38 @@ OTHERS = (
                 "fixed-window 200/10s until 130s then fixed-window 100/10s", "draft-6", B120, 5_000
             ),
         ),
+        report=(
+            Server(
+                "token-bucket 34/s burst 44 until 90s then token-bucket 17/s burst 22",
+                "none",
+                C70,
+                5_000,
+            ),
+            Server(
+                "token-bucket 14/s burst 22 until 190s then token-bucket 28/s burst 44",
+                "none",
+                C70,
+                5_000,
+            ),
+            Server("token-bucket 13/s burst 26 until 150s then none", "none", C70, 5_000),
+            Server(
+                "token-bucket 56/s burst 45 until 50s then token-bucket 28/s burst 23",
+                "retry-after",
+                C110,
+                5_000,
+            ),
+            Server("fixed-window 138/12s until 200s then fixed-window 276/12s", "none", C70, 5_000),
+            Server(
+                "fixed-window 240/10s until 130s then fixed-window 120/10s", "draft-6", C110, 5_000
+            ),
+        ),
     ),
     Row(
         "unlimited",
         "no limit, N = 10,000",
         Goal(times_least=1.05, waste=0.0),
         tune=(Server("none", "none", A80, 10_000), Server("none", "none", A200, 10_000)),
-        report=(Server("none", "none", B60, 10_000), Server("none", "none", B180, 10_000)),
+        report=(Server("none", "none", C70, 10_000), Server("none", "none", C160, 10_000)),
     ),
     Row(
         "queue",
@@ -95,9 +135,9 @@ OTHERS = (
         Goal(times_least=1.03, waste=0.0),
         tune=(Server("queue 10/s", "none", A80, 2_000),),
         report=(
-            Server("queue 15/s", "none", B60, 2_000),
-            Server("queue 40/s", "none", B120, 2_000),
-            Server("queue 3/s", "none", B60, 1_000),
+            Server("queue 12/s", "none", C70, 2_000),
+            Server("queue 55/s", "none", C110, 2_000),
+            Server("queue 4/s", "none", C70, 1_000),
         ),
     ),
     Row(
@@ -107,12 +147,16 @@ OTHERS = (
         tune=(
             Server("token-bucket 10/s burst 20 counting-refusals", "none", A80, 3_000),
             Server("sliding-window 100/10s counting-refusals", "none", A80, 3_000),
-        ),
-        report=(
             Server("token-bucket 12/s burst 24 counting-refusals", "none", B60, 3_000),
             Server("sliding-window 150/15s counting-refusals", "none", B60, 3_000),
             Server("token-bucket 30/s burst 15 counting-refusals", "retry-after", B120, 3_000),
             Server("sliding-window 60/5s counting-refusals", "retry-after", B120, 3_000),
+        ),
+        report=(
+            Server("token-bucket 8/s burst 13 counting-refusals", "none", C70, 3_000),
+            Server("sliding-window 172/20s counting-refusals", "none", C70, 3_000),
+            Server("token-bucket 38/s burst 19 counting-refusals", "retry-after", C110, 3_000),
+            Server("sliding-window 48/6s counting-refusals", "retry-after", C110, 3_000),
         ),
     ),
     Row(
@@ -121,9 +165,9 @@ OTHERS = (
         Goal(times_least=1.05, waste=0.005),
         tune=(Server("token-bucket 20/s burst 40", "none", A80, 10_000, more=FAULTS),),
         report=(
-            Server("token-bucket 15/s burst 30", "none", B60, 10_000, more=FAULTS),
-            Server("token-bucket 50/s burst 50", "retry-after", B120, 10_000, more=FAULTS),
-            Server("token-bucket 90/s burst 180", "draft-6", B60, 10_000, more=FAULTS),
+            Server("token-bucket 18/s burst 27", "none", C70, 10_000, more=FAULTS),
+            Server("token-bucket 40/s burst 50", "retry-after", C110, 10_000, more=FAULTS),
+            Server("token-bucket 75/s burst 190", "draft-6", C70, 10_000, more=FAULTS),
         ),
     ),
 )
@@ -135,9 +179,9 @@ QUOTAS = (
         Goal(stop_throttles=2),
         tune=(Server("quota 400", "none", A80, 1_000),),
         report=(
-            Server("quota 300", "none", B60, 1_000),
-            Server("token-bucket 20/s burst 40 + quota 350", "retry-after", B120, 1_000),
-            Server("quota 250", "none", B180, 1_000, more="quota-code insufficient_quota"),
+            Server("quota 330", "none", C70, 1_000),
+            Server("token-bucket 16/s burst 50 + quota 420", "retry-after", C110, 1_000),
+            Server("quota 210", "none", C160, 1_000, more="quota-code insufficient_quota"),
         ),
         rivals=1,
     ),
@@ -147,9 +191,9 @@ QUOTAS = (
         Goal(stop_throttles=15, stop_span_s=600.0),
         tune=(Server("quota 400", "none", A80, 1_000, more=BARE),),
         report=(
-            Server("quota 300", "none", B60, 1_000, more=BARE),
-            Server("token-bucket 20/s burst 40 + quota 350", "none", B120, 1_000, more=BARE),
-            Server("quota 250", "none", B180, 1_000, more="refusal-body empty"),
+            Server("quota 330", "none", C70, 1_000, more=BARE),
+            Server("token-bucket 16/s burst 50 + quota 420", "none", C110, 1_000, more=BARE),
+            Server("quota 210", "none", C160, 1_000, more="refusal-body empty"),
         ),
         rivals=1,
     ),
@@ -162,9 +206,9 @@ WITHOUT_GOAL = (
         Goal(),
         tune=(Server("fixed-window 20/1s + fixed-window 300/60s", "none", A80, 1_500),),
         report=(
-            Server("fixed-window 10/1s + fixed-window 200/60s", "none", B60, 1_500),
-            Server("fixed-window 10/1s + fixed-window 200/60s", "draft-current", B60, 1_500),
-            Server("concurrency 6 + token-bucket 25/s burst 50", "none", B120, 1_500),
+            Server("fixed-window 12/1s + fixed-window 260/60s", "none", C70, 1_500),
+            Server("fixed-window 12/1s + fixed-window 260/60s", "draft-current", C70, 1_500),
+            Server("concurrency 7 + token-bucket 32/s burst 40", "none", C110, 1_500),
         ),
     ),
     Row(
@@ -173,8 +217,8 @@ WITHOUT_GOAL = (
         Goal(),
         tune=(Server("sliding-counter 100/10s", "none", A80, 3_000),),
         report=(
-            Server("sliding-counter 120/15s", "none", B60, 3_000),
-            Server("sliding-counter 90/6s", "draft-6", B120, 3_000),
+            Server("sliding-counter 140/20s", "none", C70, 3_000),
+            Server("sliding-counter 110/8s", "draft-6", C110, 3_000),
         ),
     ),
     Row(
@@ -183,8 +227,8 @@ WITHOUT_GOAL = (
         Goal(),
         tune=(Server("token-bucket 1/s burst 2 per-test", "none", A80, 2_000, tests=20),),
         report=(
-            Server("token-bucket 2/s burst 3 per-test", "none", B60, 2_000, tests=20),
-            Server("fixed-window 10/10s per-test", "retry-after", B120, 2_000, tests=20),
+            Server("token-bucket 3/s burst 4 per-test", "none", C70, 2_000, tests=20),
+            Server("fixed-window 8/12s per-test", "retry-after", C110, 2_000, tests=20),
         ),
     ),
     Row(
@@ -193,12 +237,16 @@ WITHOUT_GOAL = (
         Goal(),
         tune=(
             Server("token-bucket 1/s burst 3 per-test", "none", A80, 240, tests=20, sorted=True),
-        ),
-        report=(
             Server(
                 "token-bucket 2/s burst 3 per-test", "retry-after", B60, 240, tests=24, sorted=True
             ),
             Server("fixed-window 4/15s per-test", "none", B120, 4_000, tests=250, sorted=True),
+        ),
+        report=(
+            Server(
+                "token-bucket 3/s burst 6 per-test", "retry-after", C70, 240, tests=24, sorted=True
+            ),
+            Server("fixed-window 3/20s per-test", "none", C110, 4_000, tests=250, sorted=True),
         ),
         rivals=0,
     ),
@@ -206,10 +254,14 @@ WITHOUT_GOAL = (
         "per-test-large",
         "the same, N = 1,000, a quarter of it of one test",
         Goal(),
-        tune=(Server("token-bucket 1/s burst 5 per-test", "none", A80, 1_000, 200, large=0.25),),
-        report=(
+        tune=(
+            Server("token-bucket 1/s burst 5 per-test", "none", A80, 1_000, 200, large=0.25),
             Server("token-bucket 2/s burst 6 per-test", "none", B60, 1_000, 150, large=0.25),
             Server("sliding-window 12/8s per-test", "x-ratelimit", B120, 1_000, 300, large=0.25),
+        ),
+        report=(
+            Server("token-bucket 3/s burst 7 per-test", "none", C70, 1_000, 150, large=0.25),
+            Server("sliding-window 15/9s per-test", "x-ratelimit", C110, 1_000, 300, large=0.25),
         ),
         rivals=0,
     ),
@@ -217,11 +269,16 @@ WITHOUT_GOAL = (
         "false-headers",
         "headers that have nothing to do with the limit, N = 2,000",
         Goal(),
-        tune=(Server("token-bucket 10/s burst 20", "retry-after=3", A80, 2_000),),
-        report=(
+        tune=(
+            Server("token-bucket 10/s burst 20", "retry-after=3", A80, 2_000),
             Server("token-bucket 15/s burst 30", "retry-after=7", B60, 2_000),
             Server("fixed-window 120/15s", "retry-after=1", B60, 2_000),
             Server("token-bucket 40/s burst 40", "retry-after-always", B120, 2_000),
+        ),
+        report=(
+            Server("token-bucket 12/s burst 24", "retry-after=5", C70, 2_000),
+            Server("fixed-window 168/20s", "retry-after=2", C70, 2_000),
+            Server("token-bucket 28/s burst 36", "retry-after-always", C110, 2_000),
         ),
     ),
 )

@@ -12,6 +12,12 @@ B25, B60, B120, B180 = (
     "120ms jitter 15ms",
     "180ms jitter 30ms",
 )
+C30, C70, C110, C160 = (
+    "30ms jitter 6ms",
+    "70ms jitter 14ms",
+    "110ms jitter 14ms",
+    "160ms jitter 26ms",
+)
 FRACTION, DATE = "retry-after-fractional", "retry-after-date"
 
 
@@ -27,8 +33,6 @@ BUCKETS = (
             Server("token-bucket 20/s burst 5", FRACTION, A200, 10_000),
             Server("token-bucket 5/s burst 150", "x-ratelimit", A80, 10_000),
             Server("token-bucket 30/s burst 30", "none", A200, 10_000),
-        ),
-        report=(
             Server("token-bucket 8/s burst 16", "none", B60, 10_000),
             Server("token-bucket 40/s burst 80", "retry-after", B60, 10_000),
             Server("token-bucket 12/s burst 60", "x-ratelimit-epoch", B120, 10_000),
@@ -38,6 +42,16 @@ BUCKETS = (
             Server("token-bucket 7/s burst 200", "draft-7", B180, 10_000),
             Server("token-bucket 33/s burst 33", "draft-current", B25, 10_000),
         ),
+        report=(
+            Server("token-bucket 6/s burst 10", "none", C70, 10_000),
+            Server("token-bucket 56/s burst 146", "retry-after", C70, 10_000),
+            Server("token-bucket 8/s burst 40", "x-ratelimit-epoch", C110, 10_000),
+            Server("token-bucket 103/s burst 41", "none", C110, 10_000),
+            Server("token-bucket 31/s burst 10", FRACTION, C70, 10_000),
+            Server("token-bucket 104/s burst 208", "draft-6", C70, 10_000),
+            Server("token-bucket 10/s burst 229", "draft-7", C160, 10_000),
+            Server("token-bucket 23/s burst 30", "draft-current", C30, 10_000),
+        ),
     ),
     Row(
         "bucket-seconds",
@@ -46,12 +60,16 @@ BUCKETS = (
         tune=(
             Server("token-bucket 50/s burst 10", "retry-after", A80, 10_000),
             Server("token-bucket 100/s burst 10", "retry-after", A20, 10_000),
-        ),
-        report=(
             Server("token-bucket 60/s burst 12", "retry-after", B60, 10_000),
             Server("token-bucket 80/s burst 8", "retry-after", B120, 10_000),
             Server("token-bucket 45/s burst 9", "retry-after", B25, 10_000),
             Server("token-bucket 110/s burst 20", DATE, B60, 10_000),
+        ),
+        report=(
+            Server("token-bucket 69/s burst 14", "retry-after", C70, 10_000),
+            Server("token-bucket 100/s burst 8", "retry-after", C110, 10_000),
+            Server("token-bucket 36/s burst 9", "retry-after", C30, 10_000),
+            Server("token-bucket 154/s burst 28", DATE, C70, 10_000),
         ),
     ),
     Row(
@@ -62,14 +80,20 @@ BUCKETS = (
             Server("token-bucket 10/s burst 20", "none", A80, 1_000),
             Server("token-bucket 50/s burst 100", "retry-after", A20, 1_000),
             Server("token-bucket 20/s burst 5", FRACTION, A200, 1_000),
-        ),
-        report=(
             Server("token-bucket 8/s burst 16", "none", B60, 1_000),
             Server("token-bucket 40/s burst 80", "retry-after", B60, 1_000),
             Server("token-bucket 15/s burst 15", "none", B120, 1_000),
             Server("token-bucket 25/s burst 6", FRACTION, B180, 1_000),
             Server("token-bucket 70/s burst 40", "draft-6", B25, 1_000),
             Server("token-bucket 90/s burst 30", "none", B60, 1_000),
+        ),
+        report=(
+            Server("token-bucket 6/s burst 10", "none", C70, 1_000),
+            Server("token-bucket 46/s burst 120", "retry-after", C70, 1_000),
+            Server("token-bucket 19/s burst 19", "none", C110, 1_000),
+            Server("token-bucket 20/s burst 4", FRACTION, C160, 1_000),
+            Server("token-bucket 98/s burst 73", "draft-6", C30, 1_000),
+            Server("token-bucket 63/s burst 21", "none", C70, 1_000),
         ),
         seeds=3,
     ),
@@ -85,8 +109,6 @@ WINDOWS = (
             Server("fixed-window 600/60s", "x-ratelimit-epoch", A200, 10_000),
             Server("sliding-window 100/10s", "draft-7", A80, 10_000),
             Server("sliding-window 50/2s", "x-ratelimit", A20, 10_000),
-        ),
-        report=(
             Server("fixed-window 120/15s", "draft-6", B60, 10_000),
             Server("sliding-window 150/15s", "draft-7", B60, 10_000),
             Server("fixed-window 300/60s", "x-ratelimit-epoch", B120, 10_000),
@@ -95,6 +117,16 @@ WINDOWS = (
             Server("sliding-window 500/60s", "x-ratelimit-epoch-fractional", B25, 10_000),
             Server("fixed-window 80/8s", "retry-after", B60, 10_000),
             Server("sliding-window 90/6s", "retry-after", B120, 10_000),
+        ),
+        report=(
+            Server("fixed-window 138/20s", "draft-6", C70, 10_000),
+            Server("sliding-window 188/20s", "draft-7", C70, 10_000),
+            Server("fixed-window 240/60s", "x-ratelimit-epoch", C110, 10_000),
+            Server("sliding-window 63/4s", "x-ratelimit", C70, 10_000),
+            Server("fixed-window 49/6s", "draft-current", C110, 10_000),
+            Server("sliding-window 575/60s", "x-ratelimit-epoch-fractional", C30, 10_000),
+            Server("fixed-window 100/9s", "retry-after", C70, 10_000),
+            Server("sliding-window 72/7s", "retry-after", C110, 10_000),
         ),
     ),
     Row(
@@ -106,14 +138,20 @@ WINDOWS = (
             Server("fixed-window 600/60s", "none", A200, 10_000),
             Server("sliding-window 100/10s", "none", A80, 10_000),
             Server("sliding-window 50/2s", "none", A20, 10_000),
-        ),
-        report=(
             Server("fixed-window 120/15s", "none", B60, 10_000),
             Server("sliding-window 150/15s", "none", B60, 10_000),
             Server("fixed-window 300/60s", "none", B120, 10_000),
             Server("sliding-window 45/3s", "none", B60, 10_000),
             Server("fixed-window 70/5s", "none", B120, 10_000),
             Server("sliding-window 500/60s", "none", B25, 10_000),
+        ),
+        report=(
+            Server("fixed-window 168/20s", "none", C70, 10_000),
+            Server("sliding-window 105/20s", "none", C70, 10_000),
+            Server("fixed-window 345/60s", "none", C110, 10_000),
+            Server("sliding-window 56/4s", "none", C70, 10_000),
+            Server("fixed-window 56/10s", "none", C110, 10_000),
+            Server("sliding-window 700/60s", "none", C30, 10_000),
         ),
     ),
     Row(
@@ -124,14 +162,20 @@ WINDOWS = (
             Server("fixed-window 100/10s", "none", A80, 1_000),
             Server("sliding-window 100/10s", "none", A200, 1_000),
             Server("fixed-window 50/5s", "draft-6", A20, 1_000),
-        ),
-        report=(
             Server("fixed-window 120/15s", "none", B60, 1_000),
             Server("sliding-window 150/15s", "none", B60, 1_000),
             Server("fixed-window 200/60s", "none", B120, 1_000),
             Server("sliding-window 45/3s", "none", B180, 1_000),
             Server("fixed-window 70/5s", "retry-after", B25, 1_000),
             Server("sliding-window 250/30s", "x-ratelimit", B60, 1_000),
+        ),
+        report=(
+            Server("fixed-window 84/20s", "none", C70, 1_000),
+            Server("sliding-window 172/20s", "none", C70, 1_000),
+            Server("fixed-window 250/60s", "none", C110, 1_000),
+            Server("sliding-window 36/4s", "none", C160, 1_000),
+            Server("fixed-window 98/6s", "retry-after", C30, 1_000),
+            Server("sliding-window 175/30s", "x-ratelimit", C70, 1_000),
         ),
         seeds=3,
     ),
@@ -143,8 +187,6 @@ WINDOWS = (
             Server("token-bucket 5/s burst 10", "retry-after", A80, 200),
             Server("fixed-window 60/60s", "none", A80, 200),
             Server("sliding-window 100/10s", "retry-after", A200, 400),
-        ),
-        report=(
             Server("token-bucket 4/s burst 8", "retry-after", B60, 250),
             Server("fixed-window 50/30s", "none", B60, 200),
             Server("token-bucket 30/s burst 10", "none", B120, 400),
@@ -153,6 +195,16 @@ WINDOWS = (
             Server("token-bucket 2/s burst 30", "none", B25, 100),
             Server("sliding-window 40/10s", DATE, B60, 150),
             Server("token-bucket 12/s burst 3", "none", B60, 120),
+        ),
+        report=(
+            Server("token-bucket 5/s burst 10", "retry-after", C70, 250),
+            Server("fixed-window 62/30s", "none", C70, 200),
+            Server("token-bucket 24/s burst 10", "none", C110, 400),
+            Server("sliding-window 112/20s", "none", C110, 300),
+            Server("fixed-window 63/60s", "draft-6", C160, 350),
+            Server("token-bucket 3/s burst 58", "none", C30, 100),
+            Server("sliding-window 50/12s", DATE, C70, 150),
+            Server("token-bucket 10/s burst 2", "none", C70, 120),
         ),
         seeds=3,
     ),
