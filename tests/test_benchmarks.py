@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from benchmarks.pacing.bounds import bound, narrowed, opening, refused_at
 from benchmarks.pacing.cases import Case, Goal, Server, cases_of
 from benchmarks.pacing.grid import ROWS
 from benchmarks.pacing.judging import misses
@@ -114,3 +115,20 @@ def test_a_goal_is_missed_by_the_figure_that_misses_it() -> None:
     by = [miss.by for figures in (slow, loud, early) for miss in misses(figures, goal)]
     assert by == [pytest.approx(12 / 11), pytest.approx(12 / 11), 20.0, float("inf")]
     assert all(before <= after for before, after in pairwise(by))
+
+
+def test_a_refusal_tells_the_rate_between_bounds_that_hold_it() -> None:
+    sends = opening(1_000, 0.08)
+    refused = refused_at(60.0, 12, sends)
+    assert refused is not None
+    low, high = narrowed(0.5, 1_000.0, 12, sends[: refused + 1])
+    assert low < 60.0 < high
+    assert high - low < 60.0
+
+
+def test_where_refusals_are_dear_a_short_batch_cannot_be_near_the_least_time() -> None:
+    long, refusals = bound(100.0, 10, 10_000, 0.08)
+    assert 1.0 < long < 1.05
+    assert refusals >= 1
+    short, _ = bound(100.0, 10, 400, 0.08)
+    assert short > 1.10 + 6 * 0.08 / 3.9, "beyond the goal of so short a batch"

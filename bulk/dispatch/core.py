@@ -31,7 +31,7 @@ from bulk.dispatch.terms import DispatchEnd, DispatchSettings, LeaveNow, Progres
 from bulk.errors import StorageError
 from bulk.journal import Ended, GroupCommit, Intent, Pending, Withdrawn
 from bulk.model import FailureCode, Outcome, StopCode
-from bulk.pacing import AnotherTest, Controller, Decision, Observation, Send, Stop, WaitUntil
+from bulk.pacing import AnotherTest, Controller, Decision, Observation, Send, Stop
 from bulk.signals import read_signals
 from bulk.tally import Tally
 
@@ -115,25 +115,22 @@ class Dispatch:
                 decision = self._ask()
                 if isinstance(decision, tuple):
                     return decision
-                if decision is None or isinstance(decision, AnotherTest):
+                if isinstance(decision, AnotherTest):
                     if await self._line.read_on():
                         continue
                     if self._line.all_home:
-                        if decision is None:
+                        if self._line.empty:
                             break
                         decision = decision.otherwise or decision
                 if isinstance(decision, Stop):
                     self._stopping.stop_for(decision.code, decision.detail)
                     break
-                until = math.inf
-                if isinstance(decision, WaitUntil | AnotherTest):
-                    until = decision.at
-                with trio.move_on_at(until):
+                with trio.move_on_at(decision.at):
                     await changed.wait()
         return None
 
-    def _ask(self) -> tuple[Waiting, Send] | Decision | None:
-        """A trigger and its leave to go, else what all have to wait for; None if there are none."""
+    def _ask(self) -> tuple[Waiting, Send] | Decision:
+        """A trigger and its leave to go, else what all in line have to wait for."""
         apart: list[AnotherTest] = []
         for waiting in self._line.firsts():
             test_id = waiting.pending.trigger.test_id
@@ -143,12 +140,8 @@ class Dispatch:
             if not isinstance(decision, AnotherTest):
                 return decision
             apart.append(decision)
-        if not apart:
-            return None
-        stops = [one.otherwise for one in apart if one.otherwise is not None]
-        return AnotherTest(
-            min(one.at for one in apart), stops[0] if len(stops) == len(apart) else None
-        )
+        stop = apart[0].otherwise if apart and all(one.otherwise for one in apart) else None
+        return AnotherTest(min((one.at for one in apart), default=math.inf), stop)
 
     def _wake(self) -> None:
         self._changed.set()

@@ -52,6 +52,11 @@ class Line:
         """Whether no trigger is away that might come back."""
         return self._away == 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is waiting, of what was read so far."""
+        return not self._turns
+
     def firsts(self) -> Iterator[Waiting]:
         """The first trigger in line of each test, in the order of their turns."""
         seen: set[str] = set()

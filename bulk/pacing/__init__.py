@@ -15,6 +15,7 @@ for an answer may have changed the plan.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +42,8 @@ class WaitUntil:
 @dataclass(frozen=True, slots=True)
 class WaitForEvent:
     """Nothing may leave until a request under way has ended; ask again then."""
+
+    at: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

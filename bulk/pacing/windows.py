@@ -36,10 +36,10 @@ SHRUNK_MIN = 0.5  # of the length it was found with: the pause had another cause
 AS_EXPECTED = 1.1  # an end that is off by less is the one that was expected
 OPEN_MIN = 3  # requests: a limit that was open for fewer after a pause saved up none
 FAILS_MAX = 3  # refusals in one window
-SOON_TRIPS = 2.0  # a probe after so many round trips tells an edge met too soon from a full window
-SOON_S = 0.04  # ... and the pause's own jitter, and the timer's
+SOON_TRIPS, SOON_S = 2.0, 0.04  # a probe after so many round trips, and the jitter of the pause
+# and the timer, tells an edge met too soon from a full window
 QUICK_MAX = 3  # edges met too soon in one window; more, and it is a rate
-LOWER_AGAIN = 0.9  # of what passed, where less than the limit did twice in a row
+LOWER_AGAIN = 0.9  # of what passed, where it was less twice in a row
 
 
 class Window:
@@ -149,8 +149,8 @@ class Window:
 
     def unsure(self, trip_s: float) -> bool:
         """Whether the next window is to be opened by a single request, which costs a round trip."""
-        unsure = not self.confirmed or self._shortened or self._doubtful
-        return unsure or trip_s < PROBE_SHARE * self.length.s
+        cheap = trip_s < PROBE_SHARE * self.length.s
+        return cheap or not self.confirmed or self._shortened or self._doubtful
 
     @property
     def was_s(self) -> float:
@@ -169,10 +169,7 @@ class Window:
     # --- refusals -----------------------------------------------------------------------------
 
     def refused(self, at: float, now: float, trip_s: float, told: TheEnd | None) -> float | None:
-        """A refusal of the request that left at `at`: when to probe; None if this is no window.
-
-        `told`: when the window under way ends, the server says.
-        """
+        """A refusal of the request that left at `at`: when to probe; None if this is no window."""
         self._tested, self._lower = False, False
         self._before_refusal = self.length.bounds
         self._fails += 1
@@ -198,19 +195,15 @@ class Window:
         edge_at, told = self._edge
         self._edge = None
         passed = self._history.count(self.began, at)
-        if self.length.fixed and passed < self.limit and not self._reread:
-            # It slides: where it does not, to take it for that is no worse.
+        if self.length.fixed and passed < self.limit and not self._reread:  # it slides
             self.length.fixed, self._reread = False, True
         elif self._few(passed):  # it had not ended
             self.began, self._doubtful = self._before, True
             if self._unopened is not None:  # single requests that were left have passed
                 self.length.opening, self._unopened = self._unopened, None
             span_s = edge_at - self.began
-            if (
-                self._shortened
-                or span_s >= self.length.s * EXACT
-                or not self._margin.widen(self.length.s)
-            ):
+            longer = self._shortened or span_s >= self.length.s * EXACT
+            if longer or not self._margin.widen(self.length.s):
                 self.length.refused(span_s)
         else:
             self._lower = passed < self.limit
