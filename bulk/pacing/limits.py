@@ -172,6 +172,8 @@ class Limits:
             telling=asked_s is None or (asked_s >= ASKED_S_MIN and not self._plan.lied_to),
             policy=self._told.policy,
         )
+        if ended:
+            self._rate.rested(sent_at)
         self._take_over(sent_at)
         if not planned:
             self._rating = not ended or self._ruled or (self._rating and self._rate.proven)

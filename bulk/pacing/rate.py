@@ -268,6 +268,11 @@ class Rate:
         self._level = min(saved, 1.0)
         self._reserve = 0.0 if known.doubt is not None else saved - self._level
 
+    def rested(self, at: float) -> None:
+        """Another limit held all back until now."""
+        self._sustained.rested(at)
+        self._since = 0
+
     def forget(self, at: float) -> None:
         """What was accepted until now tells nothing of the rate."""
         self._sustained.forget(at)

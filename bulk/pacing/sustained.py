@@ -64,6 +64,7 @@ class Sustained:
         self._sends: list[float] = []  # accepted since the mark, by their sends
         self._emptied_at = 0.0  # the mark before the last one that was forgotten
         self._at_once: int | None = None  # so many should pass after that, or the suggestion errs
+        self._rested = False  # whether another limit held all back before the mark
         self._overflowed = False  # whether something was left at the mark, which is none then
         self._paused = False  # whether the server asked for a pause since the mark
         self._suggested = False  # whether the estimate is somebody else's as yet
@@ -160,7 +161,7 @@ class Sustained:
         else:
             self._learn(sends, sent_at, count)
         self._mark = sent_at
-        self._suggested = self._paused = self._overflowed = False
+        self._suggested = self._paused = self._overflowed = self._rested = False
         self._at_once = None
         self._read_saves()
         return passed
@@ -190,6 +191,12 @@ class Sustained:
         self._begin(at - 1e-3)
         self._sends = []
 
+    def rested(self, at: float) -> None:
+        """Another limit held all back until now; what passes next began with all saved up."""
+        if self.estimate is not None:
+            self._begin(at)
+            self._rested = True
+
     def suggest(self, count: int, in_s: float, *, at_once: bool) -> None:
         """So many were accepted in such a time, by another account; `at_once`: in one go."""
         self._keep([Span(float(count), in_s, SUGGESTED_ERROR * count)])
@@ -209,7 +216,7 @@ class Sustained:
             whole_s = max(1e-3, end - self._emptied_at)
             self._keep([Span(count + 1, whole_s, MARK_ERROR)])  # with the probe
             return
-        if count < 1 and known is not None and took_s < 1 / known:
+        if known is not None and (count < 1 and took_s < 1 / known or self._rested):
             return
         span = Span(max(0.5, count), took_s, MARK_ERROR)
         if known is None:
