@@ -18,7 +18,8 @@ from collections import Counter
 REFUSALS_MIN = 3  # the first is met on the way up, and the second may be, under a rate as well
 SPREAD_MAX = 1  # of the numbers under way at refusals: one may have come back unnoticed
 ACCEPTED_MIN = 30
-AS_MANY_MAX = 0.03  # of the accepted may have had as many under way: the last one had just ended
+AS_MANY_EACH, AS_MANY_MAX = 0.03, 0.2  # of the accepted may have had as many under way, for each
+# refusal beyond two: some had just ended; what is rarer the refusals show all the better
 PATIENCE, PATIENCE_TIMES = 150, 2  # accepted at the level before one more is tried; after a failure
 # as many times that
 SOON, STRIKES_MAX = 40, 3  # accepted between refusals at the level, and how many such: no cap then
@@ -88,4 +89,5 @@ class Cap:
             return None
         usual = sorted(self._refused)[(count - 1) // 2]
         as_many = sum(n for under_way, n in self._accepted.items() if under_way >= usual)
-        return max(1, usual - 1) if as_many <= AS_MANY_MAX * total else None
+        share_max = min(AS_MANY_MAX, AS_MANY_EACH * (count - 2))
+        return max(1, usual - 1) if as_many <= share_max * total else None

@@ -55,6 +55,11 @@ class Limits:
         return not self._rating and not self._plan.known
 
     @property
+    def windowed(self) -> bool:
+        """Whether a window is known."""
+        return self._plan.known
+
+    @property
     def begins(self) -> set[float]:
         """When a window that is not known yet may have begun."""
         return self._plan.begins

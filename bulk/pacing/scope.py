@@ -264,7 +264,8 @@ class Scope:
             until = self._limits.still_refused(sent_at, now, asked_s)
         else:
             self._epochs += 1
-            if asked_s is None and not said and self._capped(way.in_flight):
+            explained = said or asked_s is not None or self._limits.windowed
+            if not explained and self._capped(way.in_flight):
                 return
             if self._epochs == 1:
                 self._in_flight.refused(way.in_flight)
