@@ -22,7 +22,7 @@ AS_MANY_EACH, AS_MANY_MAX = 0.03, 0.2  # of the accepted may have had as many un
 # refusal beyond two: some had just ended; what is rarer the refusals show all the better
 PATIENCE, PATIENCE_TIMES = 150, 2  # accepted at the level before one more is tried; after a failure
 # as many times that
-SOON, STRIKES_MAX = 40, 3  # accepted between refusals at the level, and how many such: no cap then
+SOON, STRIKES_MAX = 40, 2  # accepted between refusals at the level, and how many such: no cap then
 
 
 class Cap:

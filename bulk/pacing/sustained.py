@@ -216,7 +216,7 @@ class Sustained:
             whole_s = max(1e-3, end - self._emptied_at)
             self._keep([Span(count + 1, whole_s, MARK_ERROR)])  # with the probe
             return
-        if known is not None and (count < 1 and took_s < 1 / known or self._rested):
+        if known is not None and ((count < 1 and took_s < 1 / known) or self._rested):
             return
         span = Span(max(0.5, count), took_s, MARK_ERROR)
         if known is None:
