@@ -8,7 +8,7 @@ under way one more for each accepted (`in_flight`), until the first refusal. A r
 Everything pauses, one request probes, and the rest follows only when it was accepted.
 
     OPENING --refusal--> PAUSED --time--> PROBING --accepted--> limited by what is known by then:
-                           ^-------refused-------'                in flight, rate or windows
+                           ^-------refused-------'                in flight, rate, windows, cap
 
 What the epochs tell is read in three ways (`limits`, `cap`):
 
@@ -19,7 +19,6 @@ What the epochs tell is read in three ways (`limits`, `cap`):
 *   `windows`: if a pause had to be far longer than a request takes, what passed before it is the
     limit of a window (`plan`), and the plan is to fill each from its start. A window of a second
     or two is paced at its mean rate instead, which costs one such window in all.
-
 *   `cap`: if all refusals had one number of requests under way, and what was accepted had fewer,
     so many are kept under way, and neither rate nor window holds back.
 
