@@ -44,7 +44,10 @@ def standing(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
     if failed:
         parts.append(f"failed {failed}")
     if view.apart:
-        parts.append(f"tests with limits of their own {view.apart}")
+        one = view.apart == 1
+        parts.append(
+            "1 test at its own limit" if one else f"{view.apart} tests at their own limits"
+        )
     if view.paused_until is not None and tally.done < tally.total:
         parts.append(f"paused {math.ceil(view.paused_until - now)} s")
     if per_s > 0 and tally.done < tally.total:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from bulk.pacing import PaceView
 from bulk.progress import PlainLines, Rate, TerminalBar, standing
@@ -19,6 +20,9 @@ def test_the_words_say_rate_flight_throttles_failures_pause_and_time_left() -> N
     assert standing(some_failed, PAUSED, 0.5, 100.0) == (
         "0.5/s, in flight 0, throttled 2, failed 3, paused 8 s, ETA 5:31:34"
     )
+    one, two = replace(VIEW, apart=1), replace(VIEW, apart=2)
+    assert "throttled 2, 1 test at its own limit, ETA" in standing(tally, one, 5.0, 100.0)
+    assert "throttled 2, 2 tests at their own limits, ETA" in standing(tally, two, 5.0, 100.0)
     done = Tally(total=1, queued=1)
     assert standing(done, PAUSED, 0.0, 100.0) == "0.0/s, in flight 0, throttled 2"
 
