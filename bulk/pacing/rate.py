@@ -37,7 +37,7 @@ PATIENCE_MIN, PATIENCE_TIMES = 30.0, 6.0  # requests, and times those behind the
 # without a refusal are no reason to doubt it
 DOUBLING = 28  # requests in which a lead doubles that meets no refusal
 SURPRISING = 80  # requests beyond all patience: the estimate was wrong
-LEAD_MAX = 4.0  # times the estimate
+LEAD_MAX = 1000.0  # times the estimate: far before that what is under way is the bound
 SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the pace by this factor
 DEAR_CREEP, DEAR_CREEP_TIMES = 60, 2.0  # requests, and times those known, in which a careful pace
 # goes from below the estimate to above it, at least: the next refusal is to tell more than the last
