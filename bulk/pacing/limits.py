@@ -92,6 +92,8 @@ class Limits:
         if self._told.ends_at - now < SHORTLY_TRIPS * self._trips.shortest_s:
             return False  # renewed before an answer could tell
         sends = self._plan.history.sends
+        if not sends:
+            return False  # nothing has passed yet that could have used it up
         later = len(sends) - bisect_right(sends, since)
         return left <= later + self._ways.unsettled_at(since)
 

@@ -164,6 +164,7 @@ class Scope:
 
     def start_over(self) -> None:
         """Forget all limits: what they were learned from had nothing to do with them."""
+        self._ways.cut()
         self._limits = self._new_limits()
         self._pauses = Pauses(self._random)
         self._endings.recovered()

@@ -6,7 +6,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk.answers import Pace
@@ -318,3 +318,44 @@ def test_a_test_that_is_refused_for_good_ends_the_batch_once_all_others_are_thro
     assert refused_at[-1] - refused_at[0] >= 600
     assert pacing.view(now).apart == 1
     assert isinstance(pacing.ask(now, "one more"), Send), "and the others may go on"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_whatever_a_server_answers_it_is_survived(seed: int) -> None:
+    """Answers by chance, of every kind, with headers by chance: no order of them may be fatal.
+
+    Some refuse what a cap would, some a test for good: limits are then learned anew.
+    """
+    random = Random(seed)
+    pacing = AdaptiveController(concurrency_max=6, random=random, total=500)
+    now, under_way = 0.0, []
+    kinds = random.choices(list(Pace), k=3)
+    chance, cap, stuck = random.choice([0.0, 0.02, 0.5]), random.choice([3, 99]), random.random()
+    refused: dict[int, bool] = {}
+    for _ in range(1_500):
+        test_id = f"test {random.randint(0, 9)}"
+        decision = pacing.ask(now, test_id)
+        if isinstance(decision, Stop):
+            break
+        if isinstance(decision, Send):
+            confirmed = pacing.confirm(now, decision.ticket)
+            if not isinstance(confirmed, Send):
+                pacing.withdrawn(now, decision.ticket)
+                continue
+            now = max(now, confirmed.at)
+            pacing.sent(now, decision.ticket)
+            under_way.append(decision.ticket)
+            over = len(under_way) > cap or (test_id == "test 0" and stuck < 0.5)
+            refused[decision.ticket] = over
+        if under_way and (not isinstance(decision, Send) or random.random() < 0.4):
+            now += random.random() * 0.2
+            asked_s = random.choice([None, None, 0.0, 0.3, 1.0, 7.0, 90_000.0])
+            told = Allowance(random.randint(0, 3), random.choice([0.0, 0.5, 3.0, 60.0]), 5, 1.0)
+            signals = Signals(asked_s, random.choice([(), (told,)]))
+            ticket = under_way.pop(random.randrange(len(under_way)))
+            pace = random.choice(kinds) if random.random() < chance else Pace.ACCEPTED
+            pace = Pace.THROTTLED if refused.pop(ticket) else pace
+            pacing.answered(now, ticket, Observation(pace, signals))
+        elif isinstance(decision, WaitUntil | AnotherTest):
+            now = max(now, decision.at) if decision.at < float("inf") else now + 1.0
