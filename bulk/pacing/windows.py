@@ -290,8 +290,9 @@ class Window:
             self.limit = max(self.limit, self._history.count(self.began, refused_at))
         length_s, self._unopened = length.s, length.opening
         length.opened(span_s, tested=tested)
-        self._shortened = length.s < length_s
-        self._is_one = length.s >= SHRUNK_MIN * self._found_s
+        # One test alone may have been let pass by a place that was left.
+        again, self._shortened = self._shortened, length.s < length_s
+        self._is_one = not again or length.s >= SHRUNK_MIN * self._found_s
         self._before_refusal = length.bounds
         self._tried = self._lower = self._doubtful = False
         self._next(at, probed=True)
