@@ -49,6 +49,11 @@ class Limits:
         self._rating = self._ruled  # whether the rate is known to be a limit
         self._first_at: float | None = None
 
+    def follow(self, others: Limits) -> Limits:
+        """These, to go on from where others stand, as to what the user set."""
+        self._rate.follow(others._rate)
+        return self
+
     @property
     def unknown(self) -> bool:
         """Whether there is nothing to go by yet."""

@@ -10,6 +10,7 @@ from bulk.pacing.lengths import LATE, USUAL_S
 
 ASKED_S_MAX = 900.0  # a longer wait that the server asks for is cut short by a probe after this
 PAUSE_S_MAX = 300.0  # between probes where nothing is said and no window fits
+STEP_S_MIN = 0.005  # a round trip may take no time that could be measured
 PAUSE_GROWTH = 3.0  # few probes: they are paid for by the smallest batch too, of 15 refusals in all
 LIE_GROWTH, LIE_S_MAX = 1.6, 120.0  # where the wait that was asked for did not help: a dozen
 # probes span some ten minutes then, and not an hour
@@ -50,7 +51,7 @@ class Pauses:
         """An epoch asks for a pause, which `keep` then sets the end of."""
         self.edge_at, self.asked_s, self.limited = edge_at, asked_s, True
         self.probing, self.fails, self._told_tried = True, 0, False
-        self._step_s = step_s
+        self._step_s = max(STEP_S_MIN, step_s)
 
     def refused(self, asked_s: float | None) -> None:
         """The probe was refused: a longer pause, and another one."""

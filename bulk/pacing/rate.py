@@ -76,6 +76,11 @@ class Rate:
         self._at = -math.inf
         self._reserve = 0.0  # saved up in a pause: spent at the pace, beside what the pace gives
 
+    def follow(self, other: Rate) -> None:
+        """Go on from where `other` stands, as to what the user set; it was learned for nothing."""
+        if math.isfinite(self._ceiling):
+            self._level, self._at, self._reserve = other._level, other._at, 0.0
+
     @property
     def estimate(self) -> float | None:
         """The sustained rate in requests a second; None until two refusals are known."""

@@ -165,7 +165,7 @@ class Scope:
     def start_over(self) -> None:
         """Forget all limits: what they were learned from had nothing to do with them."""
         self._ways.cut()
-        self._limits = self._new_limits()
+        self._limits = self._new_limits().follow(self._limits)
         self._pauses = Pauses(self._random)
         self._endings.recovered()
 
@@ -284,7 +284,7 @@ class Scope:
         known = self._cap.known
         capped = self._cap.refused(under_way)
         if self._cap.known is not known:
-            self._limits, self._aside = self._aside, self._limits
+            self._limits, self._aside = self._aside.follow(self._limits), self._limits
         return capped
 
     def _unreachable(self, now: float) -> None:

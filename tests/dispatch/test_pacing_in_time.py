@@ -185,3 +185,25 @@ def test_a_test_at_its_own_limit_holds_back_nobody_else(tmp_path: Path) -> None:
     assert queued(came) == 440
     # Refused at 10 s windows' ends only: a probe opens each, and the rest of the window follows.
     assert len(refused(came)) <= 20
+
+
+@pytest.mark.parametrize(
+    ("spec", "large"),
+    [
+        ("concurrency 5; latency 150ms split 2/96/2", 1),
+        ("token-bucket 1/s burst 3 per-test; latency 60ms", 40),
+    ],
+)
+def test_a_limit_the_user_set_holds_when_others_are_learned_anew(
+    tmp_path: Path, spec: str, large: int
+) -> None:
+    """A cap, and a test with a limit of its own: what was learned before them is forgotten."""
+    batch = some_triggers(large, tests=1) + some_triggers(600)[1:]
+    came = run(tmp_path, spec, batch, rate_per_s=20.0, burst=40)
+    assert queued(came) == len(batch)
+    assert refused(came)
+    sends = sends_after(came, -1.0)
+    over = [last + 1 - 20.0 * at for last, at in enumerate(sends)]  # beyond the rate, by then
+    under = [first - 20.0 * at for first, at in enumerate(sends)]
+    for first in range(len(sends)):
+        assert max(over[first:]) - under[first] <= 40 + 1
