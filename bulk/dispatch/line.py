@@ -17,9 +17,7 @@ import trio
 from bulk.journal import GroupCommit, Pending
 
 ROWS_READ_AHEAD = 5_000  # a whole release, as a rule: all its tests take turns
-ROWS_WAITING_MAX = (
-    50_000  # where all that was read has to wait for its tests, more is read up to it
-)
+ROWS_WAITING_MAX = 50_000  # in line; up to it more is read where all tests in line have to wait
 
 
 @dataclass(slots=True)

@@ -56,8 +56,11 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class AnotherTest:
-    """Nothing for this test may leave before `at`, or before a request under way has ended; one for
-    another test may. `otherwise`: what to do where none is left and nothing is under way."""
+    """Nothing for this test may leave before `at`; one for another test may.
+
+    `at` is infinite where a request under way has to end first. `otherwise`: what to do where no
+    other test is left and nothing is under way.
+    """
 
     at: float
     otherwise: Stop | None = None

@@ -14,15 +14,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from bulk.answers import Pace
-from bulk.pacing import (
-    AnotherTest,
-    Decision,
-    Observation,
-    PaceView,
-    Send,
-    Stop,
-    WaitUntil,
-)
+from bulk.pacing import AnotherTest, Decision, Observation, PaceView, Send, Stop, WaitUntil
 from bulk.pacing.by_test import Suspects
 from bulk.pacing.scope import Scope
 

@@ -26,8 +26,7 @@ REFUSALS_MIN = 3  # of a test: two may have one cause
 
 
 class Suspects:
-    """How often each test was refused, of how many requests; a test that was singled out is not in
-    these counts any more."""
+    """How often each test was refused, of how many requests; without those singled out."""
 
     def __init__(self) -> None:
         self._requests: Counter[str] = Counter()

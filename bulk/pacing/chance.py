@@ -10,10 +10,8 @@ from __future__ import annotations
 
 STEP, STEP_MIN = 0.2, 0.004  # of the pace; the smallest is the share of refusals in the long run
 STEP_FADES = 0.5  # with each refusal
-SOON, CUT_GROWS = (
-    25,
-    1.4,
-)  # accepted requests; a refusal that comes sooner makes the next cut larger
+SOON, CUT_GROWS = 25, 1.4  # accepted requests; a refusal that comes sooner makes the next cut
+# larger by that factor
 PATIENCE, DOUBLING = 400, 40  # accepted requests without a refusal until the raise doubles, and
 # doubles again: a raised limit is to be found
 RAISE_MAX = 0.001  # of the pace with each accepted request, for that

@@ -160,9 +160,8 @@ class Limits:
         if asked_s is not None and asked_s >= ASKED_S_MAX:
             return None
         if asked_s is not None:
-            rounded_s = (
-                2 * ROUNDED_S if asked_s == int(asked_s) else 0.0
-            )  # it may be two dates' span
+            # Whole seconds may be the span of two dates, each of them rounded.
+            rounded_s = 2 * ROUNDED_S if asked_s == int(asked_s) else 0.0
             latest = now + asked_s
         elif self._told.left == 0 and math.isfinite(self._told.ends_at):
             rounded_s, latest = ROUNDED_S, self._told.ends_at

@@ -32,7 +32,7 @@ class Plan:
         self.history = History()
         self._windows: list[Window] = []
         self._blamed: Window | None = None
-        self._dropped = 0
+        self.dropped = 0  # windows that there seemed to be, and were none
         self.lied_to = False  # whether waits that the server asked for had nothing to do with it
         self.average: tuple[int, float] | None = None  # what a window that was none still tells
         self._short_s = 0.0  # what passes since `began` is of a longer window than this
@@ -50,11 +50,6 @@ class Plan:
     def begins(self) -> set[float]:
         """When the window under way may have begun."""
         return {self._began or 0.0, self._outer_began or 0.0, self._recovered_at}
-
-    @property
-    def dropped(self) -> int:
-        """How many windows there seemed to be, and were none."""
-        return self._dropped
 
     def sizes(self) -> list[tuple[int, float]]:
         """The limits and lengths of the windows, the shortest first."""
@@ -187,7 +182,7 @@ class Plan:
         if length_s > LONGEST_S or passed < LIMIT_MIN:
             self._began = at
             return False
-        if not telling or self._dropped >= DROPPED_MAX or len(self._windows) >= WINDOWS_MAX:
+        if not telling or self.dropped >= DROPPED_MAX or len(self._windows) >= WINDOWS_MAX:
             return False
         if length_s < SHORT_S and not self._windows:
             self.average = passed, usual(self._short_s, length_s)
@@ -228,5 +223,5 @@ class Plan:
         self._windows.remove(window)
         self._blamed = None
         self.lied_to = self.lied_to or not window.length.believed
-        self._dropped += 1
+        self.dropped += 1
         self.average = window.average

@@ -69,7 +69,6 @@ class Window:
         self._tries = Tries()
         self._fails = 0
         self._quick = 0
-        self._lowered = False  # whether that was so in the window before
         self._tested = False  # whether a single request shows the end
         self._shortened = False  # whether the length is what one test has told
         self._edge: tuple[float, TheEnd | None] | None = None  # a refusal, its meaning still open
@@ -79,6 +78,7 @@ class Window:
         self._unopened: tuple[float, float, bool] | None = None  # before the last opening
         self._tried = False  # whether the refusal was that of a try
         self._lower = False  # whether the limit is what passed, if only the window's end helps
+        self._lowered = False  # whether that was so in the window before
         self.confirmed = 0
         self.opened_at = ended_at
         self._turned = False  # whether the window under way was opened by the plan, unprobed

@@ -84,6 +84,17 @@ def a_plan() -> Plan:
     return plan
 
 
+def a_confirmed_plan() -> tuple[Plan, float]:
+    """The same, three windows later, each of which ended when it was expected to."""
+    plan, began = a_plan(), 10.02
+    for _ in range(3):
+        full_at = fill(plan, 99, began + 0.1)
+        assert plan.test_at(full_at, began + 10.02, TRIP_S) is not None
+        began += 10.02
+        recover(plan, began, full_at)
+    return plan, began
+
+
 def test_each_window_may_be_filled_at_once_and_then_waits_for_the_next() -> None:
     plan = a_plan()
     assert plan.next_at(10.1, 0) < 10.1
@@ -135,12 +146,7 @@ def test_one_request_more_is_tried_now_and_then_and_raises_the_limit() -> None:
 
 
 def test_a_pause_far_longer_than_a_known_window_shows_another_around_it() -> None:
-    plan, began = a_plan(), 10.02
-    for _ in range(3):
-        full_at = fill(plan, 99, began + 0.1)
-        assert plan.test_at(full_at, began + 10.02, TRIP_S) is not None
-        began += 10.02
-        recover(plan, began, full_at)
+    plan, began = a_confirmed_plan()
     edge = fill(plan, 50, began + 0.1)
     refuse(plan, edge)
     for at in (edge + 0.3, began + 10.1, 60.2):
@@ -167,12 +173,7 @@ def test_a_limit_that_does_not_fit_what_passed_is_another_ones() -> None:
 
 
 def test_one_of_many_that_leave_at_once_may_come_before_the_end() -> None:
-    plan, began = a_plan(), 10.02
-    for _ in range(3):
-        full_at = fill(plan, 99, began + 0.1)
-        assert plan.test_at(full_at, began + 10.02, TRIP_S) is not None
-        began += 10.02
-        recover(plan, began, full_at)
+    plan, began = a_confirmed_plan()
     fill(plan, 99, began + 0.1)
     turn = began + 10.02
     for _ in range(20):
