@@ -103,4 +103,5 @@ SELECT t.key, t.test_id, a.number, a.end, a.sent_at, a.received_at, a.wait_ms, a
 FROM attempt a JOIN trigger t ON t.seq = a.seq ORDER BY a.id
 """
 
+SELECT_SESSION_ENDS = "SELECT stop, stop_detail, elapsed_s FROM session ORDER BY id"
 COUNT_OUTCOMES = "SELECT outcome, count(*) FROM trigger GROUP BY outcome"

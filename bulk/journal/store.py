@@ -51,6 +51,7 @@ class Journal:
         self.path = path
         self._sql = connection
         self._session_id = 0
+        self._ending: tuple[StopCode | None, str, float] | None = None
 
     @classmethod
     def create(cls, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> Journal:
@@ -163,7 +164,11 @@ class Journal:
             self._session_id = cursor.lastrowid or 0
 
     def end_session(self, elapsed_s: float, stop: StopCode | None, detail: str) -> None:
-        """The process is done with the batch, after `elapsed_s` seconds."""
+        """The process is done with the batch, after `elapsed_s` seconds.
+
+        Raises StorageError where that cannot be written; this journal's own `facts` tell it still.
+        """
+        self._ending = (stop, detail, elapsed_s)
         with mapped(self.path), self._transaction():
             self._sql.execute(
                 "UPDATE session SET elapsed_s = ?, stop = ?, stop_detail = ? WHERE id = ?",
@@ -231,19 +236,16 @@ class Journal:
         """What a report says of the batch. The stop is that of the newest session."""
         batch = self.batch
         with mapped(self.path):
-            (elapsed_s,) = self._sql.execute(
-                "SELECT coalesce(sum(elapsed_s), 0.0) FROM session"
-            ).fetchone()
-            last = self._sql.execute(
-                "SELECT stop, stop_detail FROM session ORDER BY id DESC LIMIT 1"
-            ).fetchone()
-        stop, detail = last or (None, None)
+            sessions = self._sql.execute(schema.SELECT_SESSION_ENDS).fetchall()
+        if self._ending is not None:  # known even where a full disk could not take it
+            sessions[-1] = self._ending
+        stop, detail, _ = sessions[-1] if sessions else (None, None, None)
         return BatchFacts(
             name=batch.name,
             manifest=batch.manifest,
             base_url=batch.base_url,
             created_at=batch.created_at,
-            elapsed_s=elapsed_s,
+            elapsed_s=sum(seconds or 0.0 for *_, seconds in sessions),
             version=batch.version,
             stop=StopCode(stop) if stop else None,
             stop_detail=detail or "",

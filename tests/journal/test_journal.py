@@ -151,6 +151,22 @@ def test_what_was_never_executed_is_pending_again_in_the_next_session(path: Path
         assert (journal.facts().stop, journal.facts().elapsed_s) == (None, 4.0)
 
 
+def test_the_end_of_a_session_is_told_even_where_the_disk_could_not_take_it(path: Path) -> None:
+    """A report that knows nothing of the full disk would end with the wrong exit code."""
+    with Journal.create(path, a_batch(), some_triggers(2)) as journal:
+        journal.begin_session(1.0)
+        journal.end_session(1.5, None, "")
+        journal.begin_session(2.0)
+        journal._sql.execute("PRAGMA query_only = ON")
+        with pytest.raises(StorageError):
+            journal.end_session(2.5, StopCode.STORAGE, "the disk is full")
+        facts = journal.facts()
+        assert (facts.stop, facts.stop_detail) == (StopCode.STORAGE, "the disk is full")
+        assert facts.elapsed_s == 4.0
+        codes = {result.failure_code for result in journal.results()}
+        assert codes == {FailureCode.STORAGE}
+
+
 def test_a_clean_end_leaves_one_file_that_only_its_owner_reads(path: Path) -> None:
     with Journal.create(path, a_batch(), some_triggers(3)) as journal:
         journal.begin_session(1.0)
