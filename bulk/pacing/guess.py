@@ -15,8 +15,9 @@ import math
 
 SLOWEST_S = 1e-3  # no pause and no opening is thought of as shorter
 FASTEST = 1e3  # requests a second, where there was no opening to tell
-GROWTH, DEAR_GROWTH = 1.25, 1.1  # of the pace with each accepted request; the latter where the
+GROWTH, DEAR_GROWTH = 1.1, 1.1  # of the pace with each accepted request; the latter where the
 # server asked for a pause
+BEYOND = 1.01
 ASKED_S_MAX = 3.0  # a longer pause is more likely a window's than a rate's
 RAMP = 2.0  # pauses that the pace takes from the lowest rate to the highest, where those are dear
 GUESS_MAX, GUESS_MIN = 4.0, 8  # times what was accepted since, of so many at least: beyond, it is
@@ -31,6 +32,7 @@ class Guess:
         self._count = 0
         self._took_s: float | None = None
         self._growth = GROWTH
+        self._fastest = FASTEST
         self._doubling_s: float | None = None
 
     def opened(self, count: int, took_s: float) -> None:
@@ -43,7 +45,9 @@ class Guess:
             return
         slowest = 1 / max(SLOWEST_S, pause_s)
         took_s = self._took_s
-        fastest = FASTEST if took_s is None else max(1, self._count) / took_s
+        if took_s is not None:
+            self._fastest = max(1, self._count) / took_s
+        fastest = self._fastest
         self.per_s = max(slowest, min(math.sqrt(slowest * fastest), fastest))
         if told:
             self._growth = DEAR_GROWTH
@@ -59,6 +63,6 @@ class Guess:
         if count >= GUESS_MIN and self.per_s >= GUESS_MAX * count / max(SLOWEST_S, took_s):
             return
         if self._doubling_s is None:
-            self.per_s *= self._growth
+            self.per_s *= self._growth if self.per_s < self._fastest else BEYOND
         else:
             self.per_s *= 2 ** (1 / max(1.0, self.per_s * self._doubling_s))

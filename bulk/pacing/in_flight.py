@@ -18,10 +18,10 @@ import math
 from collections import deque
 
 START = 4.0  # a browser opens six connections to a host; below that nobody is surprised
-OVERSHOOT_MIN = 8.0  # at the start: what one refusal may waste of the smallest batch ...
-OVERSHOOT_SHARE = 0.01  # ... and of any, before more is tried with care
+OVERSHOOT_MIN = 6.0  # at the start: what one refusal may waste of the smallest batch ...
+OVERSHOOT_SHARE = 0.006  # ... and of any, before more is tried with care
 GROWTH = 0.25  # a round trip, up to that: a limit is then met at a speed near its own
-CARE = 1.0  # requests a round trip, beyond that
+CARE = 0.5  # requests a round trip, beyond that
 FIRST = 8  # answers whose latencies are what later ones are compared with
 QUEUED = 2.0  # times these: the server lets requests wait, and more under way gain nothing
 RECENT = 10  # answers looked at for trouble
