@@ -22,6 +22,7 @@ OVERSHOOT_MIN = 6.0  # at the start: what one refusal may waste of the smallest 
 OVERSHOOT_SHARE = 0.006  # ... and of any, before more is tried with care
 GROWTH = 0.25  # a round trip, up to that: a limit is then met at a speed near its own
 CARE = 0.5  # requests a round trip, beyond that
+NEARLY, ROOMY, TOLD_CUT = 2.0, 4.0, 0.7
 FIRST = 8  # answers whose latencies are what later ones are compared with
 QUEUED = 2.0  # times these: the server lets requests wait, and more under way gain nothing
 RECENT = 10  # answers looked at for trouble
@@ -42,6 +43,7 @@ class InFlight:
         self._usual_s = 0.0  # smoothed
         self._answers: deque[bool] = deque(maxlen=RECENT)
         self._cut_at = -math.inf
+        self._told_at = -math.inf
 
     @property
     def limit(self) -> float:
@@ -73,6 +75,15 @@ class InFlight:
         """A limit was met: from here on more is let under way with care only."""
         self._share = 0.0
         self._limit = max(START, min(self._limit, float(in_flight)))
+
+    def told(self, left: float, now: float, sent_at: float) -> None:
+        """The server tells that so many more would pass, beside those under way."""
+        if left <= NEARLY * self._limit:
+            if sent_at > self._told_at:
+                self._limit = max(min(self._limit, START), TOLD_CUT * self._limit)
+                self._told_at = now
+        elif left > ROOMY * self._limit and self._limit >= OVERSHOOT_MIN:
+            self._limit = min(self._maximum, self._limit + max(0.0, GROWTH - self._more()))
 
     def troubled(self, now: float, sent_at: float) -> None:
         """The server failed at a request that left at `sent_at`."""

@@ -102,6 +102,15 @@ class Limits:
         later = len(sends) - bisect_right(sends, since)
         return left <= later + self._ways.unsettled_at(since)
 
+    @property
+    def told_left(self) -> float | None:
+        """How many more would pass now, the server tells, those under way not; None if untold."""
+        left = self._told.left
+        if left is None or not self.unknown:
+            return None
+        sends = self._plan.history.sends
+        return left - (len(sends) - bisect_right(sends, self._told.since))
+
     # --- what happens -------------------------------------------------------------------------
 
     def sent(self, at: float, *, probe: bool) -> None:
