@@ -22,6 +22,7 @@ ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
 ROUNDED_S = 1.0  # by which a time told in whole seconds may be late
 SHORTLY_TRIPS = 3.0  # an allowance that is renewed within so many round trips holds nothing back
 ASKED_TURNS_MAX = 2.0  # a wait for no more than so many turns is no pause
+FIRST = 2
 STEP_TRIPS, STEP_TURNS = 2.0, 1.3  # from a refusal to the first probe, where a rate is known
 
 
@@ -48,6 +49,7 @@ class Limits:
         self._ruled = per_s is not None  # whether the user set the rate
         self._rating = self._ruled  # whether the rate is known to be a limit
         self._first_at: float | None = None
+        self._marks = 0
 
     def follow(self, others: Limits) -> Limits:
         """These, to go on from where others stand, as to what the user set."""
@@ -156,7 +158,7 @@ class Limits:
         pace = self._rate.pace
         if pace is None:
             return Hold(trip_s)
-        if enough and not pause and (asked_s is None or asked_s <= ASKED_TURNS_MAX / pace):
+        if enough and self._marks > FIRST and not pause and (asked_s is None or asked_s <= ASKED_TURNS_MAX / pace):
             return None
         return Hold(max(STEP_TRIPS * trip_s, STEP_TURNS / pace))
 
@@ -210,6 +212,7 @@ class Limits:
 
     def _mark(self, now: float, sent_at: float) -> bool:
         assert self._first_at is not None
+        self._marks += 1
         sends = self._plan.history.sends
         enough = self._rate.refused(
             sent_at,
