@@ -15,9 +15,8 @@ import math
 
 SLOWEST_S = 1e-3  # no pause and no opening is thought of as shorter
 FASTEST = 1e3  # requests a second, where there was no opening to tell
-GROWTH, DEAR_GROWTH = 1.1, 1.1  # of the pace with each accepted request; the latter where the
-# server asked for a pause
-BEYOND = 1.01
+GROWTH = 1.1  # of the pace with each accepted request: what one brings too many is wasted
+BEYOND = 1.01  # ... once it is as fast as the whole opening was, which hardly any limit exceeds
 ASKED_S_MAX = 3.0  # a longer pause is more likely a window's than a rate's
 RAMP = 2.0  # pauses that the pace takes from the lowest rate to the highest, where those are dear
 GUESS_MAX, GUESS_MIN = 4.0, 8  # times what was accepted since, of so many at least: beyond, it is
@@ -31,7 +30,6 @@ class Guess:
         self.per_s = per_s
         self._count = 0
         self._took_s: float | None = None
-        self._growth = GROWTH
         self._fastest = FASTEST
         self._doubling_s: float | None = None
 
@@ -49,8 +47,6 @@ class Guess:
             self._fastest = max(1, self._count) / took_s
         fastest = self._fastest
         self.per_s = max(slowest, min(math.sqrt(slowest * fastest), fastest))
-        if told:
-            self._growth = DEAR_GROWTH
         if told and took_s is not None and self._count and pause_s < ASKED_S_MAX:
             self.per_s = max(slowest, self._count / (took_s + pause_s))
             doublings = math.log2(1 + pause_s / took_s)
@@ -63,6 +59,6 @@ class Guess:
         if count >= GUESS_MIN and self.per_s >= GUESS_MAX * count / max(SLOWEST_S, took_s):
             return
         if self._doubling_s is None:
-            self.per_s *= self._growth if self.per_s < self._fastest else BEYOND
+            self.per_s *= GROWTH if self.per_s < self._fastest else BEYOND
         else:
             self.per_s *= 2 ** (1 / max(1.0, self.per_s * self._doubling_s))

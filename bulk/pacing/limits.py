@@ -22,7 +22,6 @@ ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
 ROUNDED_S = 1.0  # by which a time told in whole seconds may be late
 SHORTLY_TRIPS = 3.0  # an allowance that is renewed within so many round trips holds nothing back
 ASKED_TURNS_MAX = 2.0  # a wait for no more than so many turns is no pause
-FIRST = 2
 STEP_TRIPS, STEP_TURNS = 2.0, 1.3  # from a refusal to the first probe, where a rate is known
 
 
@@ -49,7 +48,6 @@ class Limits:
         self._ruled = per_s is not None  # whether the user set the rate
         self._rating = self._ruled  # whether the rate is known to be a limit
         self._first_at: float | None = None
-        self._marks = 0
 
     def follow(self, others: Limits) -> Limits:
         """These, to go on from where others stand, as to what the user set."""
@@ -81,8 +79,7 @@ class Limits:
     def turn(self, now: float) -> float:
         """The instant from which one more fits all limits, now or later."""
         turn = self._rate.turn(now) if self._rating else now
-        pending = len(self._ways) - self._ways.under_way
-        return max(turn, self._plan.next_at(now, pending, alone=not len(self._ways)))
+        return max(turn, self._plan.next_at(now, len(self._ways) - self._ways.under_way))
 
     def take(self, turn: float) -> None:
         """That turn is given away."""
@@ -122,9 +119,9 @@ class Limits:
             self._first_at = at
         self._plan.sent(at, probe=probe)
 
-    def uncounted(self, sent_at: float, *, refused: bool) -> None:
+    def uncounted(self, sent_at: float) -> None:
         """It was refused, or never arrived."""
-        self._plan.history.uncounted(sent_at, refused=refused)
+        self._plan.history.uncounted(sent_at)
 
     def passed(self, sent_at: float, *, paced: bool) -> None:
         """No limit refused it, whatever else became of it."""
@@ -159,7 +156,7 @@ class Limits:
         pace = self._rate.pace
         if pace is None:
             return Hold(trip_s)
-        if enough and self._marks > FIRST and not pause and (asked_s is None or asked_s <= ASKED_TURNS_MAX / pace):
+        if enough and not pause and (asked_s is None or asked_s <= ASKED_TURNS_MAX / pace):
             return None
         return Hold(max(STEP_TRIPS * trip_s, STEP_TURNS / pace))
 
@@ -213,7 +210,6 @@ class Limits:
 
     def _mark(self, now: float, sent_at: float) -> bool:
         assert self._first_at is not None
-        self._marks += 1
         sends = self._plan.history.sends
         enough = self._rate.refused(
             sent_at,

@@ -17,7 +17,6 @@ LIE_GROWTH, LIE_S_MAX = 1.6, 120.0  # where the wait that was asked for did not 
 GUESS_S_MIN = 0.3  # from here on a pause aims at the end of a usual window
 GUESSED_S = tuple(s for s in USUAL_S if s != 15.0)  # that is the one that is seen least
 GUESS_MARGIN_S = 0.015  # behind an end, for the network's jitter
-NEAR = 0.15
 SOONEST = 0.3  # of the time since it began: probes are not to come closer than this
 LATE_S = (10.0, 60.0)  # some windows let the first one pass only a little after their end
 JITTER_S = 0.02  # added to a pause: several machines on one key shall not wake as one
@@ -78,19 +77,14 @@ class Pauses:
             self._told_tried = not self._told_tried
             late = now + (LATE - 1) * (now - min(begins))
             return min(told_at, now + ASKED_S_MAX) if self._told_tried else min(told_at, late)
-        first, last = min(begins), max(*begins, self.edge_at)
-        soonest = now + min(self._step_s / 2, SOONEST * (now - first))
+        soonest = now + min(self._step_s / 2, SOONEST * (now - min(begins)))
         ends = []
-        for length_s in GUESSED_S:
-            early, late = first + length_s, last + length_s
-            if late - early < NEAR * length_s:
-                early = late
-            ends += [end for end in (early, late) if end + GUESS_MARGIN_S >= soonest]
-            if early <= now < late:
-                ends.append(late)
-            if length_s in LATE_S and late <= now < first + LATE * length_s:
-                ends.append(first + LATE * length_s)
-        ends = [end + GUESS_MARGIN_S for end in ends]
+        for began in begins:
+            for length_s in GUESSED_S:
+                end = began + length_s + GUESS_MARGIN_S
+                ends.append(end if end >= soonest else math.inf)
+                if length_s in LATE_S and end <= now < began + LATE * length_s:
+                    ends.append(began + LATE * length_s)
         return min(*ends, now + PAUSE_S_MAX)
 
     def keep(self, now: float, until: float, asked_s: float | None) -> None:

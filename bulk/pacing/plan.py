@@ -71,13 +71,9 @@ class Plan:
         for window in self._windows:
             window.accepted(at)
 
-    def next_at(self, now: float, pending: int, *, alone: bool = False) -> float:
-        """The instant from which one more fits, when `pending` others have yet to leave.
-
-        `alone`: whether nothing is under way.
-        """
-        turns = (window.next_at(now, pending, alone=alone) for window in self._windows)
-        return max(turns, default=-math.inf)
+    def next_at(self, now: float, pending: int) -> float:
+        """The instant from which one more fits, when `pending` others have yet to leave."""
+        return max((w.next_at(now, pending) for w in self._windows), default=-math.inf)
 
     def test_at(self, now: float, turn: float, trip_s: float) -> float | None:
         """Where a single request has to show whether a window has ended: when; else None.

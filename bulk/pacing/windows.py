@@ -88,11 +88,8 @@ class Window:
 
     # --- turns --------------------------------------------------------------------------------
 
-    def next_at(self, now: float, pending: int, *, alone: bool) -> float:
-        """The instant from which one more fits, when `pending` others have yet to leave.
-
-        `alone`: whether nothing is under way.
-        """
+    def next_at(self, now: float, pending: int) -> float:
+        """The instant from which one more fits, when `pending` others have yet to leave."""
         sends, limit = self._history.sends, self.limit
         filled = len(sends) - bisect_left(sends, self.began) + pending
         if limit <= filled < limit + self._tries.extra and self._may_try(now):
@@ -102,8 +99,8 @@ class Window:
                 return -math.inf
             later = min(pending, filled - limit) // limit  # windows beyond the next one
             return self.began + (1 + later) * self.length.s + self._margin.s
-        span_s = self.length.s + self._margin.s
-        return self._history.free_at(now, limit, span_s, pending, alone=alone)
+        index = min(len(sends) + pending - limit, len(sends) - 1)
+        return sends[index] + self.length.s + self._margin.s if index >= 0 else -math.inf
 
     def _may_try(self, now: float) -> bool:
         sends = self._history.sends
@@ -112,7 +109,6 @@ class Window:
 
     def accepted(self, at: float) -> None:
         """The request that left at `at` was accepted."""
-        self._history.told(at, accepted=True)
         passed = self._passed(at) if self._tries.extra else 0
         if self._tries.extra and passed >= self.limit + self._tries.extra:
             self.limit = passed  # more than was thought possible
@@ -120,8 +116,6 @@ class Window:
 
     def sent(self, at: float) -> None:
         """A request left; the first one of the next window turns it."""
-        if not self.length.fixed:
-            self._history.doubted(at, self.limit, self.length.s)
         if at < self.began + self.length.s:
             return
         self.confirmed += bool(self.confirmed)
@@ -142,7 +136,7 @@ class Window:
         """Whether it may have refused the request that left at `at`."""
         few = self._history.count(self.began, at) < FILLED_MIN * self.limit
         unproven = few and (self._turned or self._shortened)
-        return unproven or self._used(at) >= FULL * self.limit
+        return unproven or self._passed(at) >= FULL * self.limit
 
     @property
     def average(self) -> tuple[int, float] | None:
@@ -178,8 +172,6 @@ class Window:
         """A refusal of the request that left at `at`: when to probe; None if this is no window."""
         self._tested, self._lower = False, False
         self._before_refusal = self.length.bounds
-        if self._history.told(at, accepted=False):
-            return max(now, self.next_at(now, 0, alone=False))
         self._fails += 1
         self._tried = self._tries.extra > 0 and self._passed(at) >= self.limit
         self._tries.refused(tried=self._tried)
@@ -214,17 +206,12 @@ class Window:
             if longer or not self._margin.widen(self.length.s):
                 self.length.refused(span_s)
         else:
-            self._lower = self._used(edge_at) < self.limit
+            self._lower = passed < self.limit
         self._told(told)
 
     def _passed(self, at: float) -> int:
         """How many left until then, of those that left in that instant all but the refused."""
         return self._history.count(self.began, math.nextafter(at, math.inf))
-
-    def _used(self, at: float) -> int:
-        """How many places were taken when the request left that was refused."""
-        since = self.began if self.length.fixed else min(self.began, at - self.length.s)
-        return max(self._passed(at), self._history.used(since, at) - 1)
 
     def met_early(self, at: float) -> bool:
         """Whether the refusal seems to have come shortly before its end."""

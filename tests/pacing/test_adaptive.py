@@ -52,7 +52,7 @@ def test_at_the_start_what_one_refusal_can_waste_stays_small() -> None:
         sizes.append(len(tickets))
         for ticket in tickets:
             pacing.answered(turn + 0.5, ticket, observed(Pace.ACCEPTED))
-    assert sizes == [4, 6, 8, 8]
+    assert sizes == [4, 6, 6, 6]
 
 
 def test_a_large_batch_comes_to_full_speed_by_a_quarter_each_round() -> None:
@@ -63,7 +63,7 @@ def test_a_large_batch_comes_to_full_speed_by_a_quarter_each_round() -> None:
         sizes.append(len(tickets))
         for ticket in tickets:
             pacing.answered(turn + 0.5, ticket, observed(Pace.ACCEPTED))
-    assert sizes == [4, 6, 8, 9, 10, 11, 13, 15, 17, 19, 21]
+    assert sizes == [4, 6, 6, 7, 8, 9, 10, 12, 13, 15, 17]
 
 
 def test_it_never_goes_beyond_the_users_limit() -> None:

@@ -14,14 +14,32 @@ def test_it_grows_only_while_it_is_what_holds_requests_back() -> None:
     assert limit.limit == 5.0
 
 
-def test_beyond_a_share_of_the_batch_it_grows_by_one_a_round_trip() -> None:
+def test_beyond_a_share_of_the_batch_it_grows_by_one_in_two_round_trips() -> None:
     limit = InFlight(100, 100)
     while limit.limit < 8:
         limit.accepted(8, 0.1, 0.1)
     before = limit.limit
     for _ in range(int(before)):
         limit.accepted(int(limit.limit), 0.1, 0.1)
-    assert before + 0.7 < limit.limit <= before + 1
+    assert before + 0.4 < limit.limit <= before + 0.5
+
+
+def test_what_the_server_tells_is_left_lets_it_grow_or_shrink() -> None:
+    limit = InFlight(32, 100)
+    for _ in range(3):
+        limit.accepted(6, 0.1, 0.1)
+    limit.told(100, 1.0, 0.9)
+    assert limit.limit > 6.2, "far from the end it grows without care"
+    for _ in range(20):
+        limit.told(100, 1.1, 1.0)
+    before = limit.limit
+    limit.told(3, 2.0, 1.9)
+    assert limit.limit == 0.7 * before
+    limit.told(2, 2.05, 1.95)
+    assert limit.limit == 0.7 * before, "once a round trip"
+    for turn in range(3, 13):
+        limit.told(0, turn, turn - 0.1)
+    assert limit.limit == 4.0, "a server may tell what it likes: no less than at the start"
 
 
 def test_the_users_limit_is_never_exceeded() -> None:
