@@ -1,8 +1,8 @@
 """How many requests may be under way: at the start, before a queue, and at a server in trouble.
 
 At the start what is under way when the first refusal comes is what that refusal wastes. So it grows
-with each accepted request up to a share of the batch, and from there by one a round trip; and only
-while it is what holds requests back. Later the rate holds them back, and this is a bound.
+with each accepted request up to a share of the batch, and from there by one in two round trips; and
+only while it is what holds requests back. Later the rate holds them back, and this is a bound.
 
 Where the server tells how many more would pass, it grows faster while these are many, and shrinks
 when they are few.
@@ -25,11 +25,9 @@ OVERSHOOT_MIN = 6.0  # at the start: what one refusal may waste of the smallest 
 OVERSHOOT_SHARE = 0.006  # ... and of any, before more is tried with care
 GROWTH = 0.25  # a round trip, up to that: a limit is then met at a speed near its own
 CARE = 0.5  # requests a round trip, beyond that
-NEARLY, ROOMY = (
-    2.0,
-    4.0,
-)  # times the limit: where the server tells that no more are left it shrinks,
-TOLD_CUT = 0.7  # once a round trip, to this share; and where so many are left it grows without care
+NEARLY, TOLD_CUT = 2.0, 0.7  # times the limit: where the server tells that no more are left it
+# shrinks to this share, once a round trip
+ROOMY = 4.0  # times the limit: where so many are left it grows without care
 FIRST = 8  # answers whose latencies are what later ones are compared with
 QUEUED = 2.0  # times these: the server lets requests wait, and more under way gain nothing
 RECENT = 10  # answers looked at for trouble
