@@ -51,7 +51,7 @@ class Journal:
         self.path = path
         self._sql = connection
         self._session_id = 0
-        self._ending: tuple[StopCode | None, str, float] | None = None
+        self._ending: tuple[StopCode | None, str, float] | None = None  # of this session
 
     @classmethod
     def create(cls, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> Journal:
@@ -156,6 +156,7 @@ class Journal:
 
     def begin_session(self, now: float) -> None:
         """A process takes the batch up at wall time `now`: settle what the last one left open."""
+        self._ending = None
         with mapped(self.path), self._transaction():
             self._sql.execute(schema.SETTLE_OPEN_TRIGGERS)
             self._sql.execute(schema.SETTLE_OPEN_ATTEMPTS)

@@ -1,12 +1,13 @@
 """The first pace: between the first refusal and the second, when nothing is known but the opening.
 
 The pace grows with what is accepted until it is refused. Where the server asked for no pause the
-next refusal costs nothing, and it grows fast. Where it asked for one, the next refusal may cost as
-much again. Let n requests have passed in the time t before the first refusal, and the pause be p
-long. If a pause brings more than the limit saves up, b < r * p, then from n = b + r * t the rate is
-n / (t + p) at least; and if it brings less, a refusal costs nothing. So the pace starts there, and
-doubles so slowly that going from there to n / t, which the rate hardly exceeds, takes about as long
-as a pause or two: longer would cost more than the refusal it is to make informative.
+next refusal costs little, and it grows fast until it is that of the whole opening. Where it asked
+for one, the next refusal may cost as much again. Let n requests have passed in the time t before
+the first refusal, and the pause be p long. If a pause brings more than the limit saves up, b < r *
+p, then from n = b + r * t the rate is n / (t + p) at least; and if it brings less, a refusal costs
+nothing. So the pace starts there, and doubles so slowly that going from there to n / t, which the
+rate hardly exceeds, takes about as long as a pause or two: longer would cost more than the refusal
+it is to make informative.
 """
 
 from __future__ import annotations
@@ -36,16 +37,14 @@ class Guess:
     def opened(self, count: int, took_s: float) -> None:
         """The first refusal: so many had been accepted in that time."""
         self._count, self._took_s = count, took_s
+        self._fastest = max(1, count) / took_s
 
     def recovered(self, pause_s: float, *, told: bool) -> None:
         """The first pause is over; `told`: the server asked for it."""
         if self.per_s is not None and self._took_s is not None:
             return
         slowest = 1 / max(SLOWEST_S, pause_s)
-        took_s = self._took_s
-        if took_s is not None:
-            self._fastest = max(1, self._count) / took_s
-        fastest = self._fastest
+        took_s, fastest = self._took_s, self._fastest
         self.per_s = max(slowest, min(math.sqrt(slowest * fastest), fastest))
         if told and took_s is not None and self._count and pause_s < ASKED_S_MAX:
             self.per_s = max(slowest, self._count / (took_s + pause_s))

@@ -48,6 +48,7 @@ class InFlight:
         self._usual_s = 0.0  # smoothed
         self._answers: deque[bool] = deque(maxlen=RECENT)
         self._cut_at = -math.inf
+        self._roomy = False  # whether the server tells that many more would pass
         self._told_at = -math.inf
 
     @property
@@ -74,21 +75,22 @@ class InFlight:
             return 1.0
         if self._usual_s > QUEUED * sum(self._first_s) / len(self._first_s):
             return 0.0  # more would wait in a queue
-        return GROWTH if self._limit < self._share else CARE / self._limit
+        return GROWTH if self._roomy or self._limit < self._share else CARE / self._limit
 
     def refused(self, in_flight: int) -> None:
         """A limit was met: from here on more is let under way with care only."""
-        self._share = 0.0
+        self._share, self._roomy = 0.0, False
         self._limit = max(START, min(self._limit, float(in_flight)))
 
     def told(self, left: float, now: float, sent_at: float) -> None:
-        """The server tells that so many more would pass, beside those under way."""
-        if left <= NEARLY * self._limit:
-            if sent_at > self._told_at:
-                self._limit = max(min(self._limit, START), TOLD_CUT * self._limit)
-                self._told_at = now
-        elif left > ROOMY * self._limit and self._limit >= OVERSHOOT_MIN:
-            self._limit = min(self._maximum, self._limit + max(0.0, GROWTH - self._more()))
+        """The server tells, before a limit was met, that `left` more than are under way would pass.
+
+        The answer came at `now`, to a request that left at `sent_at`.
+        """
+        self._roomy = left > ROOMY * self._limit
+        if left <= NEARLY * self._limit and sent_at > self._told_at:
+            self._limit = max(min(self._limit, START), TOLD_CUT * self._limit)
+            self._told_at = now
 
     def troubled(self, now: float, sent_at: float) -> None:
         """The server failed at a request that left at `sent_at`."""

@@ -91,20 +91,18 @@ class Limits:
 
     def used_up(self, now: float) -> bool:
         """Whether the server has told that nothing more would pass, as long as that is news."""
-        left, since = self._told.left, self._told.since
-        if not self.unknown or left is None or self._told.refills:
+        left = self.told_left
+        if left is None or self._told.refills:
             return False
         if self._told.ends_at - now < SHORTLY_TRIPS * self._trips.shortest_s:
             return False  # renewed before an answer could tell
-        sends = self._plan.history.sends
-        if not sends:
+        if not self._plan.history.sends:
             return False  # nothing has passed yet that could have used it up
-        later = len(sends) - bisect_right(sends, since)
-        return left <= later + self._ways.unsettled_at(since)
+        return left <= self._ways.unsettled_at(self._told.since)
 
     @property
-    def told_left(self) -> float | None:
-        """How many more would pass now, the server tells, those under way not; None if untold."""
+    def told_left(self) -> int | None:
+        """How many more than are under way would pass, the server tells, as long as it is news."""
         left = self._told.left
         if left is None or not self.unknown:
             return None

@@ -237,9 +237,9 @@ class Scope:
         self._limits.passed(sent_at, paced=way.paced)
         self._trips.accepted(now - sent_at)
         self._cap.accepted(way.in_flight)
-        self._in_flight.accepted(way.in_flight, now - sent_at, self._trips.shortest_s)
         if not self._epochs and (left := self._limits.told_left) is not None:
             self._in_flight.told(left, now, sent_at)
+        self._in_flight.accepted(way.in_flight, now - sent_at, self._trips.shortest_s)
         if fresh and self._pauses.probing:
             self._recovered(sent_at)
 

@@ -157,6 +157,7 @@ def test_the_end_of_a_session_is_told_even_where_the_disk_could_not_take_it(path
         journal.begin_session(1.0)
         journal.end_session(1.5, None, "")
         journal.begin_session(2.0)
+        assert journal.facts().elapsed_s == 1.5
         journal._sql.execute("PRAGMA query_only = ON")
         with pytest.raises(StorageError):
             journal.end_session(2.5, StopCode.STORAGE, "the disk is full")

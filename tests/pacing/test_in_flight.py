@@ -26,13 +26,11 @@ def test_beyond_a_share_of_the_batch_it_grows_by_one_in_two_round_trips() -> Non
 
 def test_what_the_server_tells_is_left_lets_it_grow_or_shrink() -> None:
     limit = InFlight(32, 100)
-    for _ in range(3):
-        limit.accepted(6, 0.1, 0.1)
-    limit.told(100, 1.0, 0.9)
-    assert limit.limit > 6.2, "far from the end it grows without care"
-    for _ in range(20):
-        limit.told(100, 1.1, 1.0)
+    for _ in range(30):
+        limit.told(1000, 1.0, 0.9)
+        limit.accepted(32, 0.1, 0.1)
     before = limit.limit
+    assert before > 12.0, "far from the end it grows without care"
     limit.told(3, 2.0, 1.9)
     assert limit.limit == 0.7 * before
     limit.told(2, 2.05, 1.95)
@@ -40,6 +38,19 @@ def test_what_the_server_tells_is_left_lets_it_grow_or_shrink() -> None:
     for turn in range(3, 13):
         limit.told(0, turn, turn - 0.1)
     assert limit.limit == 4.0, "a server may tell what it likes: no less than at the start"
+
+
+def test_before_a_queue_it_does_not_grow_whatever_is_told() -> None:
+    limit = InFlight(32, 100)
+    for _ in range(20):
+        limit.accepted(32, 0.1, 0.1)
+    for _ in range(40):
+        limit.accepted(1, 1.0, 0.1)
+    before = limit.limit
+    for _ in range(20):
+        limit.told(1000, 1.0, 0.9)
+        limit.accepted(32, 1.0, 0.1)
+    assert limit.limit == before
 
 
 def test_the_users_limit_is_never_exceeded() -> None:
