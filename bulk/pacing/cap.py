@@ -6,6 +6,12 @@ requests under way, and nearly all that were accepted had fewer, a cap is the ca
 is one below. From then on so many are kept under way, at whatever pace that gives, and now and then
 one more is tried.
 
+Where a refusal is known much sooner than the accepted come back, the server counts a request for
+nearly all of its way, and the first refusal is enough to *suppose* a cap: one fewer stays under
+way, without a pause. After a round so many as the refused had are tried once. If that is refused
+as well there is a cap; if a round of it passes there is none; and a refusal with fewer under way
+refutes it at once.
+
 A cap that counts a request for a part of its way only has no such edge: it refuses some with many
 under way, and others not. There the pace by chance is quicker, and it is not taken for one.
 """
@@ -23,6 +29,8 @@ AS_MANY_EACH, AS_MANY_MAX = 0.03, 0.2  # of the accepted may have had as many un
 PATIENCE, PATIENCE_TIMES = 150, 2  # accepted at the level before one more is tried; after a failure
 # as many times that
 SOON, STRIKES_MAX = 40, 2  # accepted between refusals at the level, and how many such: no cap then
+QUICK = 0.15  # of the time that the accepted take: hardly any other leaves until such a refusal is
+# known, so that a wrong guess costs little
 
 
 class Cap:
@@ -40,29 +48,58 @@ class Cap:
         self._since = 0  # accepted at the level since the last refusal, or since a try began
         self._patience = PATIENCE
         self._strikes = 0
+        self._supposed = False  # whether the level is what one refusal suggests, and no more
 
     @property
     def known(self) -> bool:
         """Whether there is a cap."""
-        return self._level is not None
+        return self._level is not None and not self._supposed
 
     @property
     def level(self) -> float:
-        """How many may be under way; infinite where no cap is known."""
+        """How many may be under way; infinite where no cap is known or supposed."""
         return math.inf if self._level is None else self._level + self._trying
+
+    def suppose(self, refusal_s: float, usual_s: float) -> bool:
+        """After the first refusal: whether to go on with one fewer under way, and see.
+
+        `refusal_s`: how long it took. `usual_s`: how long the accepted take.
+        """
+        if refusal_s >= QUICK * usual_s or len(self._refused) != 1 or self._refused[0] < 2:
+            return False
+        self._level, self._supposed = self._refused[0] - 1, True
+        return True
+
+    def refuted(self) -> bool:
+        """Whether a cap was only supposed; it is not any longer."""
+        supposed = self._supposed
+        if supposed:
+            self._level, self._supposed, self._trying, self._since = None, False, False, 0
+        return supposed
 
     def accepted(self, under_way: int) -> None:
         """A request was accepted."""
-        if self._level is None:
+        if not self.known:
             self._accepted[under_way] += 1
-        elif under_way >= self.level:
-            self._since += 1
-            if self._since >= self._patience:
-                self._level += self._trying
-                self._trying, self._since = True, 0
+        if self._level is None or under_way < self.level:
+            return
+        self._since += 1
+        if self._since < (self.level if self._supposed else self._patience):
+            return
+        if self._supposed and self._trying:
+            self.refuted()  # a whole round passed with as many under way as the refused had
+        else:
+            self._level += self._trying
+            self._trying, self._since = True, 0
 
     def refused(self, under_way: int) -> bool:
         """The first request of an epoch was refused; whether a cap is the cause."""
+        if self._supposed and self._trying:
+            self._supposed, self._trying, self._since = False, False, 0
+            return True
+        if self._supposed:
+            self._refused.append(under_way)
+            return False
         if self._level is None:
             self._refused.append(under_way)
             self._level = self._found()

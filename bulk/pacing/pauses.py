@@ -20,6 +20,7 @@ GUESS_MARGIN_S = 0.015  # behind an end, for the network's jitter
 SOONEST = 0.3  # of the time since it began: probes are not to come closer than this
 LATE_S = (10.0, 60.0)  # some windows let the first one pass only a little after their end
 JITTER_S = 0.02  # added to a pause: several machines on one key shall not wake as one
+CONNECT_PAUSE_S = 0.5  # doubles with each failure: half a minute in all
 
 
 class Pauses:
@@ -61,6 +62,16 @@ class Pauses:
             self._step_s = min(PAUSE_S_MAX, self._step_s * PAUSE_GROWTH)
         else:
             self._step_s = min(LIE_S_MAX, max(self._step_s, asked_s) * LIE_GROWTH)
+
+    def resume(self, asked_s: float | None) -> None:
+        """The pause that began last is needed after all."""
+        self.asked_s, self.limited, self.probing = asked_s, True, True
+
+    def unreachable(self, now: float, failures: int) -> None:
+        """No connection, so many times in a row."""
+        self.begin(now, 0.0, None)
+        self.limited = False
+        self.keep(now, now + CONNECT_PAUSE_S * 2 ** (failures - 1), None)
 
     def passed(self) -> None:
         """The probe was accepted."""

@@ -20,7 +20,8 @@ What the epochs tell is read in three ways (`limits`, `cap`):
     limit of a window (`plan`), and the plan is to fill each from its start. A window of a second
     or two is paced at its mean rate instead, which costs one such window in all.
 *   `cap`: if all refusals had one number of requests under way, and what was accepted had fewer,
-    so many are kept under way, and neither rate nor window holds back.
+    so many are kept under way, and neither rate nor window holds back. Where refusals come quickly
+    the first one is taken for a cap's, and the pause put off until another says it was not.
 
 What a bucket saves up during a pause is spent after it, at twice the pace. A pause that the server
 asks for (`Retry-After`) is kept, up to a bound: lies of a day are seen in the wild.
@@ -44,7 +45,6 @@ from bulk.pacing.pauses import ASKED_S_MAX, Pauses
 from bulk.pacing.ways import Trips, Way, Ways
 
 LEAD_S = 0.03  # a turn is given out this long before it: the intent is made durable meanwhile
-CONNECT_PAUSE_S = 0.5  # doubles with each failure: half a minute in all
 
 
 class Scope:
@@ -167,6 +167,7 @@ class Scope:
         self._ways.cut()
         self._limits = self._new_limits().follow(self._limits)
         self._pauses = Pauses(self._random)
+        self._cap.refuted()  # there is no pause to go back to
         self._endings.recovered()
 
     def is_fresh(self, ticket: int) -> bool:
@@ -210,7 +211,8 @@ class Scope:
         if observation.pace is Pace.UNREACHABLE:
             self._limits.uncounted(way.sent_at)
             if fresh:
-                self._unreachable(now)
+                self._ways.cut()
+                self._pauses.unreachable(now, self._endings.unreachable())
             return
         self._endings.reached()
         self._trips.shortest_s = min(self._trips.shortest_s, now - way.sent_at)
@@ -271,11 +273,18 @@ class Scope:
                 return
             if self._epochs == 1:
                 self._in_flight.refused(way.in_flight)
-            hold = self._limits.refused(now, sent_at, asked_s, pause=said)
-            if hold is None:
-                return
-            self._pauses.begin(sent_at, hold.step_s, asked_s)
-            until = hold.until
+            if self._cap.refuted():
+                self._pauses.resume(asked_s)
+                until = self._limits.still_refused(sent_at, now, asked_s)
+            else:
+                hold = self._limits.refused(now, sent_at, asked_s, pause=said)
+                if hold is None:
+                    return
+                self._pauses.begin(sent_at, hold.step_s, asked_s)
+                if self._epochs == 1 and self._cap.suppose(now - sent_at, self._trips.usual_s):
+                    self._pauses.passed()  # until a cap is refuted
+                    return
+                until = hold.until
         if until is None:
             until = self._pauses.guess(now, self._limits.begins, self._limits.renewed_at)
         self._pauses.keep(now, until, asked_s)
@@ -288,10 +297,3 @@ class Scope:
         if self._cap.known is not known:
             self._limits, self._aside = self._aside.follow(self._limits), self._limits
         return capped
-
-    def _unreachable(self, now: float) -> None:
-        self._ways.cut()
-        failures = self._endings.unreachable()
-        self._pauses.begin(now, 0.0, None)
-        self._pauses.limited = False
-        self._pauses.keep(now, now + CONNECT_PAUSE_S * 2 ** (failures - 1), None)

@@ -91,6 +91,11 @@ class Trips:
         self.jitter_s = 0.0
         self._usual_s: float | None = None
 
+    @property
+    def usual_s(self) -> float:
+        """What the accepted take, smoothed; nothing as long as none was."""
+        return self._usual_s or 0.0
+
     def accepted(self, latency_s: float) -> None:
         """The answer of an accepted request came; a refusal's is quicker and tells nothing here."""
         if self._usual_s is None:

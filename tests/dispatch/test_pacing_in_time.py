@@ -126,6 +126,27 @@ def test_a_cap_is_told_from_a_rate_and_kept_to_by_what_is_under_way(tmp_path: Pa
     assert all(attempt.in_flight == 6 for attempt in late), "one more was tried, now and then"
 
 
+def test_a_cap_is_kept_to_from_its_first_refusal_on_where_refusals_are_quick(
+    tmp_path: Path,
+) -> None:
+    """Each is served for nearly all of its way, so one too few under way is never made up for."""
+    came = run(tmp_path, "concurrency 10; latency 120ms jitter 15ms split 3/94/3", 1_000)
+    assert came.took_s <= 1.05 * 1_000 * 0.12 / 10
+    assert len(refused(came)) <= 8
+    # Neither the first refusal nor any later one was a reason to stop sending.
+    sends = sends_after(came, 0.0)
+    assert max(later - sooner for sooner, later in pairwise(sends)) <= 0.12
+
+
+def test_a_quick_refusal_that_was_no_caps_costs_one_more_and_the_pause_comes_then(
+    tmp_path: Path,
+) -> None:
+    came = run(tmp_path, "fixed-window 60/20s; latency 100ms split 3/94/3", 120)
+    assert queued(came) == 120
+    assert len(refused(came)) <= 15
+    assert came.took_s <= 21.5
+
+
 def test_a_quota_that_says_so_is_probed_once_and_leaves_the_rest_resumable(
     tmp_path: Path,
 ) -> None:

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.pacing.cap import PATIENCE, STRIKES_MAX, Cap
+from bulk.pacing.cap import PATIENCE, QUICK, STRIKES_MAX, Cap
 
 
 def of(level: int) -> Cap:
@@ -52,6 +52,54 @@ def test_refusals_with_as_many_under_way_as_usual_are_none_of_a_cap() -> None:
         for _ in range(30):
             cap.accepted(3)
         assert not cap.refused(3)
+
+
+def supposed(level: int) -> Cap:
+    """A cap that one quick refusal suggests."""
+    cap = Cap()
+    for under_way in range(1, level + 1):
+        cap.accepted(under_way)
+    assert not cap.refused(level + 1)
+    assert cap.suppose(0.9 * QUICK, 1.0)
+    assert cap.level == level
+    return cap
+
+
+def a_round(cap: Cap) -> None:
+    for _ in range(int(cap.level)):
+        cap.accepted(int(cap.level))
+
+
+def test_one_quick_refusal_suggests_a_cap_and_another_with_as_many_under_way_proves_it() -> None:
+    cap = supposed(6)
+    a_round(cap)
+    assert (cap.known, cap.level) == (False, 7), "so many as the refused had are tried once more"
+    assert cap.refused(7)
+    assert (cap.known, cap.level) == (True, 6)
+    assert not cap.refuted()
+
+
+def test_a_refusal_with_fewer_under_way_refutes_what_was_only_supposed() -> None:
+    cap = supposed(6)
+    assert not cap.refused(6)
+    assert cap.refuted()
+    assert cap.level == math.inf
+    assert not cap.suppose(0.0, 1.0), "once is enough"
+
+
+def test_a_round_that_passes_with_as_many_as_the_refused_had_refutes_it_as_well() -> None:
+    cap = supposed(6)
+    a_round(cap)
+    a_round(cap)
+    assert cap.level == math.inf
+    assert not cap.refuted()
+
+
+def test_a_refusal_that_takes_as_long_as_the_accepted_suggests_no_cap() -> None:
+    cap = Cap()
+    assert not cap.refused(7)
+    assert not cap.suppose(QUICK, 1.0)
+    assert cap.level == math.inf
 
 
 def test_one_more_is_tried_now_and_then_and_ever_more_rarely() -> None:
