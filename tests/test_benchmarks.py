@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.pacing.bounds import bound, narrowed, opening, refused_at
+from benchmarks.pacing.bounds import bound, ended, narrowed, opening, refused_at
 from benchmarks.pacing.cases import Case, Goal, Server, cases_of
 from benchmarks.pacing.grid import ROWS
 from benchmarks.pacing.judging import misses
@@ -132,3 +132,9 @@ def test_where_refusals_are_dear_a_short_batch_cannot_be_near_the_least_time() -
     assert refusals >= 1
     short, _ = bound(100.0, 10, 400, 0.08)
     assert short > 1.10 + 6 * 0.08 / 3.9, "beyond the goal of so short a batch"
+
+
+def test_a_limit_that_ended_costs_what_passes_until_it_is_known() -> None:
+    assert ended(10.0, 1000, 2000, 0.032, 0) == 1.0
+    assert ended(10.0, 1000, 2000, 0.032, 100) == pytest.approx(1.0 + (10 - 0.1) / 101, abs=1e-3)
+    assert ended(10.0, 1000, 2000, 0.032, 5000) == pytest.approx(200 / 101, abs=1e-3)

@@ -1,4 +1,4 @@
-"""Owns what can be reached at all where each refusal costs a second.
+"""Owns what can be reached at all where each refusal costs a second, and where a limit ends.
 
 A token bucket of a high rate and a small burst, behind a server that asks for a whole second at
 each refusal: while a client obeys, the bucket overflows, and rate - burst requests are lost. Who
@@ -10,6 +10,12 @@ The client here is told the burst, that a refusal costs a second, and when each 
 network has no jitter. It opens as ours does, and of its plans (how slowly to go from the lowest
 possible rate to the highest, after each refusal anew) the best is taken with hindsight. That is no
 proof for every other opening, but no real client is so lucky.
+
+Where nothing is told, only a refusal shows that a limit is still there. So whoever is refused every
+n requests may know that it has ended n requests after the last refusal, and no sooner. The client
+here knows the limit exactly, takes the first refusal that does not come for its end, and has all it
+may in flight from that instant on. When between two refusals the limit ends is chance: the mean is
+half of n, the worst is n.
 
     python -m benchmarks.pacing.bounds
 """
@@ -33,6 +39,10 @@ HALVINGS = 24
 LIMITS = ((100.0, 10), (80.0, 8), (150.0, 50), (50.0, 10), (20.0, 5))
 TRIPS_S = (0.02, 0.08, 0.2)
 COUNTS = (10_000, 1_000, 400, 100)
+
+ENDED_RATE, ENDED_TRIP_S, ENDED_COUNT = 16.0, 0.06, 5_000
+ENDED_AFTER = (1_000, 1_750, 2_432, 3_500)  # requests
+REFUSED_EVERY = (1_000, 400, 200, 100)  # requests
 
 
 def refused_at(rate: float, burst: int, sends: Sequence[float]) -> int | None:
@@ -119,8 +129,34 @@ def bound(rate: float, burst: int, count: int, trip_s: float) -> tuple[float, in
     return (last_s + trip_s) / least_s, refusals
 
 
+def ended(rate: float, after: int, count: int, trip_s: float, since: float) -> float:
+    """Time over the least, if a limit ends after so many requests and is known to `since` later."""
+    gap_s = trip_s / IN_FLIGHT_MAX
+    found = min(float(count), after + since)
+    least_s = after / rate + (count - after) * gap_s + trip_s
+    return (found / rate + (count - found) * gap_s + trip_s) / least_s
+
+
 def main() -> None:
-    """Print the bounds as a table."""
+    """Print the bounds as tables."""
+    _print_dear()
+    print(
+        f"\n| {ENDED_RATE:.0f}/s, refused every |"
+        + "".join(f" ends after {n:,} |" for n in ENDED_AFTER)
+    )
+    print("| --- |" + " --- |" * len(ENDED_AFTER))
+    for every in REFUSED_EVERY:
+        shown = ""
+        for after in ENDED_AFTER:
+            mean, worst = (
+                ended(ENDED_RATE, after, ENDED_COUNT, ENDED_TRIP_S, since)
+                for since in (every / 2, every)
+            )
+            shown += f" {mean:.3f}, {worst:.3f} |"
+        print(f"| {every:,} requests |{shown}")
+
+
+def _print_dear() -> None:
     print("| limit | round trip |" + "".join(f" N = {count:,} |" for count in COUNTS))
     print("| --- | --- |" + " --- |" * len(COUNTS))
     for rate, burst in LIMITS:

@@ -109,10 +109,11 @@ class Length:
             return  # seen late
         if tested and span_s < self._told_s * SLACK:
             self.believed, self.fixed = False, False
+        early = span_s < self.s and self._surely_usual
+        if not tested and (early or span_s <= self.short_s):
+            self._fix()
+            return
         if span_s <= self.short_s:
-            if not tested:
-                self._fix()
-                return
             self.short_s, self.fixed = 0.0, False  # whatever said that it is longer was wrong
         if self.believed and span_s <= self._told_s:
             if span_s >= self._told_s * FIXED_MIN and not self.fixed:
@@ -145,6 +146,11 @@ class Length:
     def _likely(self) -> bool:
         whole = self.s == int(self.s) and self.s <= WHOLE_S_MAX
         return whole or self.s in USUAL_S or self.s == self._policy_s
+
+    @property
+    def _surely_usual(self) -> bool:
+        """Whether it is a usual length, by a test that found it hardly shorter."""
+        return self.s in USUAL_S and EARLIER * self.s <= self.short_s
 
     @property
     def _only_told(self) -> bool:

@@ -78,7 +78,7 @@ class Pauses:
         self.probing, self.fails = False, 0
 
     def guess(self, now: float, begins: Collection[float], told_at: float) -> float:
-        """When to probe where the server does not ask for a time: ever later, then at an end.
+        """When to probe where the server does not ask for a time: ever later, at an end if near.
 
         `begins`: when a window may have begun; `told_at`: when the server renews its allowance.
         """
@@ -96,7 +96,8 @@ class Pauses:
                 ends.append(end if end >= soonest else math.inf)
                 if length_s in LATE_S and end <= now < began + LATE * length_s:
                     ends.append(began + LATE * length_s)
-        return min(*ends, now + PAUSE_S_MAX)
+        # An end far beyond the next step is that of no window that would have been met before.
+        return min(*ends, now + min(PAUSE_S_MAX, PAUSE_GROWTH * self._step_s))
 
     def keep(self, now: float, until: float, asked_s: float | None) -> None:
         """Nothing leaves until then, nor for as long as the server asked."""

@@ -9,8 +9,9 @@ The pace is what the API sustains (`sustained`), a little more or less, by what 
     below the estimate as that may be wrong, and creeps up, the more slowly the more is known.
 
 What goes on without a refusal for far longer than foreseen is no longer the same limit: the lead
-doubles again and again, which is how a raised limit is found. A refusal far sooner than foreseen
-backs off until the estimate has caught up, which is how a lowered one is survived.
+multiplies, the faster the surer the limit was, which is how a raised limit is found. A refusal far
+sooner than foreseen backs off until the estimate has caught up, which is how a lowered one is
+survived.
 
 Where refusals come by chance the pace itself is what is learned (`chance`).
 
@@ -35,8 +36,10 @@ TRIM_FROM, TRIM_STEP, TRIM_MAX = 500, 0.001, 0.02  # once so many are known, the
 # such steps, up to so much, until refusals are no more frequent than that
 PATIENCE_MIN, PATIENCE_TIMES = 30.0, 6.0  # requests, and times those behind the estimate: less
 # without a refusal are no reason to doubt it
-DOUBLING = 28  # requests in which a lead doubles that meets no refusal
-SURPRISING = 80  # requests beyond all patience: the estimate was wrong
+TWICE, RAISE_MAX = 100, 0.5  # requests beyond all patience until the pace is twice the estimate,
+# from a first raise of so much of it at most: the surer it was, the faster the lead grows
+TWICE_TIMES_MAX = 10.0  # far before that what is under way is the bound
+SURPRISING = 60  # requests beyond all patience: the estimate was wrong
 LEAD_MAX = 1000.0  # times the estimate: far before that what is under way is the bound
 SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the pace by this factor
 DEAR_CREEP, DEAR_CREEP_TIMES = 60, 2.0  # requests, and times those known, in which a careful pace
@@ -114,9 +117,10 @@ class Rate:
         else:
             error += DEAR_MARGIN
             lead = error * (2 * self._since / self._creep() - 2 ** min(self._below, DEAR_BELOW_MAX))
-        over = (self._since - self._patience()) / DOUBLING
+        over = min((self._since - self._patience()) / TWICE, TWICE_TIMES_MAX)
         if over > 0:
-            lead += max(error, LIFT / CHEAP) * (2 ** min(over, 20.0) - 1)
+            raised = min(RAISE_MAX, max(error, LIFT / CHEAP))
+            lead += raised * (raised**-over - 1)
         return max(-0.5, min(lead, LEAD_MAX))
 
     def _creep(self) -> float:

@@ -154,10 +154,11 @@ class Sustained:
             self._bursts.append(Burst(sends, sent_at, pace=speed))
             self._opening = sends[:OPENING_MAX]
         elif surprising and cheap and self._contradicts(passed):
-            # What passed of late is nearer to it than all before; what comes next will tell.
+            # It is more than passed in all, and less than of late, for what was saved up went too.
             tail = sends[-surprising:]
-            tail_s = max(1e-6, sent_at - tail[0])
-            self._keep([Span(float(SPAN_MIN), SPAN_MIN * tail_s / len(tail), MARK_ERROR)])
+            late_per_s = len(tail) / max(1e-6, sent_at - tail[0])
+            per_s = math.sqrt(passed.per_s * max(passed.per_s, late_per_s))
+            self._keep([Span(float(SPAN_MIN), SPAN_MIN / per_s, MARK_ERROR)])
         else:
             self._learn(sends, sent_at, count)
         self._mark = sent_at

@@ -97,6 +97,17 @@ def test_a_lowered_limit_is_obeyed(tmp_path: Path) -> None:
     assert len(refused(came)) <= 40
 
 
+def test_a_limit_lowered_late_in_a_batch_is_no_window_since_its_start(tmp_path: Path) -> None:
+    spec = (
+        "token-bucket 16/s burst 38 until 100s then token-bucket 4/s burst 9; "
+        "latency 84ms jitter 17ms"
+    )
+    came = run(tmp_path, spec, 1800)
+    least_s = 100 + (1800 - 1638 - 9) / 4
+    assert came.took_s <= 1.1 * least_s
+    assert len(refused(came)) <= 30
+
+
 def test_a_window_that_nobody_told_of_is_filled_from_its_start(tmp_path: Path) -> None:
     came = run(tmp_path, "sliding-window 50/20s; latency 50ms", 250)
     assert came.took_s == pytest.approx(4 * 20.0, abs=1.0)

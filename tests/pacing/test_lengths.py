@@ -95,3 +95,18 @@ def test_a_length_that_is_told_is_taken_and_where_it_opened_sooner_it_is_fixed()
     assert length.s == 90.0
     assert length.fixed
     assert not Length(2.0, 90.02, policy_s=90.0).fixed
+
+
+def test_an_opening_before_a_usual_length_that_was_tested_shows_a_fixed_window() -> None:
+    length = Length(10.0, 20.06)
+    length.refused(19.02)
+    length.opened(19.55, tested=False)
+    assert length.fixed
+    assert length.s == 20.0
+
+
+def test_an_opening_before_a_usual_length_that_was_not_tested_shortens_it() -> None:
+    length = Length(10.0, 20.06)
+    length.opened(19.55, tested=False)
+    assert not length.fixed
+    assert length.s == 19.0

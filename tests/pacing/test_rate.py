@@ -98,6 +98,16 @@ def test_a_limit_that_doubles_is_found_within_a_thousand_requests() -> None:
     assert rate.estimate == pytest.approx(20.0, rel=0.15)
 
 
+def test_a_limit_that_ended_is_left_behind_within_a_few_hundred_requests() -> None:
+    rate, bucket = Rate(), Bucket(10.0, 20.0)
+    now = drive(rate, bucket, 2000)
+    bucket.per_s, bucket.saves = 1e6, 1e6
+    ended_at = drive(rate, bucket, 1000, now)
+    assert ended_at - now <= 40  # it had been refused last 14 s before, and 40 s prove nothing
+    assert rate.pace is not None
+    assert rate.pace > 500
+
+
 def test_a_pause_that_costs_more_than_is_saved_up_makes_the_pace_stay_below() -> None:
     rate, bucket = Rate(), Bucket(50.0, 5.0)
     now = drive(rate, bucket, 1000)
