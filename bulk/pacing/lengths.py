@@ -103,6 +103,13 @@ class Length:
         if self._policy_s is not None and self._policy_s > least_s:
             self.s = self._policy_s
 
+    def beyond(self, span_s: float, margin_s: float) -> float:
+        """How long after a beginning it is likely to be over, if it is not yet after `span_s`."""
+        length_s = self.s
+        while length_s + margin_s <= span_s and length_s < LONGEST_S:
+            length_s = next_likely(max(length_s, span_s))
+        return length_s + margin_s
+
     def opened(self, span_s: float, *, tested: bool) -> None:
         """It opened so long after the beginning. `tested`: where it was not expected to."""
         if span_s >= self.s and not self._longer:

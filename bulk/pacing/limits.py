@@ -79,7 +79,8 @@ class Limits:
     def turn(self, now: float) -> float:
         """The instant from which one more fits all limits, now or later."""
         turn = self._rate.turn(now) if self._rating else now
-        return max(turn, self._plan.next_at(now, len(self._ways) - self._ways.under_way))
+        pending = len(self._ways) - self._ways.under_way
+        return max(turn, self._plan.next_at(now, pending, alone=not len(self._ways)))
 
     def take(self, turn: float) -> None:
         """That turn is given away."""
@@ -117,9 +118,9 @@ class Limits:
             self._first_at = at
         self._plan.sent(at, probe=probe)
 
-    def uncounted(self, sent_at: float) -> None:
+    def uncounted(self, sent_at: float, *, refused: bool) -> None:
         """It was refused, or never arrived."""
-        self._plan.history.uncounted(sent_at)
+        self._plan.history.uncounted(sent_at, refused=refused)
 
     def passed(self, sent_at: float, *, paced: bool) -> None:
         """No limit refused it, whatever else became of it."""
@@ -195,6 +196,8 @@ class Limits:
         self._take_over(sent_at)
         if not planned:
             self._rating = not ended or self._ruled or (self._rating and self._rate.proven)
+            if self._rating:
+                self._plan.shared()
 
     def _take_over(self, at: float) -> None:
         """Where a window turned out to be none, what it told may still be a rate."""

@@ -8,6 +8,7 @@ around it. A plan says nothing of rates: where requests pass again soon, there i
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 from bulk.pacing.history import History
 from bulk.pacing.lengths import LONGEST_S, Length, usual
@@ -71,9 +72,18 @@ class Plan:
         for window in self._windows:
             window.accepted(at)
 
-    def next_at(self, now: float, pending: int) -> float:
-        """The instant from which one more fits, when `pending` others have yet to leave."""
-        return max((w.next_at(now, pending) for w in self._windows), default=-math.inf)
+    def next_at(self, now: float, pending: int, *, alone: bool = False) -> float:
+        """The instant from which one more fits, when `pending` others have yet to leave.
+
+        `alone`: whether nothing is under way.
+        """
+        turns = (window.next_at(now, pending, alone=alone) for window in self._windows)
+        return max(turns, default=-math.inf)
+
+    def shared(self) -> None:
+        """Other limits refuse requests as well, which take up no place in a window."""
+        for window in self._windows:
+            window.places.shared = True
 
     def test_at(self, now: float, turn: float, trip_s: float) -> float | None:
         """Where a single request has to show whether a window has ended: when; else None.
@@ -116,12 +126,12 @@ class Plan:
     def noted(self, at: float, told: TheEnd | None) -> None:
         """A refusal, of the request that left at `at`, that is no known window's."""
         self._blamed = None
-        self._short_s = at - (self._began or 0.0)
+        self._short_s = self._refused_s(at)
         self._told_end = -math.inf if told is None else told.earliest
 
     def still_refused(self, at: float, now: float, told: TheEnd | None) -> float | None:
         """The probe that left at `at` was refused as well: when to probe again, if known."""
-        self._short_s = at - (self._began or 0.0)
+        self._short_s = self._refused_s(at)
         if told is not None:
             self._told_end = max(self._told_end, told.earliest)
         if self._blamed is None:
@@ -193,6 +203,15 @@ class Plan:
         self._found(passed, began, at, jitter_s, policy)
         return True
 
+    def _refused_s(self, at: float) -> float:
+        """What a refusal of the request that left at `at` tells of a window's length, at least."""
+        began = self._began or 0.0
+        passed = self.history.count(began, at)
+        if passed and not self._windows:  # what was refused may take up places, too
+            spent = self.history.spent
+            began = max(began, spent[bisect_left(spent, at) - passed])
+        return at - began
+
     def _found(self, passed: int, began: float, at: float, jitter_s: float, policy: Policy) -> None:
         """One more window, in which so many passed since `began`; the next one began at `at`."""
         limit, length_s = passed, at - began
@@ -209,6 +228,8 @@ class Plan:
         self._windows.append(
             Window(self.history, limit, length, began=began, ended_at=at, jitter_s=jitter_s)
         )
+        if len(self._windows) > 1:
+            self.shared()
 
     def _misjudged(self, at: float, pause_s: float) -> bool:
         """Whether the pause was that of a known window, which had not seemed to be full."""

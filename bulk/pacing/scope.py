@@ -160,7 +160,7 @@ class Scope:
         sent_at = self._ways.end(ticket).sent_at
         assert sent_at is not None, "answered before sent"
         self._throttles += 1
-        self._limits.uncounted(sent_at)
+        self._limits.uncounted(sent_at, refused=False)
 
     def start_over(self) -> None:
         """Forget all limits: what they were learned from had nothing to do with them."""
@@ -209,7 +209,7 @@ class Scope:
         if asked_s is not None:
             asked_s = min(asked_s, ASKED_S_MAX)
         if observation.pace is Pace.UNREACHABLE:
-            self._limits.uncounted(way.sent_at)
+            self._limits.uncounted(way.sent_at, refused=False)
             if fresh:
                 self._ways.cut()
                 self._pauses.unreachable(now, self._endings.unreachable())
@@ -222,7 +222,7 @@ class Scope:
                 self._accepted(now, way, way.sent_at, fresh=fresh)
             case Pace.THROTTLED | Pace.QUOTA:
                 self._throttles += 1
-                self._limits.uncounted(way.sent_at)
+                self._limits.uncounted(way.sent_at, refused=True)
                 if fresh:
                     self._refused(now, way, way.sent_at, observation, asked_s)
                 elif asked_s is not None and self._pauses.probing:  # the same congestion

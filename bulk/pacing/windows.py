@@ -18,11 +18,11 @@ request more passes; and once, whether the window ends sooner.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 
 from bulk.pacing.history import History
-from bulk.pacing.lengths import EXACT, LONGEST_S, Length, next_likely
+from bulk.pacing.lengths import EXACT, LONGEST_S, Length
 from bulk.pacing.margins import Margin
+from bulk.pacing.places import Places
 from bulk.pacing.told import TheEnd
 from bulk.pacing.tries import Tries
 
@@ -66,6 +66,7 @@ class Window:
         self.began = ended_at
         self._before = began
         self._margin = Margin(jitter_s, length.s)
+        self.places = Places(history, length, self._margin)
         self._tries = Tries()
         self._fails = 0
         self._quick = 0
@@ -76,6 +77,7 @@ class Window:
         self._reread = False  # whether it was taken for a fixed one, and then for a sliding one
         self._doubtful = False  # whether the window under way was thought to begin too soon
         self._unopened: tuple[float, float, bool] | None = None  # before the last opening
+        self._counted = False  # whether the refusal has told that refused requests count
         self._tried = False  # whether the refusal was that of a try
         self._lower = False  # whether the limit is what passed, if only the window's end helps
         self._lowered = False  # whether that was so in the window before
@@ -88,34 +90,32 @@ class Window:
 
     # --- turns --------------------------------------------------------------------------------
 
-    def next_at(self, now: float, pending: int) -> float:
-        """The instant from which one more fits, when `pending` others have yet to leave."""
-        sends, limit = self._history.sends, self.limit
-        filled = len(sends) - bisect_left(sends, self.began) + pending
-        if limit <= filled < limit + self._tries.extra and self._may_try(now):
+    def next_at(self, now: float, pending: int, *, alone: bool) -> float:
+        """When one more fits, with `pending` others yet to leave; `alone`: with none under way."""
+        filled = self._history.count(self.began, math.inf) + pending
+        if self.limit <= filled < self.limit + self._tries.extra and self._may_try(now):
             return -math.inf
-        if self.length.fixed:
-            if filled < limit:
-                return -math.inf
-            later = min(pending, filled - limit) // limit  # windows beyond the next one
-            return self.began + (1 + later) * self.length.s + self._margin.s
-        index = min(len(sends) + pending - limit, len(sends) - 1)
-        return sends[index] + self.length.s + self._margin.s if index >= 0 else -math.inf
+        return self.places.free_at(now, self.began, self.limit, pending, alone=alone)
 
     def _may_try(self, now: float) -> bool:
         sends = self._history.sends
         first = self.began if self.length.fixed else sends[max(0, len(sends) - self.limit)]
-        return now - first < TRY_WITHIN * self.length.s
+        return now - first < TRY_WITHIN * self.length.s and not self.places.in_doubt
 
     def accepted(self, at: float) -> None:
         """The request that left at `at` was accepted."""
-        passed = self._passed(at) if self._tries.extra else 0
-        if self._tries.extra and passed >= self.limit + self._tries.extra:
+        self.places.answered(at, accepted=True)
+        if not self._tries.extra or at >= self.began + TRY_WITHIN * self.length.s:
+            return
+        passed = self.places.passed(self.began, at)
+        if passed >= self.limit + self._tries.extra:
             self.limit = passed  # more than was thought possible
             self._tries.passed(passed)
 
     def sent(self, at: float) -> None:
         """A request left; the first one of the next window turns it."""
+        if not self.length.fixed:
+            self.places.sent(at, self.limit)
         if at < self.began + self.length.s:
             return
         self.confirmed += bool(self.confirmed)
@@ -136,7 +136,7 @@ class Window:
         """Whether it may have refused the request that left at `at`."""
         few = self._history.count(self.began, at) < FILLED_MIN * self.limit
         unproven = few and (self._turned or self._shortened)
-        return unproven or self._passed(at) >= FULL * self.limit
+        return unproven or self.places.passed(self.began, at) >= FULL * self.limit
 
     @property
     def average(self) -> tuple[int, float] | None:
@@ -172,12 +172,16 @@ class Window:
         """A refusal of the request that left at `at`: when to probe; None if this is no window."""
         self._tested, self._lower = False, False
         self._before_refusal = self.length.bounds
+        self._counted = self.places.answered(at, accepted=False)
+        if self._counted:
+            return max(now, self.next_at(now, 0, alone=False))
         self._fails += 1
-        self._tried = self._tries.extra > 0 and self._passed(at) >= self.limit
+        passed = self.places.passed(self.began, at)
+        self._tried = self._tries.extra > 0 and passed >= self.limit
         self._tries.refused(tried=self._tried)
         if self._tried:
             self._told(told)
-            return self._end_after(now, told)
+            return self.places.end_after(now, self.began, self.limit, told)
         if self._fails > FAILS_MAX or self.length.short_s > LONGEST_S:
             return None
         opened = self.confirmed == 0 and not self._turned  # by a request that was accepted
@@ -201,17 +205,15 @@ class Window:
             self.began, self._doubtful = self._before, True
             if self._unopened is not None:  # single requests that were left have passed
                 self.length.opening, self._unopened = self._unopened, None
-            span_s = edge_at - self.began
+            span_s = self.places.span_s(self.began, edge_at, self.limit)
             longer = self._shortened or span_s >= self.length.s * EXACT
             if longer or not self._margin.widen(self.length.s):
                 self.length.refused(span_s)
-        else:
-            self._lower = passed < self.limit
+        elif passed < self.limit:
+            self._lower = self.length.fixed or self.places.used(self.began, edge_at) < self.limit
+            if not self._lower:
+                self.places.shown()
         self._told(told)
-
-    def _passed(self, at: float) -> int:
-        """How many left until then, of those that left in that instant all but the refused."""
-        return self._history.count(self.began, math.nextafter(at, math.inf))
 
     def met_early(self, at: float) -> bool:
         """Whether the refusal seems to have come shortly before its end."""
@@ -227,28 +229,22 @@ class Window:
 
     def still_refused(self, at: float, now: float, told: TheEnd | None) -> float:
         """The probe that left at `at` was refused as well: when to probe again."""
+        self._counted = False
         self._review(at)
         self._told(told)
-        span_s = at - self.began
+        span_s = self.places.span_s(self.began, at, self.limit)
         late = self.length.fixed and self.length.s <= span_s < self.length.s * EXACT
         if late and not self._was_late:
             self._late = True  # its beginning was thought to be sooner than it was
         else:
             self.length.refused(span_s)
-        return self._end_after(now, told)
-
-    def _end_after(self, now: float, told: TheEnd | None) -> float:
-        """The next end that is likely."""
-        length_s = self.length.s
-        while self.began + length_s + self._margin.s <= now and length_s < LONGEST_S:
-            length_s = next_likely(max(length_s, now - self.began))
-        likely = max(now, self.began + length_s + self._margin.s)
-        return likely if told is None or told.latest < now else min(likely, told.latest)
+        return self.places.end_after(now, self.began, self.limit, told)
 
     def forgiven(self) -> None:
         """The refusal had another cause."""
         self.length.bounds = self._before_refusal
-        self._fails, self._edge, self._lower, self._tried = 0, None, False, False
+        self._fails, self._edge = 0, None
+        self._lower = self._tried = self._counted = False
 
     def resumed(self, at: float) -> None:
         """A pause that had another cause is over: the request that left at `at` was accepted."""
@@ -266,6 +262,9 @@ class Window:
 
     def recovered(self, at: float, refused_at: float, trip_s: float) -> bool:
         """Requests pass again, from the one on that left at `at`; whether it was a window's end."""
+        if self._counted:  # a place has become free; the window goes on
+            self._counted = False
+            return True
         tested, self._tested = self._tested, False
         self._review(at)
         span_s, length = at - self.began, self.length

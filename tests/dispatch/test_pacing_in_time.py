@@ -114,6 +114,16 @@ def test_a_window_that_nobody_told_of_is_filled_from_its_start(tmp_path: Path) -
     assert len(refused(came)) <= 25
 
 
+@pytest.mark.parametrize("headers", ["x-ratelimit", "retry-after"])
+def test_where_refused_requests_count_in_a_window_it_is_not_taken_for_a_lower_one(
+    tmp_path: Path, headers: str
+) -> None:
+    spec = "sliding-window 60/5s counting-refusals; latency 120ms jitter 15ms"
+    came = run(tmp_path, f"{spec}; headers {headers}", 1500)
+    assert came.took_s <= 1.10 * 24 * 5.0
+    assert len(refused(came)) <= 25
+
+
 def test_headers_that_tell_what_is_left_spare_the_refusals(tmp_path: Path) -> None:
     told = run(tmp_path, "fixed-window 50/20s; latency 50ms; headers draft-current", 250)
     assert told.took_s == pytest.approx(4 * 20.0, abs=1.5)

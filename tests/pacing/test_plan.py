@@ -22,7 +22,7 @@ def fill(plan: Plan, count: int, at: float, gap_s: float = 0.01) -> float:
 def refuse(plan: Plan, at: float) -> float | None:
     """A request that leaves at `at` is refused; when to probe."""
     plan.sent(at, probe=False)
-    plan.history.uncounted(at)
+    plan.history.uncounted(at, refused=True)
     if plan.known:
         return plan.refused(at, at + TRIP_S, TRIP_S, None)
     plan.noted(at, None)
@@ -31,7 +31,7 @@ def refuse(plan: Plan, at: float) -> float | None:
 
 def still_refused(plan: Plan, at: float) -> float | None:
     plan.sent(at, probe=True)
-    plan.history.uncounted(at)
+    plan.history.uncounted(at, refused=True)
     return plan.still_refused(at, at + TRIP_S, None)
 
 
@@ -178,7 +178,7 @@ def test_one_of_many_that_leave_at_once_may_come_before_the_end() -> None:
     turn = began + 10.02
     for _ in range(20):
         plan.sent(turn, probe=False)
-    plan.history.uncounted(turn)
+    plan.history.uncounted(turn, refused=True)
     assert plan.refused(turn, turn + TRIP_S, TRIP_S, None) is not None
     assert recover(plan, turn + 0.15, turn)  # soon, and the others had passed
     assert plan.sizes() == [(100, 10.0)]
