@@ -25,7 +25,8 @@ TOLD_SHARE = 0.5  # of a length that only the server's word vouches for: tested 
 NEAR = 0.8  # of the upper bound: a usual length below that is not likelier than others
 SLACK = 1.002  # a refusal this close to a likely length's end does not speak against it, if it
 # opened soon after
-GUESS_STEP = 1.2  # from one probe for an end to the next: closer ones gain less than they cost
+GUESS_STEP = 1.5  # from one probe for an end to the next: a fixed window that is opened later than
+# at its end, but before the next one, loses nothing but at the last
 WHOLE_S_MAX = 12.0  # above, whole seconds are closer than that
 
 

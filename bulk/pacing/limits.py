@@ -22,6 +22,7 @@ ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
 ROUNDED_S = 1.0  # by which a time told in whole seconds may be late
 SHORTLY_TRIPS = 3.0  # an allowance that is renewed within so many round trips holds nothing back
 ASKED_TURNS_MAX = 2.0  # a wait for no more than so many turns is no pause
+REFILLED_S = 0.35  # to the first probe where a window seems to be full, which are not that short
 STEP_TRIPS, STEP_TURNS = 2.0, 1.3  # from a refusal to the first probe, where a rate is known
 
 
@@ -145,7 +146,8 @@ class Limits:
     ) -> Hold | None:
         """An epoch's first refusal; None where a few turns are enough, and not if `pause`."""
         trip_s, told = self._trips.shortest_s, self._told_end(now, asked_s)
-        if self._plan.known and not (self._rating and not self._plan.explains(sent_at)):
+        windowed = self._plan.explains(sent_at, alone=not self._rate.proven)
+        if windowed or (self._plan.known and not self._rating):
             until = self._plan.refused(sent_at, now, trip_s, told)
             if until is not None:
                 return Hold(STEP_TRIPS * trip_s, until)
@@ -155,6 +157,8 @@ class Limits:
         pace = self._rate.pace
         if pace is None:
             return Hold(trip_s)
+        if self._plan.refilled:
+            return Hold(REFILLED_S)
         if enough and not pause and (asked_s is None or asked_s <= ASKED_TURNS_MAX / pace):
             return None
         return Hold(max(STEP_TRIPS * trip_s, STEP_TURNS / pace))

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from bulk.pacing.history import History
 from bulk.pacing.lengths import LONGEST_S, Length, usual
 from bulk.pacing.told import Policy, TheEnd
-from bulk.pacing.windows import LIMIT_MIN, Window
+from bulk.pacing.windows import FULL, LIMIT_MIN, Window
 
 PAUSE_SHARE_MIN = 0.4  # of a window: a bucket recovers within a request or two
 PAUSE_TRIPS_MIN = 5.0  # ... and of round trips
@@ -40,6 +40,10 @@ class Plan:
         self._began: float | None = None  # when what passes since the last long pause began to
         self._outer_began: float | None = None  # the same, of a window around all that are known
         self._recovered_at = 0.0
+        self._recoveries = 0
+        self._lasted = False  # whether a probe was refused in the pause before: a cap passes it
+        self.refilled = False  # whether as many passed after the first pause as before it: a fixed
+        # window, it seems, that ended soon after it was full
         self._told_end = -math.inf  # nothing passes before that, the server says
 
     @property
@@ -50,6 +54,8 @@ class Plan:
     @property
     def begins(self) -> set[float]:
         """When the window under way may have begun."""
+        if self.refilled:
+            return {self._recovered_at}
         return {self._began or 0.0, self._outer_began or 0.0, self._recovered_at}
 
     def sizes(self) -> list[tuple[int, float]]:
@@ -101,9 +107,12 @@ class Plan:
                 return early
         return None
 
-    def explains(self, at: float) -> bool:
-        """Whether a window may have refused the request that left at `at`."""
-        return any(window.explains(at) for window in self._windows)
+    def explains(self, at: float, *, alone: bool) -> bool:
+        """Whether a window may have refused the request that left at `at`.
+
+        `alone`: whether no rate is known that could have.
+        """
+        return any(window.explains(at, alone=alone) for window in self._windows)
 
     # --- refusals -----------------------------------------------------------------------------
 
@@ -126,12 +135,21 @@ class Plan:
     def noted(self, at: float, told: TheEnd | None) -> None:
         """A refusal, of the request that left at `at`, that is no known window's."""
         self._blamed = None
+        self.refilled = self._lasted and self._seems_refilled(at)
+        self._lasted = False
         self._short_s = self._refused_s(at)
         self._told_end = -math.inf if told is None else told.earliest
+
+    def _seems_refilled(self, at: float) -> bool:
+        before = self.history.count(self._began or 0.0, self._recovered_at)
+        again = self.history.count(self._recovered_at, at)
+        alike = before >= again >= max(LIMIT_MIN, FULL * before)
+        return alike and self._recoveries == 1 and not self._windows
 
     def still_refused(self, at: float, now: float, told: TheEnd | None) -> float | None:
         """The probe that left at `at` was refused as well: when to probe again, if known."""
         self._short_s = self._refused_s(at)
+        self._lasted = True
         if told is not None:
             self._told_end = max(self._told_end, told.earliest)
         if self._blamed is None:
@@ -157,7 +175,8 @@ class Plan:
         `policy`: the limit that the server tells.
         """
         blamed, self._blamed = self._blamed, None
-        self._recovered_at = at
+        opened_at, self._recovered_at = self._recovered_at, at
+        self._recoveries += 1
         began = self._began or 0.0
         pause_s, length_s = at - refused_at, at - began
         other_s = 0.0 if blamed is None or telling else ANOTHER_CAUSE * blamed.was_s
@@ -198,6 +217,9 @@ class Plan:
             self.average = passed, usual(self._short_s, length_s)
             return False
         self._began = at
+        if self.refilled:  # it began only then
+            self._short_s -= opened_at - began
+            passed, began = self.history.count(opened_at, at), opened_at
         for window in self._windows:
             window.resumed(at)
         self._found(passed, began, at, jitter_s, policy)

@@ -132,11 +132,12 @@ class Window:
         self._edge, self._was_late, self._late = None, self._late, False
         self._tries.filled(self.limit, full=full)
 
-    def explains(self, at: float) -> bool:
-        """Whether it may have refused the request that left at `at`."""
+    def explains(self, at: float, *, alone: bool = False) -> bool:
+        """Whether it may have refused the request at `at`; `alone`: hardly anything else can."""
         few = self._history.count(self.began, at) < FILLED_MIN * self.limit
         unproven = few and (self._turned or self._shortened)
-        return unproven or self.places.passed(self.began, at) >= FULL * self.limit
+        surely = self.limit if self.confirmed or not alone else self.limit / 2  # see `misjudged`
+        return unproven or self.places.passed(self.began, at) >= FULL * surely
 
     @property
     def average(self) -> tuple[int, float] | None:

@@ -67,6 +67,38 @@ def test_a_short_pause_is_no_windows_end() -> None:
     assert not plan.known
 
 
+def test_as_many_after_a_short_pause_as_before_it_are_one_windows_each() -> None:
+    plan = Plan()
+    edge = fill(plan, 50, 0.0)
+    refuse(plan, edge)
+    still_refused(plan, edge + 0.1)
+    assert not recover(plan, 0.7, edge), "its end came soon, as that of a fixed window may"
+    refuse(plan, fill(plan, 49, 0.71))
+    assert plan.refilled
+    assert plan.begins == {0.7}
+    assert recover(plan, 10.72, 1.2)
+    assert plan.sizes() == [(50, 10.0)], "not 100: the first ones were of the window before"
+
+
+def test_where_a_probe_passed_at_once_no_window_was_full() -> None:
+    plan = Plan()
+    edge = fill(plan, 50, 0.0)
+    refuse(plan, edge)
+    recover(plan, 0.7, edge)
+    refuse(plan, fill(plan, 49, 0.71))
+    assert not plan.refilled
+
+
+def test_until_a_window_is_confirmed_half_of_it_may_be_its_limit() -> None:
+    plan = Plan()
+    edge = fill(plan, 100, 0.0)
+    refuse(plan, edge)
+    recover(plan, 10.02, edge)
+    edge = fill(plan, 49, 10.03)
+    assert plan.explains(edge, alone=True)
+    assert not plan.explains(edge, alone=False)
+
+
 def test_a_short_window_is_a_rate() -> None:
     plan = Plan()
     edge = fill(plan, 20, 0.0)
