@@ -222,6 +222,20 @@ WITHOUT_GOAL = (
         ),
     ),
     Row(
+        "shedding",
+        "refusals by chance beside a bucket, N = 1,000",
+        Goal(),
+        tune=(
+            Server("token-bucket 20/s burst 20", "none", A80, 1_000, more="fault 429 1%"),
+            Server("token-bucket 20/s burst 20", "none", A80, 1_000, more="fault 429 5%"),
+            Server("token-bucket 5/s burst 5", "none", B60, 1_000, more="fault 429 5%"),
+        ),
+        report=(
+            Server("token-bucket 13/s burst 26", "none", C70, 1_000, more="fault 429 1%"),
+            Server("token-bucket 8/s burst 12", "none", C110, 1_000, more="fault 429 4%"),
+        ),
+    ),
+    Row(
         "per-test",
         "each test has a limit of its own, N = 2,000 of 20 tests",
         Goal(),

@@ -23,8 +23,8 @@ Headers   none, retry-after, retry-after-fractional, retry-after-date,
           x-ratelimit-epoch-fractional, x-ratelimit-date
 Latency   60ms, 60ms jitter 10ms, uniform 20ms..100ms, normal 60ms sd 10ms,
           lognormal 60ms sigma 0.5; each with split 25/50/25
-Faults    500, 502, 503, 504 (each also -queued), reset-before, reset-after, hang,
-          hang-queued, not-json, no-run-id, bad-run-id, duplicate-run-id,
+Faults    429, 500, 502, 503, 504 (but for 429 also -queued), reset-before,
+          reset-after, hang, hang-queued, not-json, no-run-id, bad-run-id, duplicate-run-id,
           truncated, endless-body, drip, not-http, connect-refused, connect-hang;
           each with 1%, first 3 or every 10th
 Further   base root|api|both, legacy, scope triggers|all, tests ID,...,

@@ -66,6 +66,11 @@ class Limits:
         return self._plan.known
 
     @property
+    def per_s(self) -> float | None:
+        """The rate that is thought to be the limit, a second."""
+        return self._rate.estimate
+
+    @property
     def begins(self) -> set[float]:
         """When a window that is not known yet may have begun."""
         return self._plan.begins

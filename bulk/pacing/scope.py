@@ -42,6 +42,7 @@ from bulk.pacing.endings import Endings
 from bulk.pacing.in_flight import InFlight
 from bulk.pacing.limits import Limits
 from bulk.pacing.pauses import ASKED_S_MAX, Pauses
+from bulk.pacing.shedding import Shedding
 from bulk.pacing.ways import Trips, Way, Ways
 
 LEAD_S = 0.03  # a turn is given out this long before it: the intent is made durable meanwhile
@@ -75,6 +76,7 @@ class Scope:
         self._pauses = Pauses(random)
         self._in_flight = InFlight(concurrency_max, total)
         self._cap = Cap()
+        self._shedding = Shedding()
         self._endings = Endings(deadline)
         self._held = False  # whether the next request has been held back for its turn
         self._throttles = 0
@@ -164,6 +166,10 @@ class Scope:
 
     def start_over(self) -> None:
         """Forget all limits: what they were learned from had nothing to do with them."""
+        self._shedding = Shedding()
+        self._reopen()
+
+    def _reopen(self) -> None:
         self._ways.cut()
         self._limits = self._new_limits().follow(self._limits)
         self._pauses = Pauses(self._random)
@@ -236,6 +242,7 @@ class Scope:
                     self._pauses.keep(now, now, asked_s)
 
     def _accepted(self, now: float, way: Way, sent_at: float, *, fresh: bool) -> None:
+        self._shedding.accepted()
         self._limits.passed(sent_at, paced=way.paced)
         self._trips.accepted(now - sent_at)
         self._cap.accepted(way.in_flight)
@@ -249,6 +256,10 @@ class Scope:
         """The probe was accepted, and the rest may follow."""
         self._pauses.passed()
         self._endings.recovered()
+        if self._shedding.testing:
+            if self._shedding.tested(passed=True):
+                self._reopen()
+            return
         if self._pauses.limited:
             self._limits.recovered(sent_at, self._pauses.edge_at, self._pauses.asked_s)
 
@@ -263,13 +274,17 @@ class Scope:
         self._ways.cut()
         lasting = asked_s is None or asked_s >= ASKED_S_MAX
         said = observation.pace is Pace.QUOTA and lasting
-        if self._pauses.probing:
+        if self._pauses.probing and not self._shedding.testing:
             self._pauses.refused(asked_s)
             until = self._limits.still_refused(sent_at, now, asked_s)
         else:
             self._epochs += 1
             explained = said or asked_s is not None or self._limits.windowed
-            if not explained and self._capped(way.in_flight):
+            if self._shedding.testing:  # it was none by chance
+                self._shedding.tested(passed=False)
+                self._pauses.passed()
+                sent_at = self._pauses.edge_at
+            elif not explained and (self._capped(way.in_flight) or self._shed(now, sent_at)):
                 return
             if self._epochs == 1:
                 self._in_flight.refused(way.in_flight)
@@ -278,6 +293,8 @@ class Scope:
                 until = self._limits.still_refused(sent_at, now, asked_s)
             else:
                 hold = self._limits.refused(now, sent_at, asked_s, pause=said)
+                if not explained:
+                    self._shedding.counted(self._limits.per_s)
                 if hold is None:
                     return
                 self._pauses.begin(sent_at, hold.step_s, asked_s)
@@ -289,6 +306,15 @@ class Scope:
             until = self._pauses.guess(now, self._limits.begins, self._limits.renewed_at)
         self._pauses.keep(now, until, asked_s)
         self._endings.refused(now, self._pauses.fails, said=said)
+
+    def _shed(self, now: float, sent_at: float) -> bool:
+        """Whether a refusal came by chance, or is put to the test for that."""
+        if self._shedding.by_chance():
+            return True
+        if self._shedding.to_test(self._limits.per_s, self._trips.shortest_s):
+            self._pauses.begin(sent_at, 0.0, None)
+            self._pauses.keep(now, now, None)
+        return self._shedding.testing
 
     def _capped(self, under_way: int) -> bool:
         """Whether a cap refused it; what the limits say then is put aside, or taken up again."""

@@ -23,6 +23,7 @@ _JSON = (("Content-Type", "application/json"),)
 _HTML = (("Content-Type", "text/html; charset=utf-8"),)
 _PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 _STATUS_TEXTS = {
+    429: ("too_many_requests", "The server is busy."),
     500: ("internal_error", "Something went wrong on the server."),
     502: ("bad_gateway", "The server behind the gateway gave no sound answer."),
     503: ("unavailable", "The server is not available."),

@@ -31,8 +31,9 @@ EFFECT_BY_FAULT = {
     "connect-hang": False,
 }
 CONNECT_FAULTS = ("connect-refused", "connect-hang")
-_STATUSES = tuple(
-    f"{status}{effect}" for status in (500, 502, 503, 504) for effect in ("", "-queued")
+_STATUSES = (
+    "429",  # by chance and not by a limit, as of a server that sheds load
+    *(f"{status}{effect}" for status in (500, 502, 503, 504) for effect in ("", "-queued")),
 )
 FAULT_NAMES = (*_STATUSES, *EFFECT_BY_FAULT)
 

@@ -151,6 +151,8 @@ class Sandbox:
         self.truth.note_in_service(now_s, leaves_s)
         wall_s = self._wall_s(leaves_s)
         if fault is not None and not fault.takes_effect:
+            if fault.status == 429:
+                self.truth.note_refusal(Refusal(wall_s, test_id, "fault"))
             return self._answers.fault(fault, admission, test_id, "", None, wall_s), leaves_s
         run_id = self._queue(test_id, body, fault, self._wall_s(begins_s))
         before, self._last_run_id = self._last_run_id, run_id

@@ -168,6 +168,14 @@ def test_a_quick_refusal_that_was_no_caps_costs_one_more_and_the_pause_comes_the
     assert came.took_s <= 21.5
 
 
+def test_refusals_by_chance_do_not_end_in_a_spiral(tmp_path: Path) -> None:
+    """Taken for a rate's, they made the pace a hundred times slower than it could be."""
+    came = run(tmp_path, "token-bucket 10/s burst 10; latency 80ms; fault 429 5%; seed 3", 600)
+    assert queued(came) == 600
+    assert came.took_s <= 4 * 60
+    assert len(refused(came)) <= 130, "a twentieth is by chance"
+
+
 def test_a_quota_that_says_so_is_probed_once_and_leaves_the_rest_resumable(
     tmp_path: Path,
 ) -> None:

@@ -138,6 +138,7 @@ def test_reading_is_limited_only_where_it_was_asked_for() -> None:
     [
         ("500", 500, Delivery.WHOLE, 0),
         ("500-queued", 500, Delivery.WHOLE, 1),
+        ("429", 429, Delivery.WHOLE, 0),
         ("503", 503, Delivery.WHOLE, 0),
         ("504-queued", 504, Delivery.WHOLE, 1),
         ("reset-before", 202, Delivery.RESET, 0),
