@@ -54,6 +54,11 @@ class Pauses:
         self.probing, self.fails, self._told_tried = True, 0, False
         self._step_s = max(STEP_S_MIN, step_s)
 
+    def hold(self, now: float, until: float, *, edge_at: float, step_s: float) -> None:
+        """One that no answer asked for, until then."""
+        self.begin(edge_at, step_s, None)
+        self.keep(now, until, None)
+
     def refused(self, asked_s: float | None) -> None:
         """The probe was refused: a longer pause, and another one."""
         self.fails += 1
@@ -69,9 +74,8 @@ class Pauses:
 
     def unreachable(self, now: float, failures: int) -> None:
         """No connection, so many times in a row."""
-        self.begin(now, 0.0, None)
+        self.hold(now, now + CONNECT_PAUSE_S * 2 ** (failures - 1), edge_at=now, step_s=0.0)
         self.limited = False
-        self.keep(now, now + CONNECT_PAUSE_S * 2 ** (failures - 1), None)
 
     def passed(self) -> None:
         """The probe was accepted."""

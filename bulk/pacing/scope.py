@@ -37,12 +37,11 @@ from random import Random
 
 from bulk.answers import Pace
 from bulk.pacing import Decision, Observation, PaceView, Send, WaitForEvent, WaitUntil
-from bulk.pacing.cap import Cap
+from bulk.pacing.causes import Causes
 from bulk.pacing.endings import Endings
 from bulk.pacing.in_flight import InFlight
-from bulk.pacing.limits import Limits
+from bulk.pacing.limits import Hold, Limits
 from bulk.pacing.pauses import ASKED_S_MAX, Pauses
-from bulk.pacing.shedding import Shedding
 from bulk.pacing.ways import Trips, Way, Ways
 
 LEAD_S = 0.03  # a turn is given out this long before it: the intent is made durable meanwhile
@@ -69,14 +68,10 @@ class Scope:
     ) -> None:
         self._ways = Ways()
         self._trips = Trips()
-        self._new_limits = partial(Limits, per_s, burst, self._ways, self._trips)
-        self._limits = self._new_limits()
-        self._aside = self._new_limits()  # where a cap explains what the limits were learned from
+        self._causes = Causes(partial(Limits, per_s, burst, self._ways, self._trips))
         self._random = random
         self._pauses = Pauses(random)
         self._in_flight = InFlight(concurrency_max, total)
-        self._cap = Cap()
-        self._shedding = Shedding()
         self._endings = Endings(deadline)
         self._held = False  # whether the next request has been held back for its turn
         self._throttles = 0
@@ -115,8 +110,8 @@ class Scope:
         """The server has told that nothing is left, before a refusal says so."""
         edge_at = self._limits.emptied(now)
         self._ways.cut()
-        self._pauses.begin(edge_at, self._trips.shortest_s, None)
-        self._pauses.keep(now, now + self._trips.shortest_s, None)
+        trip_s = self._trips.shortest_s
+        self._pauses.hold(now, now + trip_s, edge_at=edge_at, step_s=trip_s)
         return self._endings.wait(self._pauses.until or now)
 
     def _test_window(self, now: float, turn: float) -> Decision | None:
@@ -125,8 +120,7 @@ class Scope:
         if early is None:
             return None
         self._ways.cut()
-        self._pauses.begin(now, 2 * self._trips.shortest_s, None)
-        self._pauses.keep(now, early, None)
+        self._pauses.hold(now, early, edge_at=now, step_s=2 * self._trips.shortest_s)
         return self._endings.wait(early)
 
     def confirm(self, now: float, ticket: int) -> Decision:
@@ -159,21 +153,14 @@ class Scope:
 
     def excused(self, ticket: int) -> None:
         """It was refused, and not because of the limits here."""
-        sent_at = self._ways.end(ticket).sent_at
-        assert sent_at is not None, "answered before sent"
         self._throttles += 1
-        self._limits.uncounted(sent_at, refused=False)
+        self._limits.uncounted(self._ways.end(ticket).left_at, refused=False)
 
     def start_over(self) -> None:
         """Forget all limits: what they were learned from had nothing to do with them."""
-        self._shedding = Shedding()
-        self._reopen()
-
-    def _reopen(self) -> None:
+        self._causes.start_over()
         self._ways.cut()
-        self._limits = self._new_limits().follow(self._limits)
         self._pauses = Pauses(self._random)
-        self._cap.refuted()  # there is no pause to go back to
         self._endings.recovered()
 
     def is_fresh(self, ticket: int) -> bool:
@@ -193,7 +180,11 @@ class Scope:
 
     @property
     def _at_once(self) -> float:
-        return min(self._in_flight.limit, self._cap.level)
+        return min(self._in_flight.limit, self._causes.cap.level)
+
+    @property
+    def _limits(self) -> Limits:
+        return self._causes.limits
 
     def _blocked(self, now: float) -> Decision | None:
         stop = self._endings.due(now, self._pauses.until)
@@ -209,117 +200,100 @@ class Scope:
     def answered(self, now: float, ticket: int, observation: Observation) -> None:
         """It has ended."""
         way = self._ways.end(ticket)
-        assert way.sent_at is not None, "answered before sent"
-        fresh = way.epoch == self._ways.epoch
+        sent_at, fresh = way.left_at, way.epoch == self._ways.epoch
         asked_s = observation.signals.retry_after_s
         if asked_s is not None:
             asked_s = min(asked_s, ASKED_S_MAX)
         if observation.pace is Pace.UNREACHABLE:
-            self._limits.uncounted(way.sent_at, refused=False)
+            self._limits.uncounted(sent_at, refused=False)
             if fresh:
                 self._ways.cut()
                 self._pauses.unreachable(now, self._endings.unreachable())
             return
         self._endings.reached()
-        self._trips.shortest_s = min(self._trips.shortest_s, now - way.sent_at)
-        self._limits.note(observation.signals, way.sent_at, now)
+        self._trips.shortest_s = min(self._trips.shortest_s, now - sent_at)
+        self._limits.note(observation.signals, sent_at, now)
         match observation.pace:
             case Pace.ACCEPTED | Pace.NEUTRAL:
-                self._accepted(now, way, way.sent_at, fresh=fresh)
+                self._accepted(now, way, fresh=fresh)
             case Pace.THROTTLED | Pace.QUOTA:
                 self._throttles += 1
-                self._limits.uncounted(way.sent_at, refused=True)
+                self._limits.uncounted(sent_at, refused=True)
                 if fresh:
-                    self._refused(now, way, way.sent_at, observation, asked_s)
+                    self._refused(now, way, asked_s, quota=observation.pace is Pace.QUOTA)
                 elif asked_s is not None and self._pauses.probing:  # the same congestion
                     self._pauses.keep(now, now, asked_s)
             case Pace.OVERLOADED:
-                self._in_flight.troubled(now, way.sent_at)
-                self._limits.passed(way.sent_at, paced=way.paced)
+                self._in_flight.troubled(now, sent_at)
+                self._limits.passed(sent_at, paced=way.paced)
                 if fresh and self._pauses.probing:
-                    self._recovered(way.sent_at)  # whatever it was, no limit refused it
+                    self._recovered(sent_at)  # whatever it was, no limit refused it
                 if asked_s:
                     self._pauses.keep(now, now, asked_s)
 
-    def _accepted(self, now: float, way: Way, sent_at: float, *, fresh: bool) -> None:
-        self._shedding.accepted()
-        self._limits.passed(sent_at, paced=way.paced)
-        self._trips.accepted(now - sent_at)
-        self._cap.accepted(way.in_flight)
+    def _accepted(self, now: float, way: Way, *, fresh: bool) -> None:
+        latency_s = now - way.left_at
+        self._causes.accepted(way)
+        self._trips.accepted(latency_s)
         if not self._epochs and (left := self._limits.told_left) is not None:
-            self._in_flight.told(left, now, sent_at)
-        self._in_flight.accepted(way.in_flight, now - sent_at, self._trips.shortest_s)
+            self._in_flight.told(left, now, way.left_at)
+        self._in_flight.accepted(way.in_flight, latency_s, self._trips.shortest_s)
         if fresh and self._pauses.probing:
-            self._recovered(sent_at)
+            self._recovered(way.left_at)
 
     def _recovered(self, sent_at: float) -> None:
         """The probe was accepted, and the rest may follow."""
         self._pauses.passed()
         self._endings.recovered()
-        if self._shedding.testing:
-            if self._shedding.tested(passed=True):
-                self._reopen()
-            return
-        if self._pauses.limited:
+        if self._causes.shedding.testing:
+            if self._causes.shedding.tested(passed=True):
+                self._causes.reopen()
+        elif self._pauses.limited:
             self._limits.recovered(sent_at, self._pauses.edge_at, self._pauses.asked_s)
 
-    def _refused(
-        self,
-        now: float,
-        way: Way,
-        sent_at: float,
-        observation: Observation,
-        asked_s: float | None,
-    ) -> None:
+    def _refused(self, now: float, way: Way, asked_s: float | None, *, quota: bool) -> None:
         self._ways.cut()
-        lasting = asked_s is None or asked_s >= ASKED_S_MAX
-        said = observation.pace is Pace.QUOTA and lasting
-        if self._pauses.probing and not self._shedding.testing:
+        said = quota and (asked_s is None or asked_s >= ASKED_S_MAX)
+        if self._pauses.probing and not self._causes.shedding.testing:
             self._pauses.refused(asked_s)
-            until = self._limits.still_refused(sent_at, now, asked_s)
+            until = self._limits.still_refused(way.left_at, now, asked_s)
         else:
             self._epochs += 1
-            explained = said or asked_s is not None or self._limits.windowed
-            if self._shedding.testing:  # it was none by chance
-                self._shedding.tested(passed=False)
-                self._pauses.passed()
-                sent_at = self._pauses.edge_at
-            elif not explained and (self._capped(way.in_flight) or self._shed(now, sent_at)):
+            hold = self._pause(now, way, asked_s, said=said)
+            if hold is None:
                 return
-            if self._epochs == 1:
-                self._in_flight.refused(way.in_flight)
-            if self._cap.refuted():
-                self._pauses.resume(asked_s)
-                until = self._limits.still_refused(sent_at, now, asked_s)
-            else:
-                hold = self._limits.refused(now, sent_at, asked_s, pause=said)
-                if not explained:
-                    self._shedding.counted(self._limits.per_s)
-                if hold is None:
-                    return
-                self._pauses.begin(sent_at, hold.step_s, asked_s)
-                if self._epochs == 1 and self._cap.suppose(now - sent_at, self._trips.usual_s):
-                    self._pauses.passed()  # until a cap is refuted
-                    return
-                until = hold.until
+            until = hold.until
         if until is None:
             until = self._pauses.guess(now, self._limits.begins, self._limits.renewed_at)
         self._pauses.keep(now, until, asked_s)
         self._endings.refused(now, self._pauses.fails, said=said)
 
-    def _shed(self, now: float, sent_at: float) -> bool:
-        """Whether a refusal came by chance, or is put to the test for that."""
-        if self._shedding.by_chance():
-            return True
-        if self._shedding.to_test(self._limits.per_s, self._trips.shortest_s):
-            self._pauses.begin(sent_at, 0.0, None)
-            self._pauses.keep(now, now, None)
-        return self._shedding.testing
-
-    def _capped(self, under_way: int) -> bool:
-        """Whether a cap refused it; what the limits say then is put aside, or taken up again."""
-        known = self._cap.known
-        capped = self._cap.refused(under_way)
-        if self._cap.known is not known:
-            self._limits, self._aside = self._aside.follow(self._limits), self._limits
-        return capped
+    def _pause(self, now: float, way: Way, asked_s: float | None, *, said: bool) -> Hold | None:
+        """An epoch's first refusal: the pause that begins, None if none does."""
+        cap, shedding, sent_at = self._causes.cap, self._causes.shedding, way.left_at
+        explained = said or asked_s is not None or self._limits.windowed
+        if shedding.testing:  # it was none by chance
+            shedding.tested(passed=False)
+            self._pauses.passed()
+            sent_at = self._pauses.edge_at
+        elif not explained:
+            if self._causes.others(way.in_flight):
+                return None
+            if shedding.to_test(self._limits.per_s, self._trips.shortest_s):
+                self._pauses.hold(now, now, edge_at=sent_at, step_s=0.0)
+                return None
+        if self._epochs == 1:
+            self._in_flight.refused(way.in_flight)
+        if cap.refuted():
+            self._pauses.resume(asked_s)
+            return Hold(0.0, self._limits.still_refused(sent_at, now, asked_s))
+        hold = self._limits.refused(now, sent_at, asked_s, pause=said)
+        if not explained:
+            shedding.counted(self._limits.per_s)
+        if hold is None:
+            return None
+        self._pauses.begin(sent_at, hold.step_s, asked_s)
+        if self._epochs == 1 and cap.suppose(now - sent_at, self._trips.usual_s):
+            self._pauses.passed()  # until a cap is refuted
+            return None
+        return hold

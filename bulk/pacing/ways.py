@@ -28,6 +28,12 @@ class Way:
     sent_at: float | None = None
     in_flight: int = 0
 
+    @property
+    def left_at(self) -> float:
+        """When it left, of one that has."""
+        assert self.sent_at is not None, "answered before sent"
+        return self.sent_at
+
 
 class Ways:
     """All ways, by their tickets. `epoch` is counted by the cuts."""
