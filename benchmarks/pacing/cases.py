@@ -137,7 +137,7 @@ def _test_id(number: int) -> str:
 
 def cases_of(row: Row, which: str, *, seeds: int | None = None, quick: bool = False) -> list[Case]:
     """The cases of a row in the `tune` or the `report` set, whose seeds differ as well."""
-    first_seed = 1 if which == "tune" else 3001
+    first_seed = 1 if which == "tune" else 4001
     servers = row.tune if which == "tune" else row.report
     count_max = 1_000 if quick else 1_000_000
     return [

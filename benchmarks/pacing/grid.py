@@ -10,9 +10,9 @@ from benchmarks.pacing.grid_rates import (
     B120,
     B180,
     BUCKETS,
-    C70,
-    C110,
-    C160,
+    C90,
+    C130,
+    C220,
     WINDOWS,
 )
 
@@ -26,9 +26,9 @@ OTHERS = (
         Goal(times_least=1.10, waste=0.015),
         tune=(Server("strict-spacing 10/s", "none", A80, 2_000),),
         report=(
-            Server("strict-spacing 9/s", "none", A80, 2_000),
+            Server("strict-spacing 11/s", "none", A80, 2_000),
             Server("strict-spacing 18/s", "retry-after", A80, 2_000),
-            Server("strict-spacing 30/s", "none", A80, 2_000),
+            Server("strict-spacing 24/s", "none", A80, 2_000),
         ),
     ),
     Row(
@@ -47,12 +47,12 @@ OTHERS = (
             Server("concurrency 10", "none", f"{B120} split 3/94/3", 3_000),
         ),
         report=(
-            Server("concurrency 7", "none", C70, 3_000),
-            Server("concurrency 11", "none", C110, 3_000),
-            Server("concurrency 5", "retry-after", C160, 3_000),
-            Server("concurrency 16", "none", C70, 3_000),
-            Server("concurrency 6", "none", f"{C160} split 3/94/3", 3_000),
-            Server("concurrency 12", "none", f"{C110} split 3/94/3", 3_000),
+            Server("concurrency 8", "none", C90, 3_000),
+            Server("concurrency 13", "none", C130, 3_000),
+            Server("concurrency 4", "retry-after", C220, 3_000),
+            Server("concurrency 20", "none", C90, 3_000),
+            Server("concurrency 6", "none", f"{C220} split 3/94/3", 3_000),
+            Server("concurrency 14", "none", f"{C130} split 3/94/3", 3_000),
         ),
     ),
     Row(
@@ -98,27 +98,27 @@ OTHERS = (
         ),
         report=(
             Server(
-                "token-bucket 34/s burst 44 until 90s then token-bucket 17/s burst 22",
+                "token-bucket 41/s burst 53 until 90s then token-bucket 21/s burst 27",
                 "none",
-                C70,
+                C90,
                 5_000,
             ),
             Server(
-                "token-bucket 14/s burst 22 until 190s then token-bucket 28/s burst 44",
+                "token-bucket 17/s burst 27 until 190s then token-bucket 34/s burst 54",
                 "none",
-                C70,
+                C90,
                 5_000,
             ),
-            Server("token-bucket 13/s burst 26 until 150s then none", "none", C70, 5_000),
+            Server("token-bucket 14/s burst 29 until 150s then none", "none", C90, 5_000),
             Server(
-                "token-bucket 56/s burst 45 until 50s then token-bucket 28/s burst 23",
+                "token-bucket 52/s burst 42 until 50s then token-bucket 26/s burst 22",
                 "retry-after",
-                C110,
+                C130,
                 5_000,
             ),
-            Server("fixed-window 138/12s until 200s then fixed-window 276/12s", "none", C70, 5_000),
+            Server("fixed-window 152/12s until 200s then fixed-window 303/12s", "none", C90, 5_000),
             Server(
-                "fixed-window 240/10s until 130s then fixed-window 120/10s", "draft-6", C110, 5_000
+                "fixed-window 276/10s until 130s then fixed-window 138/10s", "draft-6", C130, 5_000
             ),
         ),
     ),
@@ -127,7 +127,7 @@ OTHERS = (
         "no limit, N = 10,000",
         Goal(times_least=1.05, waste=0.0),
         tune=(Server("none", "none", A80, 10_000), Server("none", "none", A200, 10_000)),
-        report=(Server("none", "none", C70, 10_000), Server("none", "none", C160, 10_000)),
+        report=(Server("none", "none", C90, 10_000), Server("none", "none", C220, 10_000)),
     ),
     Row(
         "queue",
@@ -135,9 +135,9 @@ OTHERS = (
         Goal(times_least=1.03, waste=0.0),
         tune=(Server("queue 10/s", "none", A80, 2_000),),
         report=(
-            Server("queue 12/s", "none", C70, 2_000),
-            Server("queue 55/s", "none", C110, 2_000),
-            Server("queue 4/s", "none", C70, 1_000),
+            Server("queue 13/s", "none", C90, 2_000),
+            Server("queue 55/s", "none", C130, 2_000),
+            Server("queue 5/s", "none", C90, 1_000),
         ),
     ),
     Row(
@@ -153,10 +153,10 @@ OTHERS = (
             Server("sliding-window 60/5s counting-refusals", "retry-after", B120, 3_000),
         ),
         report=(
-            Server("token-bucket 8/s burst 13 counting-refusals", "none", C70, 3_000),
-            Server("sliding-window 172/20s counting-refusals", "none", C70, 3_000),
-            Server("token-bucket 38/s burst 19 counting-refusals", "retry-after", C110, 3_000),
-            Server("sliding-window 48/6s counting-refusals", "retry-after", C110, 3_000),
+            Server("token-bucket 9/s burst 16 counting-refusals", "none", C90, 3_000),
+            Server("sliding-window 202/20s counting-refusals", "none", C90, 3_000),
+            Server("token-bucket 44/s burst 18 counting-refusals", "retry-after", C130, 3_000),
+            Server("sliding-window 52/7s counting-refusals", "retry-after", C130, 3_000),
         ),
     ),
     Row(
@@ -165,9 +165,9 @@ OTHERS = (
         Goal(times_least=1.05, waste=0.005),
         tune=(Server("token-bucket 20/s burst 40", "none", A80, 10_000, more=FAULTS),),
         report=(
-            Server("token-bucket 18/s burst 27", "none", C70, 10_000, more=FAULTS),
-            Server("token-bucket 40/s burst 50", "retry-after", C110, 10_000, more=FAULTS),
-            Server("token-bucket 75/s burst 190", "draft-6", C70, 10_000, more=FAULTS),
+            Server("token-bucket 15/s burst 27", "none", C90, 10_000, more=FAULTS),
+            Server("token-bucket 36/s burst 50", "retry-after", C130, 10_000, more=FAULTS),
+            Server("token-bucket 81/s burst 140", "draft-6", C90, 10_000, more=FAULTS),
         ),
     ),
 )
@@ -179,9 +179,9 @@ QUOTAS = (
         Goal(stop_throttles=2),
         tune=(Server("quota 400", "none", A80, 1_000),),
         report=(
-            Server("quota 330", "none", C70, 1_000),
-            Server("token-bucket 16/s burst 50 + quota 420", "retry-after", C110, 1_000),
-            Server("quota 210", "none", C160, 1_000, more="quota-code insufficient_quota"),
+            Server("quota 408", "none", C90, 1_000),
+            Server("token-bucket 18/s burst 42 + quota 463", "retry-after", C130, 1_000),
+            Server("quota 215", "none", C220, 1_000, more="quota-code insufficient_quota"),
         ),
         rivals=1,
     ),
@@ -191,9 +191,9 @@ QUOTAS = (
         Goal(stop_throttles=15, stop_span_s=600.0),
         tune=(Server("quota 400", "none", A80, 1_000, more=BARE),),
         report=(
-            Server("quota 330", "none", C70, 1_000, more=BARE),
-            Server("token-bucket 16/s burst 50 + quota 420", "none", C110, 1_000, more=BARE),
-            Server("quota 210", "none", C160, 1_000, more="refusal-body empty"),
+            Server("quota 346", "none", C90, 1_000, more=BARE),
+            Server("token-bucket 18/s burst 67 + quota 472", "none", C130, 1_000, more=BARE),
+            Server("quota 183", "none", C220, 1_000, more="refusal-body empty"),
         ),
         rivals=1,
     ),
@@ -206,9 +206,9 @@ WITHOUT_GOAL = (
         Goal(),
         tune=(Server("fixed-window 20/1s + fixed-window 300/60s", "none", A80, 1_500),),
         report=(
-            Server("fixed-window 12/1s + fixed-window 260/60s", "none", C70, 1_500),
-            Server("fixed-window 12/1s + fixed-window 260/60s", "draft-current", C70, 1_500),
-            Server("concurrency 7 + token-bucket 32/s burst 40", "none", C110, 1_500),
+            Server("fixed-window 15/2s + fixed-window 331/60s", "none", C90, 1_500),
+            Server("fixed-window 11/1s + fixed-window 229/60s", "draft-current", C90, 1_500),
+            Server("concurrency 6 + token-bucket 25/s burst 32", "none", C130, 1_500),
         ),
     ),
     Row(
@@ -217,8 +217,8 @@ WITHOUT_GOAL = (
         Goal(),
         tune=(Server("sliding-counter 100/10s", "none", A80, 3_000),),
         report=(
-            Server("sliding-counter 140/20s", "none", C70, 3_000),
-            Server("sliding-counter 110/8s", "draft-6", C110, 3_000),
+            Server("sliding-counter 111/20s", "none", C90, 3_000),
+            Server("sliding-counter 103/8s", "draft-6", C130, 3_000),
         ),
     ),
     Row(
@@ -231,8 +231,8 @@ WITHOUT_GOAL = (
             Server("token-bucket 5/s burst 5", "none", B60, 1_000, more="fault 429 5%"),
         ),
         report=(
-            Server("token-bucket 13/s burst 26", "none", C70, 1_000, more="fault 429 1%"),
-            Server("token-bucket 8/s burst 12", "none", C110, 1_000, more="fault 429 4%"),
+            Server("token-bucket 16/s burst 36", "none", C90, 1_000, more="fault 429 1%"),
+            Server("token-bucket 7/s burst 12", "none", C130, 1_000, more="fault 429 4%"),
         ),
     ),
     Row(
@@ -241,8 +241,8 @@ WITHOUT_GOAL = (
         Goal(),
         tune=(Server("token-bucket 1/s burst 2 per-test", "none", A80, 2_000, tests=20),),
         report=(
-            Server("token-bucket 3/s burst 4 per-test", "none", C70, 2_000, tests=20),
-            Server("fixed-window 8/12s per-test", "retry-after", C110, 2_000, tests=20),
+            Server("token-bucket 3/s burst 3 per-test", "none", C90, 2_000, tests=20),
+            Server("fixed-window 7/13s per-test", "retry-after", C130, 2_000, tests=20),
         ),
     ),
     Row(
@@ -258,9 +258,9 @@ WITHOUT_GOAL = (
         ),
         report=(
             Server(
-                "token-bucket 3/s burst 6 per-test", "retry-after", C70, 240, tests=24, sorted=True
+                "token-bucket 3/s burst 7 per-test", "retry-after", C90, 240, tests=24, sorted=True
             ),
-            Server("fixed-window 3/20s per-test", "none", C110, 4_000, tests=250, sorted=True),
+            Server("fixed-window 2/20s per-test", "none", C130, 4_000, tests=250, sorted=True),
         ),
         rivals=0,
     ),
@@ -274,8 +274,8 @@ WITHOUT_GOAL = (
             Server("sliding-window 12/8s per-test", "x-ratelimit", B120, 1_000, 300, large=0.25),
         ),
         report=(
-            Server("token-bucket 3/s burst 7 per-test", "none", C70, 1_000, 150, large=0.25),
-            Server("sliding-window 15/9s per-test", "x-ratelimit", C110, 1_000, 300, large=0.25),
+            Server("token-bucket 3/s burst 5 per-test", "none", C90, 1_000, 150, large=0.25),
+            Server("sliding-window 16/9s per-test", "x-ratelimit", C130, 1_000, 300, large=0.25),
         ),
         rivals=0,
     ),
@@ -290,9 +290,9 @@ WITHOUT_GOAL = (
             Server("token-bucket 40/s burst 40", "retry-after-always", B120, 2_000),
         ),
         report=(
-            Server("token-bucket 12/s burst 24", "retry-after=5", C70, 2_000),
-            Server("fixed-window 168/20s", "retry-after=2", C70, 2_000),
-            Server("token-bucket 28/s burst 36", "retry-after-always", C110, 2_000),
+            Server("token-bucket 12/s burst 27", "retry-after=5", C90, 2_000),
+            Server("fixed-window 140/20s", "retry-after=2", C90, 2_000),
+            Server("token-bucket 35/s burst 31", "retry-after-always", C130, 2_000),
         ),
     ),
 )
