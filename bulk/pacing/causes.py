@@ -38,12 +38,12 @@ class Causes:
             self.limits, self._aside = self._aside.follow(self.limits), self.limits
         return capped or self.shedding.by_chance()
 
-    def reopen(self) -> None:
+    def begin_anew(self) -> None:
         """What the limits were learned from had nothing to do with them."""
         self.limits = self._new_limits().follow(self.limits)
         self.cap.refuted()  # there is no pause to go back to
 
     def start_over(self) -> None:
         """Nor was it by chance."""
-        self.reopen()
+        self.begin_anew()
         self.shedding = Shedding()

@@ -247,7 +247,7 @@ class Scope:
         self._endings.recovered()
         if self._causes.shedding.testing:
             if self._causes.shedding.tested(passed=True):
-                self._causes.reopen()
+                self._causes.begin_anew()
         elif self._pauses.limited:
             self._limits.recovered(sent_at, self._pauses.edge_at, self._pauses.asked_s)
 
