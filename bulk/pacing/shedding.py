@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections import deque
 
 SOON = 60  # accepted from one refusal to the next: where a rate is known it is some hundreds
-ROW_MIN, FALL = 5, 0.6  # so many in a row came soon, and the rate fell to this share of its most
+ROW_MIN, FALL = 5, 0.6  # so many in a row came soon, and the rate fell to this share of its most,
+# but for the first, which is hardly more than a guess
 QUIET = 0.15  # requests that come up in a round trip: a test tells where it is no more
 TESTS = 2  # that pass, more than do not, or the other way round, decide
 RECENT, MANY = 16, 4  # of the latest answers: so many refusals are a limit's
@@ -77,6 +78,6 @@ class Shedding:
         soon, self._since = self._since < SOON, 0
         self._recent.clear()
         self._rates = [*self._rates, per_s] if soon and per_s is not None else []
-        fell = len(self._rates) >= ROW_MIN and self._rates[-1] < FALL * max(self._rates)
+        fell = len(self._rates) >= ROW_MIN and self._rates[-1] < FALL * max(self._rates[1:])
         if fell and not self._suspected:
             self._suspected, self._passes = True, 0

@@ -45,6 +45,13 @@ def test_refusals_far_from_each_other_are_no_spiral() -> None:
     assert not shedding.to_test(0.5, TRIP_S)
 
 
+def test_a_first_guess_that_was_too_high_is_no_spiral() -> None:
+    shedding = Shedding()
+    for rate in (5.0, 2.9, 2.6, 2.5, 2.5, 2.45, 2.4):
+        shedding.counted(rate)
+    assert not shedding.to_test(0.5, TRIP_S)
+
+
 def test_a_rate_that_does_not_fall_is_no_spiral() -> None:
     shedding = Shedding()
     for _ in range(3 * ROW_MIN):
