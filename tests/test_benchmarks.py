@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.pacing.bounds import bound, ended, narrowed, opening, refused_at
 from benchmarks.pacing.cases import Case, Goal, Server, cases_of
+from benchmarks.pacing.drawn import drawn_rows
 from benchmarks.pacing.grid import ROWS
 from benchmarks.pacing.judging import misses
 from benchmarks.pacing.least import least_s
@@ -70,6 +71,17 @@ def test_the_two_sets_share_neither_server_nor_seed() -> None:
         case.server for case in report
     }
     assert not {case.seed for case in tune} & {case.seed for case in report}
+
+
+def test_what_is_drawn_is_the_same_for_a_seed_and_can_be_read() -> None:
+    assert drawn_rows(1, each=3) == drawn_rows(1, each=3)
+    assert drawn_rows(1, each=3) != drawn_rows(2, each=3)
+    for row in drawn_rows(1):
+        for case in cases_of(row, "report"):
+            assert case.config.limits
+            found = least_s(case.config, case.test_ids, case.epoch_s)
+            assert found is not None
+            assert found > 0
 
 
 def test_every_spec_can_be_read_and_every_row_has_a_name_of_its_own() -> None:

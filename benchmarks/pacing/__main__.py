@@ -17,21 +17,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.pacing.cases import Row, cases_of
+from benchmarks.pacing.drawn import drawn_rows
 from benchmarks.pacing.grid import ROWS
 from benchmarks.pacing.measuring import PRODUCT, RIVALS, Figures, Job, work
 from benchmarks.pacing.table import page
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+DRAWN_SEED = 7
 
 
 def main() -> None:
     """Run what was asked for and show it."""
     options = _options()
-    rows = [row for row in ROWS if not options.only or row.name in options.only]
+    every = (*ROWS, *drawn_rows(options.drawn)) if options.set == "report" else ROWS
+    rows = [row for row in every if not options.only or row.name in options.only]
     jobs = _jobs(rows, options)
     began = time.monotonic()
     figures = _measured(jobs, options.processes)
-    facts = _facts(jobs, time.monotonic() - began, quick=options.quick)
+    facts = _facts(jobs, time.monotonic() - began, options)
     text = page(rows, figures, facts)
     if options.nginx:
         from benchmarks.pacing.behind_nginx import section  # needs what the tests need
@@ -46,7 +49,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    names = [row.name for row in ROWS]
+    names = [row.name for row in (*ROWS, *drawn_rows(DRAWN_SEED))]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.pacing", description="Measures the pacing in virtual time."
     )
@@ -54,6 +57,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=names, help=", ".join(names))
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds of each server (1 or 3)")
     parser.add_argument("--set", choices=("tune", "report"), default="report")
+    parser.add_argument(
+        "--drawn",
+        type=int,
+        metavar="SEED",
+        default=DRAWN_SEED,
+        help="draw other limiters at random [default: %(default)s]",
+    )
     parser.add_argument("--no-rivals", action="store_true", help="the product alone")
     parser.add_argument("--nginx", action="store_true", help="also over sockets, behind nginx")
     parser.add_argument("--output", type=Path, metavar="FILE")
@@ -86,16 +96,17 @@ def _measured(jobs: Sequence[Job], processes: int) -> list[Figures]:
     return sorted(found, key=lambda figures: (figures.case.seed, figures.client))
 
 
-def _facts(jobs: Sequence[Job], took_s: float, *, quick: bool) -> list[str]:
-    seeds = sorted({job.case.seed for job in jobs})
+def _facts(jobs: Sequence[Job], took_s: float, options: argparse.Namespace) -> list[str]:
+    seeds = [job.case.seed for job in jobs]
+    drawn = f"; limiters drawn by seed {options.drawn}" if options.set == "report" else ""
     facts = [
         f"{time.strftime('%Y-%m-%d', time.gmtime())}, commit {_commit()}, Python "
         f"{platform.python_version()}",
         f"`python -m benchmarks.pacing {' '.join(sys.argv[1:])}".rstrip() + "`",
         f"{len({job.case for job in jobs})} cases, {len(jobs)} runs, {took_s / 60:.0f} minutes",
-        f"seeds {', '.join(map(str, seeds))}",
+        f"seeds {min(seeds)} to {max(seeds)}{drawn}",
     ]
-    if quick:
+    if options.quick:
         facts.append("quick: N is at most 1,000, so what learning costs weighs ten times as much")
     return facts
 

@@ -10,7 +10,7 @@ from benchmarks.pacing.cases import Row
 from benchmarks.pacing.judging import Miss, misses
 from benchmarks.pacing.measuring import PRODUCT, RIVALS, Figures
 
-WORST_SHOWN = 15
+WORST_SHOWN = 30
 AGAINST = (
     *("row", "goal", "cases", "time / least: median", "worst"),
     *("429s per accepted: median", "worst", "429s in a case: most", "idle: median", "met"),
@@ -42,7 +42,7 @@ def page(rows: Sequence[Row], figures: Sequence[Figures], facts: Sequence[str]) 
         lines = [_against_goal(row, by_row[row.name]) for row in timed]
         parts += ["## Against its goals", _table(AGAINST, lines)]
         parts += ["## Side by side", "On the cases that all of them met: time / least · 429s."]
-        lines = [_side_by_side(row, by_row[row.name]) for row in timed]
+        lines = [_side_by_side(row, by_row[row.name]) for row in timed if row.rivals]
         parts.append(_table(("row", "cases", PRODUCT, *RIVALS), lines))
     if quotas:
         lines = [line for row in quotas for line in _at_quota(row, by_row[row.name])]
