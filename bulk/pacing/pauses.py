@@ -18,7 +18,6 @@ GUESS_S_MIN = 0.3  # from here on a pause aims at the end of a usual window
 GUESSED_S = tuple(s for s in USUAL_S if s != 15.0)  # that is the one that is seen least
 GUESS_MARGIN_S = 0.015  # behind an end, for the network's jitter
 SOONEST = 0.3  # of the time since it began: probes are not to come closer than this
-LATE_S = (10.0, 60.0)  # some windows let the first one pass only a little after their end
 JITTER_S = 0.02  # added to a pause: several machines on one key shall not wake as one
 CONNECT_PAUSE_S = 0.5  # doubles with each failure: half a minute in all
 
@@ -93,15 +92,10 @@ class Pauses:
             late = now + (LATE - 1) * (now - min(begins))
             return min(told_at, now + ASKED_S_MAX) if self._told_tried else min(told_at, late)
         soonest = now + min(self._step_s / 2, SOONEST * (now - min(begins)))
-        ends = []
-        for began in begins:
-            for length_s in GUESSED_S:
-                end = began + length_s + GUESS_MARGIN_S
-                ends.append(end if end >= soonest else math.inf)
-                if length_s in LATE_S and end <= now < began + LATE * length_s:
-                    ends.append(began + LATE * length_s)
+        ends = (began + length_s + GUESS_MARGIN_S for began in begins for length_s in GUESSED_S)
+        end = min((end for end in ends if end >= soonest), default=math.inf)
         # An end far beyond the next step is that of no window that would have been met before.
-        return min(*ends, now + min(PAUSE_S_MAX, PAUSE_GROWTH * self._step_s))
+        return min(end, now + min(PAUSE_S_MAX, PAUSE_GROWTH * self._step_s))
 
     def keep(self, now: float, until: float, asked_s: float | None) -> None:
         """Nothing leaves until then, nor for as long as the server asked."""

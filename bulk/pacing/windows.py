@@ -36,10 +36,10 @@ SHRUNK_MIN = 0.5  # of the length it was found with: the pause had another cause
 AS_EXPECTED = 1.1  # an end that is off by less is the one that was expected
 OPEN_MIN = 3  # requests: a limit that was open for fewer after a pause saved up none
 FAILS_MAX = 3  # refusals in one window
-SOON_TRIPS, SOON_S = 2.0, 0.04  # a probe after so many round trips, and the jitter of the pause
-# and the timer, tells an edge met too soon from a full window
+SOON_TRIPS, SOON_S = 2.0, 0.04  # until a probe that tells an edge met too soon from a full window
 QUICK_MAX = 3  # edges met too soon in one window; more, and it is a rate
-LOWER_AGAIN = 0.9  # of what passed, where it was less twice in a row
+ODD = 0.4  # of the limit: so much less is a fixed window's that began later, or is seen again
+LOWER_AGAIN = 0.9  # of what passed, where it was less twice
 
 
 class Window:
@@ -282,7 +282,8 @@ class Window:
         passed = self._history.count(self.began, at)
         as_expected = length.s / AS_EXPECTED < span_s < length.s * AS_EXPECTED
         self.confirmed += passed >= self.limit / 2 and as_expected
-        if self._lower:  # each time a little less is a bucket's, filled ever faster
+        odd = self.confirmed > 1 and not self._lowered and passed < ODD * self.limit
+        if self._lower and not odd:  # each time a little less is a bucket's, filled ever faster
             again = LOWER_AGAIN if self._lowered else 1.0
             self.limit = max(LIMIT_MIN, int(again * passed))
         self._lowered = self._lower
