@@ -11,10 +11,11 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
+from bulk.pacing.account import Account
 from bulk.pacing.pauses import ASKED_S_MAX
 from bulk.pacing.plan import Plan
 from bulk.pacing.rate import Rate
-from bulk.pacing.told import TheEnd, Told
+from bulk.pacing.told import TheEnd, Told, tightest
 from bulk.pacing.ways import Trips, Ways
 from bulk.signals import Signals
 
@@ -46,6 +47,8 @@ class Limits:
         self._rate = Rate(per_s, burst)
         self._plan = Plan()
         self._told = Told()
+        self._account = Account()
+        self._misled = False  # whether one was refused that the account had let go
         self._ruled = per_s is not None  # whether the user set the rate
         self._rating = self._ruled  # whether the rate is known to be a limit
         self._first_at: float | None = None
@@ -84,13 +87,16 @@ class Limits:
 
     def turn(self, now: float) -> float:
         """The instant from which one more fits all limits, now or later."""
-        turn = self._rate.turn(now) if self._rating else now
+        turn = self._account.free_at(now, len(self._ways), self._plan.edges)
+        if turn is None or self._ruled:
+            turn = max(turn or now, self._rate.turn(now) if self._rating else now)
         pending = len(self._ways) - self._ways.under_way
         return max(turn, self._plan.next_at(now, pending, alone=not len(self._ways)))
 
     def take(self, turn: float) -> None:
         """That turn is given away."""
-        self._rate.take(turn)
+        if self._ruled or not self._account.followed:
+            self._rate.take(turn)
 
     def test_at(self, now: float, turn: float) -> float | None:
         """When a single request has to show whether a window has ended; None if none has to."""
@@ -133,9 +139,13 @@ class Limits:
         self._rate.accepted(sent_at, paced=paced)
         self._plan.accepted(sent_at)
 
-    def note(self, signals: Signals, sent_at: float, now: float) -> None:
+    def note(self, signals: Signals, sent_at: float, now: float, *, refused: bool) -> None:
         """An answer's headers."""
         self._told.note(signals, sent_at, now)
+        told = tightest(signals)
+        if told is not None:
+            self._misled = self._misled or (refused and self._account.followed)
+            self._account.note(told, sent_at, now, refused=refused)
         if self.unknown:
             self._told.compare(self._plan.history.sends, len(self._ways))
 
@@ -158,6 +168,8 @@ class Limits:
                 return Hold(STEP_TRIPS * trip_s, until)
             self._take_over(sent_at)
         self._plan.noted(sent_at, told)
+        if self._misled:  # that tells nothing of a rate
+            return Hold(STEP_TRIPS * trip_s, self._account.free_at(now, 0, self._plan.edges))
         enough = self._mark(now, sent_at)
         pace = self._rate.pace
         if pace is None:
@@ -200,7 +212,8 @@ class Limits:
             telling=asked_s is None or (asked_s >= ASKED_S_MIN and not self._plan.lied_to),
             policy=self._told.policy,
         )
-        if ended:
+        if ended or self._misled:
+            self._misled = False
             self._rate.rested(sent_at)
         self._take_over(sent_at)
         if not planned:

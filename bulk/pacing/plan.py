@@ -62,6 +62,12 @@ class Plan:
         """The limits and lengths of the windows, the shortest first."""
         return [(window.limit, window.length.s) for window in self._windows]
 
+    @property
+    def edges(self) -> list[float]:
+        """When the windows under way began, and when they end."""
+        began = [window.began for window in self._windows]
+        return began + [window.began + window.length.s for window in self._windows]
+
     # --- turns --------------------------------------------------------------------------------
 
     def sent(self, at: float, *, probe: bool) -> None:

@@ -212,7 +212,8 @@ class Scope:
             return
         self._endings.reached()
         self._trips.shortest_s = min(self._trips.shortest_s, now - sent_at)
-        self._limits.note(observation.signals, sent_at, now)
+        refused = observation.pace in (Pace.THROTTLED, Pace.QUOTA)
+        self._limits.note(observation.signals, sent_at, now, refused=refused)
         match observation.pace:
             case Pace.ACCEPTED | Pace.NEUTRAL:
                 self._accepted(now, way, fresh=fresh)

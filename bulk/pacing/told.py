@@ -32,6 +32,12 @@ class TheEnd:
     latest: float
 
 
+def tightest(signals: Signals) -> Allowance | None:
+    """Of the allowances that say when they are renewed the one with the least left."""
+    told = [allowance for allowance in signals.allowances if allowance.reset_s is not None]
+    return min(told, key=lambda one: (one.remaining, -(one.reset_s or 0.0)), default=None)
+
+
 class Told:
     """The latest account. Instants are seconds on the caller's clock."""
 
@@ -47,14 +53,13 @@ class Told:
 
     def note(self, signals: Signals, sent_at: float, now: float) -> None:
         """An answer came at `now`, to a request that left at `sent_at`."""
-        told = [allowance for allowance in signals.allowances if allowance.reset_s is not None]
-        if not told or sent_at < self._sent_at:
+        told = tightest(signals)
+        if told is None or sent_at < self._sent_at:
             return
-        tightest = min(told, key=lambda one: (one.remaining, -(one.reset_s or 0.0)))
         if sent_at == self._sent_at and self._tightest is not None:
-            tightest = min(tightest, self._tightest, key=lambda one: one.remaining)
-        self._sent_at, self._tightest = sent_at, tightest
-        self._several = len(told) > 1
+            told = min(told, self._tightest, key=lambda one: one.remaining)
+        self._sent_at, self._tightest = sent_at, told
+        self._several = sum(one.reset_s is not None for one in signals.allowances) > 1
         self._ends_at = now + (self._tightest.reset_s or 0.0)
 
     def compare(self, sends: Sequence[float], under_way: int) -> None:

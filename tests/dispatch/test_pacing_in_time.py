@@ -130,6 +130,22 @@ def test_headers_that_tell_what_is_left_spare_the_refusals(tmp_path: Path) -> No
     assert len(refused(told)) <= 8
 
 
+@pytest.mark.parametrize("headers", ["draft-6", "draft-current", "x-ratelimit"])
+def test_headers_that_came_true_are_followed_where_a_short_window_is_paced_at_its_mean(
+    tmp_path: Path, headers: str
+) -> None:
+    came = run(tmp_path, f"fixed-window 300/1s; latency 20ms jitter 3ms; headers {headers}", 3000)
+    assert came.took_s <= 1.15 * 9.4
+    assert len(refused(came)) <= 25
+
+
+def test_headers_that_came_true_tell_of_a_smaller_window_before_it_refuses(tmp_path: Path) -> None:
+    spec = "fixed-window 200/10s until 65s then fixed-window 100/10s; latency 120ms jitter 15ms"
+    came = run(tmp_path, f"{spec}; headers draft-6", 2000)
+    assert came.took_s <= 1.05 * 123
+    assert len(refused(came)) <= 10
+
+
 def test_a_cap_on_requests_at_once_is_no_reason_to_pause(tmp_path: Path) -> None:
     came = run(tmp_path, "concurrency 4; latency 200ms jitter 20ms", 400)
     assert came.took_s <= 1.05 * 400 * 0.2 / 4
