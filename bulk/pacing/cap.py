@@ -7,10 +7,10 @@ is one below. From then on so many are kept under way, at whatever pace that giv
 one more is tried.
 
 Where a refusal is known much sooner than the accepted come back, the server counts a request for
-nearly all of its way, and the first refusal is enough to *suppose* a cap: one fewer stays under
-way, without a pause. After a round so many as the refused had are tried once. If that is refused
-as well there is a cap; if a round of it passes there is none; and a refusal with fewer under way
-refutes it at once.
+nearly all of its way, and the first refusal is enough to *suppose* a cap. What is still under way
+when all that had left by then is answered is being served: so many stay under way, without a pause.
+After each round one more is tried. If that is refused, and once more, there is a cap; if a round
+passes with as many as the refused had there is none; and a refusal at the level refutes it at once.
 
 A cap that counts a request for a part of its way only has no such edge: it refuses some with many
 under way, and others not. There the pace by chance is quicker, and it is not taken for one.
@@ -28,9 +28,16 @@ AS_MANY_EACH, AS_MANY_MAX = 0.03, 0.2  # of the accepted may have had as many un
 # refusal beyond two: some had just ended; what is rarer the refusals show all the better
 PATIENCE, PATIENCE_TIMES = 150, 2  # accepted at the level before one more is tried; after a failure
 # as many times that
+TRIES_MIN = (
+    2  # of one more than supposed that are refused: a rate refuses the level as well by then
+)
+FALLS_MAX, FALLS_FROM = 1, 8  # a supposed level may be one too high; a lower one is not given such
+# a chance: a rate wrongly taken for a cap of two or three is far from it
 SOON, STRIKES_MAX = 40, 2  # accepted between refusals at the level, and how many such: no cap then
-QUICK = 0.15  # of the time that the accepted take: hardly any other leaves until such a refusal is
-# known, so that a wrong guess costs little
+QUICK = (
+    0.3  # of the time that the accepted take: few others leave until such a refusal is known, so
+)
+# that a wrong guess costs little
 
 
 class Cap:
@@ -48,6 +55,7 @@ class Cap:
         self._since = 0  # accepted at the level since the last refusal, or since a try began
         self._patience = PATIENCE
         self._strikes = 0
+        self._tries = 0  # of one more than supposed, that were refused
         self._supposed = False  # whether the level is what one refusal suggests, and no more
 
     @property
@@ -70,6 +78,11 @@ class Cap:
         self._level, self._supposed = self._refused[0] - 1, True
         return True
 
+    def overshot(self, others: int) -> None:
+        """A request was refused, and so many others are on their way: no more are being served."""
+        if self._supposed and self._level is not None:
+            self._level = max(1, min(self._level, others))
+
     def refuted(self) -> bool:
         """Whether a cap was only supposed; it is not any longer."""
         supposed = self._supposed
@@ -77,16 +90,16 @@ class Cap:
             self._level, self._supposed, self._trying, self._since = None, False, False, 0
         return supposed
 
-    def accepted(self, under_way: int) -> None:
-        """A request was accepted."""
+    def accepted(self, under_way: int, *, fresh: bool) -> None:
+        """A request was accepted; `fresh` if it left after the last refusal."""
         if not self.known:
             self._accepted[under_way] += 1
-        if self._level is None or under_way < self.level:
+        if self._level is None or under_way < self.level or not fresh:
             return
         self._since += 1
         if self._since < (self.level if self._supposed else self._patience):
             return
-        if self._supposed and self._trying:
+        if self._supposed and self._trying and self.level >= self._refused[0]:
             self.refuted()  # a whole round passed with as many under way as the refused had
         else:
             self._level += self._trying
@@ -94,12 +107,14 @@ class Cap:
 
     def refused(self, under_way: int) -> bool:
         """The first request of an epoch was refused; whether a cap is the cause."""
-        if self._supposed and self._trying:
-            self._supposed, self._trying, self._since = False, False, 0
+        if self._supposed and self._trying and under_way >= self.level - 1:
+            self._tries += 1
+            self._supposed = self._tries < TRIES_MIN
+            self._trying, self._since = False, 0
             return True
         if self._supposed:
             self._refused.append(under_way)
-            return False
+            return self._falls(under_way)
         if self._level is None:
             self._refused.append(under_way)
             self._level = self._found()
@@ -110,7 +125,7 @@ class Cap:
             self._strikes = 0
         else:
             self._strikes += 1
-            if self._strikes >= STRIKES_MAX:
+            if self._strikes >= STRIKES_MAX or under_way < 2:
                 self._refusals_min *= 2
                 self._forget()
                 return False
@@ -118,11 +133,20 @@ class Cap:
         self._trying, self._since = False, 0
         return True
 
+    def _falls(self, under_way: int) -> bool:
+        """A supposed level was too high: whether one fewer is supposed."""
+        assert self._level is not None
+        if len(self._refused) > 1 + FALLS_MAX or not FALLS_FROM <= self._level <= under_way:
+            return False
+        self._level, self._since = self._level - 1, 0
+        return True
+
     def _found(self) -> int | None:
         count, total = len(self._refused), sum(self._accepted.values())
         if count < self._refusals_min or total < ACCEPTED_MIN:
             return None
-        if max(self._refused) - min(self._refused) > SPREAD_MAX:
+        later = self._refused[1:]  # the first is met on the way up
+        if max(later) - min(later) > SPREAD_MAX:
             return None
         usual = sorted(self._refused)[(count - 1) // 2]
         as_many = sum(n for under_way, n in self._accepted.items() if under_way >= usual)

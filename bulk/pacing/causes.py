@@ -24,11 +24,31 @@ class Causes:
         self.cap = Cap()
         self.shedding = Shedding()
 
-    def accepted(self, way: Way) -> None:
-        """A request was accepted."""
+    def accepted(self, way: Way, *, fresh: bool) -> None:
+        """A request was accepted; `fresh` if nothing was refused since it had its leave to go."""
         self.shedding.accepted()
-        self.limits.passed(way.left_at, paced=way.paced)
-        self.cap.accepted(way.in_flight)
+        self.passed(way)
+        self.cap.accepted(way.in_flight, fresh=fresh)
+
+    @property
+    def _watching(self) -> tuple[Limits, ...]:
+        """The limits, and those put aside for a cap, which may yet turn out to be none."""
+        return (self.limits, self._aside) if self.cap.known else (self.limits,)
+
+    def sent(self, at: float, *, probe: bool) -> None:
+        """A request left; it counts until it is refused."""
+        for limits in self._watching:
+            limits.sent(at, probe=probe)
+
+    def uncounted(self, sent_at: float, *, refused: bool) -> None:
+        """It was refused, or never arrived."""
+        for limits in self._watching:
+            limits.uncounted(sent_at, refused=refused)
+
+    def passed(self, way: Way) -> None:
+        """No limit refused it, whatever else became of it."""
+        for limits in self._watching:
+            limits.passed(way.left_at, paced=way.paced)
 
     def others(self, under_way: int) -> bool:
         """Whether it was not the limits that refused a request, one of so many under way."""

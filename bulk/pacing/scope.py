@@ -145,7 +145,7 @@ class Scope:
         way = self._ways[ticket]
         way.sent_at = now
         way.in_flight = self._ways.under_way
-        self._limits.sent(now, probe=self._pauses.probing)
+        self._causes.sent(now, probe=self._pauses.probing)
 
     def withdrawn(self, ticket: int) -> None:
         """It was never sent."""
@@ -154,7 +154,7 @@ class Scope:
     def excused(self, ticket: int) -> None:
         """It was refused, and not because of the limits here."""
         self._throttles += 1
-        self._limits.uncounted(self._ways.end(ticket).left_at, refused=False)
+        self._causes.uncounted(self._ways.end(ticket).left_at, refused=False)
 
     def start_over(self) -> None:
         """Forget all limits: what they were learned from had nothing to do with them."""
@@ -205,7 +205,7 @@ class Scope:
         if asked_s is not None:
             asked_s = min(asked_s, ASKED_S_MAX)
         if observation.pace is Pace.UNREACHABLE:
-            self._limits.uncounted(sent_at, refused=False)
+            self._causes.uncounted(sent_at, refused=False)
             if fresh:
                 self._ways.cut()
                 self._pauses.unreachable(now, self._endings.unreachable())
@@ -219,14 +219,15 @@ class Scope:
                 self._accepted(now, way, fresh=fresh)
             case Pace.THROTTLED | Pace.QUOTA:
                 self._throttles += 1
-                self._limits.uncounted(sent_at, refused=True)
+                self._causes.uncounted(sent_at, refused=True)
                 if fresh:
                     self._refused(now, way, asked_s, quota=observation.pace is Pace.QUOTA)
                 elif asked_s is not None and self._pauses.probing:  # the same congestion
                     self._pauses.keep(now, now, asked_s)
+                self._causes.cap.overshot(self._ways.under_way)
             case Pace.OVERLOADED:
                 self._in_flight.troubled(now, sent_at)
-                self._limits.passed(sent_at, paced=way.paced)
+                self._causes.passed(way)
                 if fresh and self._pauses.probing:
                     self._recovered(sent_at)  # whatever it was, no limit refused it
                 if asked_s:
@@ -234,7 +235,7 @@ class Scope:
 
     def _accepted(self, now: float, way: Way, *, fresh: bool) -> None:
         latency_s = now - way.left_at
-        self._causes.accepted(way)
+        self._causes.accepted(way, fresh=fresh)
         self._trips.accepted(latency_s)
         if not self._epochs and (left := self._limits.told_left) is not None:
             self._in_flight.told(left, now, way.left_at)

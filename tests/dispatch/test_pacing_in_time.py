@@ -175,6 +175,16 @@ def test_a_cap_is_kept_to_from_its_first_refusal_on_where_refusals_are_quick(
     assert max(later - sooner for sooner, later in pairwise(sends)) <= 0.12
 
 
+def test_a_rate_that_is_taken_for_a_cap_is_known_once_it_turns_out_to_be_none(
+    tmp_path: Path,
+) -> None:
+    """What passes meanwhile counts, or the rate would seem to be a tenth of what it is."""
+    spec = "token-bucket 50.9/s burst 28; latency 19ms jitter 1ms split 10/80/10"
+    came = run(tmp_path, spec, 1_000)
+    assert came.took_s <= 1.05 * (1_000 - 28) / 50.9
+    assert len(refused(came)) <= 20
+
+
 def test_a_quick_refusal_that_was_no_caps_costs_one_more_and_the_pause_comes_then(
     tmp_path: Path,
 ) -> None:
