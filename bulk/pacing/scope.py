@@ -10,7 +10,7 @@ Everything pauses, one request probes, and the rest follows only when it was acc
     OPENING --refusal--> PAUSED --time--> PROBING --accepted--> limited by what is known by then:
                            ^-------refused-------'                in flight, rate, windows, cap
 
-What the epochs tell is read in three ways (`limits`, `cap`):
+What the epochs tell is read in several ways (`causes`, `limits`):
 
 *   `rate`: between two epochs the API accepted what it sustains. From the second on requests leave
     at the pace this gives, a hair above it where a refusal costs nothing. A refusal then is no
@@ -18,16 +18,16 @@ What the epochs tell is read in three ways (`limits`, `cap`):
     server asks for a longer wait, is there a pause.
 *   `windows`: if a pause had to be far longer than a request takes, what passed before it is the
     limit of a window (`plan`), and the plan is to fill each from its start. A window of a second
-    or two is paced at its mean rate instead, which costs one such window in all.
+    or two is paced at its mean rate instead. Headers that came true are followed (`account`).
+*   `shedding`: if refusals come soon at any pace, a test shows whether they come by chance.
 *   `cap`: if all refusals had one number of requests under way, and what was accepted had fewer,
     so many are kept under way, and neither rate nor window holds back. Where refusals come quickly
     the first one is taken for a cap's, and the pause put off until another says it was not.
 
-What a bucket saves up during a pause is spent after it, at twice the pace. A pause that the server
-asks for (`Retry-After`) is kept, up to a bound: lies of a day are seen in the wild.
-
-A quota looks like a refusal that does not pass. Where the answer's code says quota, one probe
-confirms it; where nothing says so, a dozen fruitless probes over at least ten minutes do.
+What a bucket saves up in a pause is spent after it, at twice the pace. A pause that the server asks
+for is kept, up to a bound: lies of a day are seen in the wild. A quota looks like a refusal that
+does not pass. Where the answer's code says quota, one probe confirms it; where nothing says so, a
+dozen fruitless probes over at least ten minutes do.
 """
 
 from __future__ import annotations
