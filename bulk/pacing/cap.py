@@ -28,16 +28,12 @@ AS_MANY_EACH, AS_MANY_MAX = 0.03, 0.2  # of the accepted may have had as many un
 # refusal beyond two: some had just ended; what is rarer the refusals show all the better
 PATIENCE, PATIENCE_TIMES = 150, 2  # accepted at the level before one more is tried; after a failure
 # as many times that
-TRIES_MIN = (
-    2  # of one more than supposed that are refused: a rate refuses the level as well by then
-)
+TRIES_MIN = 2  # of one more than supposed, refused: a rate refuses the level as well by then
 FALLS_MAX, FALLS_FROM = 1, 8  # a supposed level may be one too high; a lower one is not given such
 # a chance: a rate wrongly taken for a cap of two or three is far from it
 SOON, STRIKES_MAX = 40, 2  # accepted between refusals at the level, and how many such: no cap then
-QUICK = (
-    0.3  # of the time that the accepted take: few others leave until such a refusal is known, so
-)
-# that a wrong guess costs little
+QUICK = 0.3  # of the time that the accepted take: few others leave until such a refusal is known,
+# so that a wrong guess costs little
 
 
 class Cap:

@@ -19,10 +19,10 @@ What the epochs tell is read in several ways (`causes`, `limits`):
 *   `windows`: if a pause had to be far longer than a request takes, what passed before it is the
     limit of a window (`plan`), and the plan is to fill each from its start. A window of a second
     or two is paced at its mean rate instead. Headers that came true are followed (`account`).
-*   `shedding`: if refusals come soon at any pace, a test shows whether they come by chance.
 *   `cap`: if all refusals had one number of requests under way, and what was accepted had fewer,
     so many are kept under way, and neither rate nor window holds back. Where refusals come quickly
     the first one is taken for a cap's, and the pause put off until another says it was not.
+*   `shedding`: if refusals come soon at any pace, a test shows whether they come by chance.
 
 What a bucket saves up in a pause is spent after it, at twice the pace. A pause that the server asks
 for is kept, up to a bound: lies of a day are seen in the wild. A quota looks like a refusal that
@@ -50,10 +50,9 @@ LEAD_S = 0.03  # a turn is given out this long before it: the intent is made dur
 class Scope:
     """All requests to the API, or those of a test that has a limit of its own.
 
-    Its methods are those of `bulk.pacing.Controller`, but that asking has two steps, between which
-    another scope may object. `deadline` is an instant, None for none. `total`: how many triggers
-    the batch has. `per_s` and `burst`: a limit that the user knows; it is kept to, and refusals
-    still slow it down.
+    Its methods are those of `bulk.pacing.Controller`, but asking has two steps, between which
+    another scope may object. `deadline` is an instant, None for none; `total`: triggers in all.
+    `per_s` and `burst`: a limit that the user knows; it is kept to, and refusals still slow it.
     """
 
     def __init__(
