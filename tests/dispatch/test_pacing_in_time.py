@@ -124,6 +124,18 @@ def test_where_refused_requests_count_in_a_window_it_is_not_taken_for_a_lower_on
     assert len(refused(came)) <= 25
 
 
+@pytest.mark.parametrize(("phase", "seed"), [("200ms", 1), ("300ms", 40)])
+def test_a_far_lower_limit_is_believed_only_when_it_is_seen_again(
+    tmp_path: Path, phase: str, seed: int
+) -> None:
+    """A window that ends while it is being filled leaves few for the next, just once."""
+    spec = f"fixed-window 120/15s phase {phase}; latency 60ms jitter 12ms; seed 40"
+    path = tmp_path / "journal.sqlite"
+    came = VirtualRun(path, spec, some_triggers(1_000), JobSettings(), seed=seed).go()
+    assert queued(came) == 1_000
+    assert came.took_s <= 150.0, "the last of nine windows begins by 120.3 s"
+
+
 def test_headers_that_tell_what_is_left_spare_the_refusals(tmp_path: Path) -> None:
     told = run(tmp_path, "fixed-window 50/20s; latency 50ms; headers draft-current", 250)
     assert told.took_s == pytest.approx(4 * 20.0, abs=1.5)
