@@ -42,6 +42,7 @@ TWICE_TIMES_MAX = 10.0  # far before that what is under way is the bound
 SURPRISING = 60  # requests beyond all patience: the estimate was wrong
 LEAD_MAX = 1000.0  # times the estimate: far before that what is under way is the bound
 SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the pace by this factor
+SOON_MAX = 20  # times in a row: to a three hundredth, and beyond that it is no rate
 DEAR_CREEP, DEAR_CREEP_TIMES = 60, 2.0  # requests, and times those known, in which a careful pace
 # goes from below the estimate to above it, at least: the next refusal is to tell more than the last
 DEAR_EARLY = 0.25  # of that: a refusal so early tells little, but that the estimate was too high
@@ -107,7 +108,7 @@ class Rate:
             pace = math.sqrt(estimate * known.doubt.per_s)
         else:
             pace = estimate * (1 + self._lead()) * backoff
-        return None if pace is None else min(self._ceiling, pace)
+        return None if pace is None else min(self._ceiling, max(pace, 1 / TURN_S_MAX))
 
     def _lead(self) -> float:
         """How far above the estimate the pace is, as a share of it."""
@@ -234,7 +235,7 @@ class Rate:
         self._below = self._below + 1 if below else 0
         enough = 1.0 if self._price >= 1 else SOON if slow else SOON / 2
         if passed.accepted < enough:  # where refusals are dear, more tell what they are worth
-            self._soon += 1
+            self._soon = min(SOON_MAX, self._soon + 1)
         pace = self.pace
         assert pace is not None
         lift = 1.0 if self._chance else min(LIFT + known.blur, max(1.0, known.saves / 2))

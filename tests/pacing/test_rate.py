@@ -186,3 +186,13 @@ def test_a_chance_settles_where_the_share_of_refusals_is_its_step() -> None:
             chance.accepted(since)
     assert 8.5 < chance.pace < 11.0
     assert refusals / requests < 0.015
+
+
+def test_a_rate_that_is_refused_without_end_still_has_a_next_turn() -> None:
+    """A pace that has become nothing would have none, and dividing by it none of anything."""
+    rate = Rate()
+    now = drive(rate, Bucket(2.0, 4.0), 60)
+    for _ in range(4_000):
+        now += 1.0
+        rate.refused(now, now, under_way=(), left_since=0, jitter_s=0.0, started_at=0.0)
+    assert now < rate.turn(now) < now + 3_600
