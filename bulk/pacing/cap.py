@@ -79,8 +79,8 @@ class Cap:
         if self._supposed and self._level is not None:
             self._level = max(1, min(self._level, others))
 
-    def refuted(self) -> bool:
-        """Whether a cap was only supposed; it is not any longer."""
+    def unsuppose(self) -> bool:
+        """Suppose none any longer; whether one was supposed."""
         supposed = self._supposed
         if supposed:
             self._level, self._supposed, self._trying, self._since = None, False, False, 0
@@ -96,7 +96,7 @@ class Cap:
         if self._since < (self.level if self._supposed else self._patience):
             return
         if self._supposed and self._trying and self.level >= self._refused[0]:
-            self.refuted()  # a whole round passed with as many under way as the refused had
+            self.unsuppose()  # a whole round passed with as many under way as the refused had
         else:
             self._level += self._trying
             self._trying, self._since = True, 0

@@ -61,7 +61,7 @@ class Causes:
     def begin_anew(self) -> None:
         """What the limits were learned from had nothing to do with them."""
         self.limits = self._new_limits().follow(self.limits)
-        self.cap.refuted()  # there is no pause to go back to
+        self.cap.unsuppose()  # there is no pause to go back to
 
     def start_over(self) -> None:
         """Nor was it by chance."""

@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
-from bulk.pacing.account import Account
+from bulk.pacing.account import ROUNDED_S, Account
 from bulk.pacing.pauses import ASKED_S_MAX
 from bulk.pacing.plan import Plan
 from bulk.pacing.rate import Rate
@@ -20,7 +20,6 @@ from bulk.pacing.ways import Trips, Ways
 from bulk.signals import Signals
 
 ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
-ROUNDED_S = 1.0  # by which a time told in whole seconds may be late
 SHORTLY_TRIPS = 3.0  # an allowance that is renewed within so many round trips holds nothing back
 ASKED_TURNS_MAX = 2.0  # a wait for no more than so many turns is no pause
 REFILLED_S = 0.35  # to the first probe where a window seems to be full, which are not that short

@@ -285,7 +285,7 @@ class Scope:
                 return None
         if self._epochs == 1:
             self._in_flight.refused(way.in_flight)
-        if cap.refuted():
+        if cap.unsuppose():
             self._pauses.resume(asked_s)
             return Hold(0.0, self._limits.still_refused(sent_at, now, asked_s))
         hold = self._limits.refused(now, sent_at, asked_s, pause=said)

@@ -78,7 +78,7 @@ def test_one_quick_refusal_suggests_a_cap_and_two_tries_that_are_refused_prove_i
         assert cap.refused(7)
         assert cap.level == 6
     assert cap.known
-    assert not cap.refuted()
+    assert not cap.unsuppose()
 
 
 def test_no_more_are_supposed_than_are_under_way_when_all_others_were_refused() -> None:
@@ -101,7 +101,7 @@ def test_what_left_before_the_refusal_is_no_part_of_a_round() -> None:
 def test_a_refusal_with_fewer_under_way_refutes_what_was_only_supposed() -> None:
     cap = supposed(6)
     assert not cap.refused(6)
-    assert cap.refuted()
+    assert cap.unsuppose()
     assert cap.level == math.inf
     assert not cap.suppose(0.0, 1.0), "once is enough"
 
@@ -111,7 +111,7 @@ def test_a_high_supposed_level_may_be_one_too_high() -> None:
     assert cap.refused(10)
     assert cap.level == 9
     assert not cap.refused(9)
-    assert cap.refuted()
+    assert cap.unsuppose()
 
 
 def test_a_round_that_passes_with_as_many_as_the_refused_had_refutes_it_as_well() -> None:
@@ -119,7 +119,7 @@ def test_a_round_that_passes_with_as_many_as_the_refused_had_refutes_it_as_well(
     a_round(cap)
     a_round(cap)
     assert cap.level == math.inf
-    assert not cap.refuted()
+    assert not cap.unsuppose()
 
 
 def test_the_first_refusal_may_have_had_more_under_way_than_a_cap_lets_pass() -> None:
