@@ -58,6 +58,12 @@ class Causes:
             self.limits, self._aside = self._aside.follow(self.limits), self.limits
         return capped or self.shedding.by_chance()
 
+    def tested(self) -> bool:
+        """One that tests whether refusals come by chance has passed; whether one more has to."""
+        if self.shedding.tested(passed=True):
+            self.begin_anew()
+        return self.shedding.testing
+
     def begin_anew(self) -> None:
         """What the limits were learned from had nothing to do with them."""
         self.limits = self._new_limits().follow(self.limits)

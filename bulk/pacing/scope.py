@@ -247,8 +247,8 @@ class Scope:
         self._pauses.passed()
         self._endings.recovered()
         if self._causes.shedding.testing:
-            if self._causes.shedding.tested(passed=True):
-                self._causes.begin_anew()
+            if self._causes.tested():
+                self._pauses.hold(sent_at, sent_at, edge_at=self._pauses.edge_at, step_s=0.0)
         elif self._pauses.limited:
             self._limits.recovered(sent_at, self._pauses.edge_at, self._pauses.asked_s)
 

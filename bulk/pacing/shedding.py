@@ -5,8 +5,9 @@ after so many requests, each makes the pace slower, and the next comes as soon. 
 at a slower pace than it sustains it refuses nothing, and that pace is known after a few refusals.
 
 So where refusals go on coming soon while the pace falls, they are put to the test: a limit that has
-nothing left refuses the very next request as well. If that passes, and once more, all that refusals
-had told is forgotten and the opening begins anew. From then on single ones count for nothing; a
+nothing left refuses the very next request as well, or, where the refused one had come a moment too
+soon, the one behind it. If both pass, and once more, all that refusals had told is forgotten and
+the opening begins anew. From then on single ones count for nothing; a
 limit shows where many of the latest requests are refused. Where hardly any is refused any more,
 refusals are taken at their word again.
 
@@ -21,9 +22,10 @@ SOON = 60  # accepted from one refusal to the next: where a rate is known it is 
 ROW_MIN, FALL = 5, 0.6  # so many in a row came soon, and the rate fell to this share of its most,
 # but for the first, which is hardly more than a guess
 QUIET = 0.15  # requests that come up in a round trip: a test tells where it is no more
+AT_ONCE = 2  # requests in a row are a test: less than one was left, and one may have come up
 TESTS = 2  # that pass, more than do not, or the other way round, decide
 RECENT, MANY = 16, 4  # of the latest answers: so many refusals are a limit's
-TIMES, SHARE_MAX = 3.0, 0.1  # times the usual share of them, which is taken for no more than that
+TIMES, SHARE_MAX = 3.0, 0.1  # times the usual share of them; were that larger, a limit takes part
 MEMORY = 200.0  # answers over which the share is smoothed
 SELDOM = 0.01  # of answers: so many a limit refuses as well
 
@@ -35,6 +37,7 @@ class Shedding:
         self.testing = False
         self._known = False
         self._suspected = False
+        self._passed = 0  # requests of the test that is on
         self._passes = 0  # tests that passed, less those that did not
         self._rates: list[float] = []  # as each was thought to be, after refusals that came soon
         self._since = 0  # accepted since the last that counted
@@ -53,9 +56,9 @@ class Shedding:
     def by_chance(self) -> bool:
         """A request was refused: whether that counts for nothing."""
         self._note(refused=True)
-        many = max(MANY, TIMES * min(SHARE_MAX, self._share) * RECENT)
+        many = max(MANY, TIMES * self._share * RECENT)
         self._known = self._known and self._share >= SELDOM
-        return self._known and self._recent.count(True) < many
+        return self._known and self._share < SHARE_MAX and self._recent.count(True) < many
 
     def to_test(self, per_s: float | None, trip_s: float) -> bool:
         """Whether to test this refusal, where that is thought to be the rate."""
@@ -63,8 +66,11 @@ class Shedding:
         return self.testing
 
     def tested(self, *, passed: bool) -> bool:
-        """The test's answer; whether it is known now that refusals come by chance."""
-        self.testing = False
+        """A test's answer; whether it is known now that refusals come by chance."""
+        self._passed = self._passed + 1 if passed else 0
+        if 0 < self._passed < AT_ONCE:
+            return False  # another one has to pass
+        self.testing, self._passed = False, 0
         self._passes += 1 if passed else -1
         if abs(self._passes) < TESTS:
             return False

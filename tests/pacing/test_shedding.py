@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bulk.pacing.shedding import MANY, ROW_MIN, SOON, TESTS, Shedding
+from bulk.pacing.shedding import AT_ONCE, MANY, ROW_MIN, SOON, TESTS, Shedding
 
 TRIP_S = 0.01
 
@@ -21,7 +21,7 @@ def known() -> Shedding:
     spiral(shedding)
     for _ in range(TESTS):
         assert shedding.to_test(0.5, TRIP_S)
-        found = shedding.tested(passed=True)
+        found = [shedding.tested(passed=True) for _ in range(AT_ONCE)][-1]
     assert found
     for _ in range(20):
         shedding.accepted()
@@ -66,6 +66,28 @@ def test_tests_in_vain_end_the_suspicion() -> None:
         assert shedding.to_test(0.5, TRIP_S)
         assert not shedding.tested(passed=False)
     assert not shedding.to_test(0.5, TRIP_S)
+
+
+def test_a_test_is_passed_by_two_in_a_row_for_a_bucket_lets_one_pass() -> None:
+    shedding = Shedding()
+    spiral(shedding)
+    for _ in range(TESTS):
+        assert shedding.to_test(0.5, TRIP_S)
+        assert not shedding.tested(passed=True)
+        assert shedding.testing, "one more has to pass"
+        assert not shedding.tested(passed=False)
+    assert not shedding.to_test(0.5, TRIP_S), "it was a limit each time"
+
+
+def test_many_refusals_in_the_long_run_are_not_by_chance() -> None:
+    shedding = known()
+    counted = 0
+    for _ in range(100):
+        for _ in range(5):
+            shedding.accepted()
+        if not shedding.by_chance():
+            counted += 1
+    assert counted > 50, "one in six is a limit's"
 
 
 def test_single_refusals_then_count_for_nothing_and_many_do() -> None:
