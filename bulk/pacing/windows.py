@@ -38,7 +38,7 @@ OPEN_MIN = 3  # requests: a limit that was open for fewer after a pause saved up
 FAILS_MAX = 3  # refusals in one window
 SOON_TRIPS, SOON_S = 2.0, 0.04  # until a probe that tells an edge met too soon from a full window
 QUICK_MAX = 3  # edges met too soon in one window; more, and it is a rate
-ODD = 0.4  # of the limit: so much less is a fixed window's that began later, or is seen again
+ODD = 0.4  # of the limit: so much less may be a fixed window's that began later
 LOWER_AGAIN = 0.9  # of what passed, where it was less twice
 
 
@@ -68,8 +68,7 @@ class Window:
         self._margin = Margin(jitter_s, length.s)
         self.places = Places(history, length, self._margin)
         self._tries = Tries()
-        self._fails = 0
-        self._quick = 0
+        self._fails = self._quick = 0
         self._tested = False  # whether a single request shows the end
         self._shortened = False  # whether the length is what one test has told
         self._edge: tuple[float, TheEnd | None] | None = None  # a refusal, its meaning still open
@@ -282,10 +281,10 @@ class Window:
         passed = self._history.count(self.began, at)
         as_expected = length.s / AS_EXPECTED < span_s < length.s * AS_EXPECTED
         self.confirmed += passed >= self.limit / 2 and as_expected
-        odd = self.confirmed > 1 and not self._lowered and passed < ODD * self.limit
-        if self._lower and not odd:  # each time a little less is a bucket's, filled ever faster
-            again = LOWER_AGAIN if self._lowered else 1.0
-            self.limit = max(LIMIT_MIN, int(again * passed))
+        odd = self._lower and not self._lowered and self.confirmed > 1 and passed < ODD * self.limit
+        missing = self.limit - max(LIMIT_MIN, passed) if odd else 0
+        if self._lower:  # each time a little less is a bucket's, filled ever faster
+            self.limit = max(LIMIT_MIN, int((LOWER_AGAIN if self._lowered else 1.0) * passed))
         self._lowered = self._lower
         if self._tried:
             self.limit = max(self.limit, self._history.count(self.began, refused_at))
@@ -297,4 +296,5 @@ class Window:
         self._before_refusal = length.bounds
         self._tried = self._lower = self._doubtful = False
         self._next(at, probed=True)
+        self._tries.extra = max(self._tries.extra, missing)  # as many as before are tried at once
         return self._is_one

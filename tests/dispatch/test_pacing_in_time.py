@@ -136,6 +136,19 @@ def test_a_far_lower_limit_is_believed_only_when_it_is_seen_again(
     assert came.took_s <= 150.0, "the last of nine windows begins by 120.3 s"
 
 
+def test_a_bucket_that_is_lowered_is_not_taken_for_chance(tmp_path: Path) -> None:
+    spec = "token-bucket 9.35/s burst 8 until 100s then token-bucket 4.67/s burst 4"
+    came = run(tmp_path, f"{spec}; latency 31ms jitter 3ms; seed 1005", 1_800)
+    assert len(refused(came)) <= 40
+
+
+def test_a_window_that_is_lowered_to_a_third_is_soon_known(tmp_path: Path) -> None:
+    spec = "sliding-window 118/20s until 119s then sliding-window 39/20s"
+    came = run(tmp_path, f"{spec}; latency 111ms jitter 6ms; seed 1004", 1_000)
+    assert came.took_s <= 119 + 20 * 10
+    assert len(refused(came)) <= 60
+
+
 def test_headers_that_tell_what_is_left_spare_the_refusals(tmp_path: Path) -> None:
     told = run(tmp_path, "fixed-window 50/20s; latency 50ms; headers draft-current", 250)
     assert told.took_s == pytest.approx(4 * 20.0, abs=1.5)
