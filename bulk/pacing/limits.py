@@ -90,7 +90,8 @@ class Limits:
         if turn is None or self._ruled:
             turn = max(turn or now, self._rate.turn(now) if self._rating else now)
         pending = len(self._ways) - self._ways.under_way
-        return max(turn, self._plan.next_at(now, pending, alone=not len(self._ways)))
+        turn = max(turn, self._plan.next_at(now, pending, alone=not len(self._ways)))
+        return max(turn, self._plan.filled_by(now, pending, self._trips.shortest_s))
 
     def take(self, turn: float) -> None:
         """That turn is given away."""

@@ -23,6 +23,9 @@ ANOTHER = 2.5  # times a window's length: a pause that this window cannot be the
 ANOTHER_CAUSE = 0.5  # of a window: a shorter wait that the server asks for is not its end
 SHORT_S = 2.5  # windows shorter than this are as well served by their mean rate
 WINDOWS_MAX = 2  # one inside the other: a second and a minute, or a minute and a day
+FILL_SHARE = 0.01  # of the time so far: a window is filled in it, for just the last one ends late
+FILL_MAX = 0.1  # ... and of its length, at most
+UNDER_WAY_MIN = 4.0  # however slowly that is: fewer tell nothing sooner
 DROPPED_MAX = 2  # windows that were none: then it is a rate
 
 
@@ -91,6 +94,18 @@ class Plan:
         """
         turns = (window.next_at(now, pending, alone=alone) for window in self._windows)
         return max(turns, default=-math.inf)
+
+    def filled_by(self, now: float, pending: int, trip_s: float) -> float:
+        """The instant from which one more may leave, that few are under way at any one time.
+
+        What is under way when a window turns out to be full sooner is all refused.
+        """
+        if not self._windows:
+            return -math.inf
+        sends = self.history.sends
+        fill_s = FILL_SHARE * (now - sends[0])
+        gaps_s = (min(fill_s, FILL_MAX * one.length.s) / one.limit for one in self._windows)
+        return sends[-1] + (pending + 1) * min(trip_s / UNDER_WAY_MIN, *gaps_s)
 
     def shared(self) -> None:
         """Other limits refuse requests as well, which take up no place in a window."""
