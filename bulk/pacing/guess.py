@@ -39,10 +39,15 @@ class Guess:
         self._count, self._took_s = count, took_s
         self._fastest = max(1, count) / took_s
 
-    def recovered(self, pause_s: float, *, told: bool) -> None:
-        """The first pause is over; `told`: the server asked for it."""
+    def recovered(self, pause_s: float, *, told: bool, most_per_s: float = math.inf) -> None:
+        """The first pause is over; `told`: the server asked for it.
+
+        `most_per_s`: no rate beyond it would have refused a probe in the pause.
+        """
         if self.per_s is not None and self._took_s is not None:
             return
+        if pause_s < ASKED_S_MAX:
+            self._fastest = min(self._fastest, most_per_s)
         slowest = 1 / max(SLOWEST_S, pause_s)
         took_s, fastest = self._took_s, self._fastest
         self.per_s = max(slowest, min(math.sqrt(slowest * fastest), fastest))

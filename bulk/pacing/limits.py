@@ -51,6 +51,7 @@ class Limits:
         self._ruled = per_s is not None  # whether the user set the rate
         self._rating = self._ruled  # whether the rate is known to be a limit
         self._first_at: float | None = None
+        self._refused_again_at = -math.inf  # when the last probe left that was refused
 
     def follow(self, others: Limits) -> Limits:
         """These, to go on from where others stand, as to what the user set."""
@@ -182,6 +183,7 @@ class Limits:
 
     def still_refused(self, sent_at: float, now: float, asked_s: float | None) -> float | None:
         """The probe was refused as well: when to probe again, if a window tells."""
+        self._refused_again_at = sent_at
         return self._plan.still_refused(sent_at, now, self._told_end(now, asked_s))
 
     def _told_end(self, now: float, asked_s: float | None) -> TheEnd | None:
@@ -201,7 +203,8 @@ class Limits:
     def recovered(self, sent_at: float, refused_at: float, asked_s: float | None) -> None:
         """The probe was accepted: what is known says how to go on."""
         rounded = asked_s is not None and asked_s >= 1 and asked_s == int(asked_s)
-        self._rate.recovered(sent_at, sent_at - refused_at, told=rounded)
+        most_per_s = self._most_per_s(refused_at)
+        self._rate.recovered(sent_at, sent_at - refused_at, told=rounded, most_per_s=most_per_s)
         planned = self._plan.known
         ended = self._plan.recovered(
             sent_at,
@@ -220,6 +223,12 @@ class Limits:
             self._rating = not ended or self._ruled or (self._rating and self._rate.proven)
             if self._rating:
                 self._plan.shared()
+
+    def _most_per_s(self, refused_at: float) -> float:
+        """No rate is higher, or the last probe would have passed, so long after that refusal."""
+        again_s = self._refused_again_at - refused_at
+        passed = self._plan.history.count(refused_at, self._refused_again_at)
+        return (passed + 1) / again_s if again_s > 0 else math.inf
 
     def _take_over(self, at: float) -> None:
         """Where a window turned out to be none, what it told may still be a rate."""

@@ -259,13 +259,15 @@ class Rate:
             pace = estimate if self._by_spacing else CHANCE_CUT * min(before, estimate)
             self._chance = Chance(pace, known.known)
 
-    def recovered(self, sent_at: float, pause_s: float, *, told: bool) -> None:
+    def recovered(
+        self, sent_at: float, pause_s: float, *, told: bool, most_per_s: float = math.inf
+    ) -> None:
         """A pause is over: the request that left at `sent_at` was accepted.
 
         `pause_s`: since the refusal left. `told`: the server asked for the pause, to the second.
         """
         known = self._sustained
-        known.recovered(pause_s, told=told)
+        known.recovered(pause_s, told=told, most_per_s=most_per_s)
         self._at = sent_at
         if known.estimate is None:
             self._level = 0.0

@@ -180,11 +180,11 @@ class Sustained:
         more = passed.per_s / (self.estimate or math.inf) - 1
         return more > self.error + self._blur / passed.accepted
 
-    def recovered(self, pause_s: float, *, told: bool) -> None:
+    def recovered(self, pause_s: float, *, told: bool, most_per_s: float = math.inf) -> None:
         """A pause is over, so long after the refusal left; `told`: the server asked for it."""
         self._paused = told
         if self.estimate is None:
-            self.guess.recovered(pause_s, told=told)
+            self.guess.recovered(pause_s, told=told, most_per_s=most_per_s)
 
     def forget(self, at: float) -> None:
         """What was accepted until now tells nothing of the rate."""

@@ -17,3 +17,19 @@ def test_it_hardly_exceeds_the_mean_speed_of_the_opening() -> None:
     for count in range(15, 25):
         guess.accepted(count, count / 100)
     assert guess.per_s < 125, "a tenth more with each would be 280"
+
+
+def test_a_probe_that_is_refused_bounds_it() -> None:
+    guess = Guess(None)
+    guess.opened(2, 0.001)
+    guess.recovered(0.4, told=False, most_per_s=10.0)
+    assert guess.per_s is not None
+    assert guess.per_s < 10.0, "the opening was far too short to tell a speed"
+
+
+def test_a_long_pause_is_a_windows_and_bounds_no_rate() -> None:
+    guess = Guess(None)
+    guess.opened(120, 1.0)
+    guess.recovered(15.0, told=False, most_per_s=0.1)
+    assert guess.per_s is not None
+    assert guess.per_s > 1.0
