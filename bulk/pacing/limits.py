@@ -134,6 +134,8 @@ class Limits:
     def uncounted(self, sent_at: float, *, refused: bool) -> None:
         """It was refused, or never arrived."""
         self._plan.history.uncounted(sent_at, refused=refused)
+        if refused:
+            self._rate.spending.refused(sent_at)
 
     def passed(self, sent_at: float, *, paced: bool) -> None:
         """No limit refused it, whatever else became of it."""

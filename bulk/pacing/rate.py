@@ -27,28 +27,28 @@ from collections.abc import Sequence
 
 from bulk.pacing.bursts import READ_ERROR
 from bulk.pacing.chance import Chance
+from bulk.pacing.spending import Spending
 from bulk.pacing.sustained import Sustained
 
 LIFT = 3.0  # turns a refused request waits, of which the jitter of the network takes one or two
 LIFT_MAX = 6.0  # turns; a refusal that this many do not mend is none of a rate
-CHEAP = 400  # requests from one refusal to the next: 0.25 % of refusals
+CHEAP = 400  # requests from one refusal to the next, for each in a row: 0.25 % of refusals
 TRIM_FROM, TRIM_STEP, TRIM_MAX = 500, 0.001, 0.02  # once so many are known, the pace is trimmed by
 # such steps, up to so much, until refusals are no more frequent than that
 PATIENCE_MIN, PATIENCE_TIMES = 30.0, 6.0  # requests, and times those behind the estimate: less
 # without a refusal are no reason to doubt it
 TWICE, RAISE_MAX = 100, 0.5  # requests beyond all patience until the pace is twice the estimate,
 # from a first raise of so much of it at most: the surer it was, the faster the lead grows
-TWICE_TIMES_MAX = 10.0  # far before that what is under way is the bound
+TWICE_TIMES_MAX, LEAD_MAX = 10.0, 1000.0  # far before either what is under way is the bound
 SURPRISING = 60  # requests beyond all patience: the estimate was wrong
-LEAD_MAX = 1000.0  # times the estimate: far before that what is under way is the bound
 SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the pace by this factor
 SOON_MAX = 20  # times in a row: to a three hundredth, and beyond that it is no rate
 DEAR_CREEP, DEAR_CREEP_TIMES = 60, 2.0  # requests, and times those known, in which a careful pace
 # goes from below the estimate to above it, at least: the next refusal is to tell more than the last
 DEAR_EARLY = 0.25  # of that: a refusal so early tells little, but that the estimate was too high
 DEAR_SHARE = 0.5  # of what is surely saved up is spent after a pause: the rest is for errors
-DEAR_MARGIN = 0.002  # below it at least
-DEAR_BELOW_MAX = 4  # doublings of how far below it starts, after refusals that came too soon
+DEAR_MARGIN, DEAR_BELOW_MAX = 0.002, 4  # below it at least; and doublings of how far below it
+# starts, after refusals that came too soon
 DEAR_PATIENCE = 100  # times the price of a refusal: one in so many requests costs a hundredth
 SPACING = 2.0  # a limit that saves up fewer requests is a spacing
 CHANCE_MIN, CHANCE_CUT = 4, 0.93  # early refusals, more than others, make them chance: from there
@@ -62,12 +62,12 @@ class Rate:
     """A rate's turns. Instants are seconds on the caller's clock.
 
     `known_per_s` and `burst`: what the user knows of the limit; the pace starts there and never
-    exceeds it.
+    exceeds it. `spending`: what it is learned from.
     """
 
     def __init__(self, known_per_s: float | None = None, burst: int = 1) -> None:
         self._ceiling = known_per_s or math.inf
-        self._sustained = Sustained(known_per_s, 0.0 if known_per_s is None else float(burst))
+        self.spending = Spending(known_per_s, 0.0 if known_per_s is None else float(burst))
         self._chance: Chance | None = None
         self._by_spacing = True  # whether it is a spacing that makes refusals chance
         self._early = 0  # refusals earlier than foreseen, more than others
@@ -84,6 +84,10 @@ class Rate:
         """Go on from where `other` stands, as to what the user set; it was learned for nothing."""
         if math.isfinite(self._ceiling):
             self._level, self._at, self._reserve = other._level, other._at, 0.0
+
+    @property
+    def _sustained(self) -> Sustained:
+        return self.spending.likely
 
     @property
     def estimate(self) -> float | None:
@@ -113,14 +117,15 @@ class Rate:
     def _lead(self) -> float:
         """How far above the estimate the pace is, as a share of it."""
         error, known = self._sustained.error, self._sustained.known
+        above = LIFT / (CHEAP * self.spending.in_a_row)
         if self._price < 1:
-            lead = LIFT / CHEAP + self._trim + error * min(2.0, self._since / max(1.0, known))
+            lead = above + self._trim + error * min(2.0, self._since / max(1.0, known))
         else:
             error += DEAR_MARGIN
             lead = error * (2 * self._since / self._creep() - 2 ** min(self._below, DEAR_BELOW_MAX))
         over = min((self._since - self._patience()) / TWICE, TWICE_TIMES_MAX)
         if over > 0:
-            raised = min(RAISE_MAX, max(error, LIFT / CHEAP))
+            raised = min(RAISE_MAX, max(error, above))
             lead += raised * (raised**-over - 1)
         return max(-0.5, min(lead, LEAD_MAX))
 
@@ -136,7 +141,8 @@ class Rate:
     def _patience(self) -> float:
         """The requests without a refusal that are no reason to doubt the estimate."""
         if self._price < 1:
-            return min(CHEAP, max(PATIENCE_MIN, PATIENCE_TIMES * self._sustained.known))
+            most = CHEAP * self.spending.in_a_row
+            return min(most, max(PATIENCE_MIN, PATIENCE_TIMES * self._sustained.known))
         return CHEAP + DEAR_PATIENCE * self._price
 
     # --- turns --------------------------------------------------------------------------------
@@ -178,14 +184,14 @@ class Rate:
     def accepted(self, sent_at: float, *, paced: bool) -> None:
         """A request was accepted; `paced` if it was the pace that held it back."""
         known = self._sustained
-        known.accepted(sent_at, paced=paced)
+        self.spending.accepted(sent_at, paced=paced)
         if not paced:
             return
         self._since += 1
         if self._since >= SOON:
             self._soon = 0
         if known.doubt is not None and self._since > DOUBT_TIMES * known.saves + SOON:
-            known.undoubted(sent_at)
+            self.spending.undoubted(sent_at)
             self._since = 0
         if self._chance is not None:
             self._chance.accepted(self._since)
@@ -203,24 +209,24 @@ class Rate:
         """That the request that left at `sent_at` was refused became known.
 
         Returns whether to wait for a few turns is thought to be enough. `under_way`: sends of
-        requests that left before it and have no answer yet. `left_since`: requests that left after
-        it, or will. `jitter_s`: the mean deviation of latencies. `started_at`: when the first
-        request left.
+        requests that left before it and are unanswered. `left_since`: requests that left after it,
+        or will. `jitter_s`: the mean deviation of latencies. `started_at`: when the first one left.
         """
-        known, since, before = self._sustained, self._since, self.pace
-        expected = known.estimate
+        since, before, expected = self._since, self.pace, self.estimate
         surprised = expected is not None and since > self._patience() + SURPRISING
-        passed = known.refused(
+        passed = self.spending.marked(
             sent_at,
             under_way=under_way,
+            left_since=left_since,
             jitter_s=jitter_s,
             started_at=started_at,
             surprising=SURPRISING if surprised else 0,
             cheap=self._price < 1,
             pace=None if before is None else before * (1 + (self._reserve > 0)),
         )
+        known = self._sustained
         if known.known > TRIM_FROM and self._price < 1:
-            off = max(-1.0, min(0.5, since / CHEAP - 1))
+            off = max(-1.0, min(0.5, since / (CHEAP * self.spending.in_a_row) - 1))
             self._trim = max(-TRIM_MAX, min(0.0, self._trim + TRIM_STEP * off))
         self._since = 0
         estimate = known.estimate
@@ -241,7 +247,7 @@ class Rate:
         lift = 1.0 if self._chance else min(LIFT + known.blur, max(1.0, known.saves / 2))
         lift *= 2**self._soon
         self._at = now
-        self._level = 1 - lift - left_since + pace * (now - sent_at)
+        self._level = 1 - lift - self.spending.counting - left_since + pace * (now - sent_at)
         self._reserve = 0.0
         return bool(lift <= LIFT_MAX)
 
@@ -267,7 +273,7 @@ class Rate:
         `pause_s`: since the refusal left. `told`: the server asked for the pause, to the second.
         """
         known = self._sustained
-        known.recovered(pause_s, told=told, most_per_s=most_per_s)
+        self.spending.recovered(pause_s, told=told, most_per_s=most_per_s)
         self._at = sent_at
         if known.estimate is None:
             self._level = 0.0
@@ -282,14 +288,14 @@ class Rate:
 
     def rested(self, at: float) -> None:
         """Another limit held all back until now."""
-        self._sustained.rested(at)
+        self.spending.rested(at)
         self._since = 0
 
     def forget(self, at: float) -> None:
         """What was accepted until now tells nothing of the rate."""
-        self._sustained.forget(at)
+        self.spending.forget(at)
 
     def suggest(self, count: int, in_s: float, *, at_once: bool) -> None:
         """So many were accepted in such a time, by another account; `at_once`: in one go."""
-        self._sustained.suggest(count, in_s, at_once=at_once)
+        self.spending.suggest(count, in_s, at_once=at_once)
         self._level, self._since, self._soon, self._chance = 0.0, 0, 0, None

@@ -62,7 +62,7 @@ class Sustained:
         self._bursts: list[Burst] = []
         self._mark: float | None = None
         self._sends: list[float] = []  # accepted since the mark, by their sends
-        self._emptied_at = 0.0  # the mark before the last one that was forgotten
+        self._emptied_at, self._before = 0.0, 0  # the mark before one forgotten; passed until that
         self._at_once: int | None = None  # so many should pass after that, or the suggestion errs
         self._rested = False  # whether another limit held all back before the mark
         self._overflowed = False  # whether something was left at the mark, which is none then
@@ -188,7 +188,7 @@ class Sustained:
 
     def forget(self, at: float) -> None:
         """What was accepted until now tells nothing of the rate."""
-        self._emptied_at = self._mark or 0.0
+        self._emptied_at, self._before = self._mark or 0.0, len(self._sends)
         self._begin(at - 1e-3)
         self._sends = []
 
@@ -215,7 +215,7 @@ class Sustained:
         took_s = max(1e-6, end - self._mark)
         if self._at_once is not None and count < SUGGESTED_MIN * self._at_once:
             whole_s = max(1e-3, end - self._emptied_at)
-            self._keep([Span(count + 1, whole_s, MARK_ERROR)])  # with the probe
+            self._keep([Span(count + self._before, whole_s, MARK_ERROR)])
             return
         if known is not None and ((count < 1 and took_s < 1 / known) or self._rested):
             return

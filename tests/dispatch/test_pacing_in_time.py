@@ -124,6 +124,15 @@ def test_where_refused_requests_count_in_a_window_it_is_not_taken_for_a_lower_on
     assert len(refused(came)) <= 25
 
 
+def test_where_refused_requests_count_against_a_rate_it_is_not_taken_for_a_lower_one(
+    tmp_path: Path,
+) -> None:
+    spec = "token-bucket 40/s burst 40 counting-refusals; latency 40ms jitter 4ms"
+    came = run(tmp_path, spec, 2_000)
+    assert came.took_s <= 1.03 * (2_000 - 40) / 40
+    assert len(refused(came)) <= 25
+
+
 @pytest.mark.parametrize(("phase", "seed"), [("200ms", 1), ("300ms", 40)])
 def test_a_far_lower_limit_is_believed_only_when_it_is_seen_again(
     tmp_path: Path, phase: str, seed: int
