@@ -19,6 +19,7 @@ LATE, LATE_S_MIN = 1.07, 10.0  # of a usual length: where a probe tells windows 
 LATE_MAX = 1.12  # ... and where none comes later
 EARLIER = 0.95  # of the length it is taken for: tried once, for it may have any other
 EXACT = 1.04  # a length known to within this is not sought any further
+FIXED_EXACT = 1.1  # ... of a fixed window: where its ends are known badly, tests tell less of it
 FIXED_MIN = 0.5  # of what the server says: what opens later is a fixed window, sooner a lie
 TOLD_SHARE = 0.5  # of a length that only the server's word vouches for: tested once, for it may be
 # a constant that has nothing to do with the limit
@@ -47,6 +48,7 @@ class Length:
         self._told_s = told_s
         self.believed = True
         self._longer = False  # whether it is longer than thought, by as much as is yet to be seen
+        self._narrow_s = 0.0  # what it was taken for after the last test that has passed
         self._policy_s = policy_s
         self.s = usual(self.least_s, long_s)
         if policy_s is not None and short_s < policy_s <= LONGEST_S:
@@ -100,15 +102,27 @@ class Length:
     def _lengthen(self, least_s: float) -> None:
         least_s *= SLACK
         self._longer = True
-        self.s = min(LONGEST_S, next_likely(least_s))
+        self.s = min(LONGEST_S, self._next_s(least_s))
         if self._policy_s is not None and self._policy_s > least_s:
             self.s = self._policy_s
+
+    def _next_s(self, span_s: float) -> float:
+        """What it is likely to be if it is longer than that.
+
+        Where tests have narrowed it down, an end that came early has let the last one pass: it is
+        a little longer then, and twice as much each time that this does not help.
+        """
+        likely_s = next_likely(span_s)
+        if not self._narrow_s:
+            return likely_s
+        step_s = max((EXACT - 1) * span_s, span_s - self._narrow_s)
+        return min(likely_s, max(math.floor(span_s) + 1.0, span_s + step_s))
 
     def beyond(self, span_s: float, margin_s: float) -> float:
         """How long after a beginning it is likely to be over, if it is not yet after `span_s`."""
         length_s = self.s
         while length_s + margin_s <= span_s and length_s < LONGEST_S:
-            length_s = next_likely(max(length_s, span_s))
+            length_s = self._next_s(max(length_s, span_s))
         return length_s + margin_s
 
     def opened(self, span_s: float, *, tested: bool) -> None:
@@ -130,6 +144,8 @@ class Length:
             self.believed = False
         self.long_s, self._longer = span_s, False
         self.s = usual(self.least_s, span_s)
+        if tested:
+            self._narrow_s = self.s
         if self._policy_s is not None and self.least_s < self._policy_s <= span_s * SLACK:
             self.s = self._policy_s
 
@@ -169,7 +185,9 @@ class Length:
         """How long after its beginning to look whether it has ended; None if there is no need."""
         if self._only_told and self.short_s < TOLD_SHARE * self.s:
             return TOLD_SHARE * self.s
-        if self.fixed or self.s <= self.short_s * EXACT:
+        if self.fixed and self.s == self._policy_s:
+            return None
+        if self.s <= self.short_s * (FIXED_EXACT if self.fixed else EXACT):
             return None
         shorter = [s for s in USUAL_S if self.least_s * EXACT < s < self.s / EXACT]
         if shorter and (not self._likely or self.least_s < self.s / 2):

@@ -22,6 +22,7 @@ PAUSE_TURNS_MIN = 8.0  # ... and turns at the rate, where one is known
 ANOTHER = 2.5  # times a window's length: a pause that this window cannot be the cause of
 ANOTHER_CAUSE = 0.5  # of a window: a shorter wait that the server asks for is not its end
 SHORT_S = 2.5  # windows shorter than this are as well served by their mean rate
+LASTING_S = 5.0  # a pause of this length is a rate's only where that is very low
 WINDOWS_MAX = 2  # one inside the other: a second and a minute, or a minute and a day
 FILL_SHARE = 0.01  # of the time so far: a window is filled in it, for just the last one ends late
 FILL_MAX = 0.1  # ... and of its length, at most
@@ -288,4 +289,13 @@ class Plan:
         self._blamed = None
         self.lied_to = self.lied_to or not window.length.believed
         self.dropped += 1
-        self.average = window.average
+        self.average = _average(window)
+
+
+def _average(window: Window) -> tuple[int, float] | None:
+    """Requests and seconds, where this is a limit in the mean although it is no window."""
+    if not window.is_one:
+        return None
+    spread_s = window.length.spread_s
+    lasting = window.confirmed or window.length.s >= LASTING_S or spread_s is not None
+    return (window.limit, spread_s or window.length.s) if lasting else None

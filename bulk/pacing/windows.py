@@ -12,7 +12,7 @@ no refusal. Where it is wrong, a refusal mends it: too many, and the count of wh
 limit; too early, and the window is longer; hardly any, and it was no window at all.
 
 What a plan cannot see by itself it tries now and then, at the price of one refusal: whether one
-request more passes; and once, whether the window ends sooner.
+request more passes; and whether the window ends sooner, until its length is known closely enough.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from bulk.pacing.tries import Tries
 LIMIT_MIN = 4  # fewer are no window worth a plan: pacing does as well
 FULL = 0.95  # of its limit: a window that may have refused
 PROBE_SHARE = 0.01  # of a window's length, which a single request may cost at its opening
-LASTING_S = 5.0  # a pause of this length is a rate's only where that is very low
 FILLED_MIN = 0.1  # of the limit: a window that was open for fewer ended at another time
 TRY_WITHIN = 0.8  # of the length: a try later than that may be let pass by the next window
 SHRUNK_MIN = 0.5  # of the length it was found with: the pause had another cause, or was a lie
@@ -70,6 +69,7 @@ class Window:
         self._tries = Tries()
         self._fails = self._quick = 0
         self._tested = False  # whether a single request shows the end
+        self._looked = False  # whether one was sent in the window under way
         self._shortened = False  # whether the length is what one test has told
         self._edge: tuple[float, TheEnd | None] | None = None  # a refusal, its meaning still open
         self._late = self._was_late = False  # whether a fixed window's end came after it was due
@@ -85,7 +85,7 @@ class Window:
         self._turned = False  # whether the window under way was opened by the plan, unprobed
         self._before_refusal = length.bounds
         self._found_s = length.s  # the length it was found with
-        self._is_one = True  # False once tests have shrunk it to next to nothing
+        self.is_one = True  # False once tests have shrunk it to next to nothing
 
     # --- turns --------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Window:
         self._before, self._turned, self.opened_at = self.began, not probed, at
         # Ends of fixed windows come each a length after the other, however late they were met.
         self.began = due if self.length.fixed and due <= at < due + self.length.s / 2 else at
-        self._fails = self._quick = 0
+        self._fails, self._quick, self._looked = 0, 0, False
         self._edge, self._was_late, self._late = None, self._late, False
         self._tries.filled(self.limit, full=full)
 
@@ -137,15 +137,6 @@ class Window:
         unproven = few and (self._turned or self._shortened)
         surely = self.limit if self.confirmed or not alone else self.limit / 2  # see `misjudged`
         return unproven or self.places.passed(self.began, at) >= FULL * surely
-
-    @property
-    def average(self) -> tuple[int, float] | None:
-        """Requests and seconds, where this is a limit in the mean although it is no window."""
-        if not self._is_one:
-            return None
-        spread_s = self.length.spread_s
-        lasting = self.confirmed or self.length.s >= LASTING_S or spread_s is not None
-        return (self.limit, spread_s or self.length.s) if lasting else None
 
     def unsure(self, trip_s: float) -> bool:
         """Whether the next window is to be opened by a single request, which costs a round trip."""
@@ -159,11 +150,12 @@ class Window:
 
     def tested(self) -> None:
         """A single request will show whether it has ended."""
-        self._tested, self._before_refusal = True, self.length.bounds
+        self._tested, self._looked, self._before_refusal = True, True, self.length.bounds
 
     def earlier(self) -> float | None:
         """Where it pays to look whether the window ends before its time: the instant to do so."""
-        test_s = None if self._fails else self.length.test_s()
+        counting = self._fails and self.places.counting  # a refused test would put the end off
+        test_s = None if self._looked or counting else self.length.test_s()
         return None if test_s is None else self.began + test_s + self._margin.s
 
     # --- refusals -----------------------------------------------------------------------------
@@ -181,7 +173,7 @@ class Window:
         self._tries.refused(tried=self._tried)
         if self._tried:
             self._told(told)
-            return self.places.end_after(now, self.began, self.limit, told)
+            return self._test_or_end(now, told)
         if self._fails > FAILS_MAX or self.length.short_s > LONGEST_S:
             return None
         opened = self.confirmed == 0 and not self._turned  # by a request that was accepted
@@ -227,6 +219,14 @@ class Window:
         if end is not None:
             self.length.told(end.earliest - self.began)
 
+    def _test_or_end(self, now: float, told: TheEnd | None) -> float:
+        """When to probe a window that is full: at its test, if that is yet to come, or its end."""
+        early = self.earlier()
+        if early is None or early <= now:
+            return self.places.end_after(now, self.began, self.limit, told)
+        self._tested = self._looked = True  # as in `tested`, but the bounds are of the refusal
+        return early
+
     def still_refused(self, at: float, now: float, told: TheEnd | None) -> float:
         """The probe that left at `at` was refused as well: when to probe again."""
         self._counted = False
@@ -238,7 +238,7 @@ class Window:
             self._late = True  # its beginning was thought to be sooner than it was
         else:
             self.length.refused(span_s)
-        return self.places.end_after(now, self.began, self.limit, told)
+        return self._test_or_end(now, told)
 
     def forgiven(self) -> None:
         """The refusal had another cause."""
@@ -292,9 +292,9 @@ class Window:
         length.opened(span_s, tested=tested)
         # One test alone may have been let pass by a place that was left.
         again, self._shortened = self._shortened, length.s < length_s
-        self._is_one = not again or length.s >= SHRUNK_MIN * self._found_s
+        self.is_one = not again or length.s >= SHRUNK_MIN * self._found_s
         self._before_refusal = length.bounds
         self._tried = self._lower = self._doubtful = False
         self._next(at, probed=True)
         self._tries.extra = max(self._tries.extra, missing)  # as many as before are tried at once
-        return self._is_one
+        return self.is_one

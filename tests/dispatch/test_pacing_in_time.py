@@ -158,6 +158,17 @@ def test_a_window_that_is_lowered_to_a_third_is_soon_known(tmp_path: Path) -> No
     assert len(refused(came)) <= 60
 
 
+@pytest.mark.parametrize("phase", [1, 3])
+def test_a_fixed_window_that_was_taken_for_longer_than_it_is_is_found_out(
+    tmp_path: Path, phase: int
+) -> None:
+    spec = f"fixed-window 52/6s phase {phase}s; latency 60ms jitter 12ms; seed 3"
+    came = run(tmp_path, spec, 1000)
+    windows = 1000 / 52
+    assert sends_after(came, 0.0)[-1] < 1.05 * windows * 6.0
+    assert len(refused(came)) < 25
+
+
 def test_headers_that_tell_what_is_left_spare_the_refusals(tmp_path: Path) -> None:
     told = run(tmp_path, "fixed-window 50/20s; latency 50ms; headers draft-current", 250)
     assert told.took_s == pytest.approx(4 * 20.0, abs=1.5)

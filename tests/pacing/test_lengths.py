@@ -110,3 +110,27 @@ def test_an_opening_before_a_usual_length_that_was_not_tested_shortens_it() -> N
     length.opened(19.55, tested=False)
     assert not length.fixed
     assert length.s == 19.0
+
+
+def test_a_fixed_window_taken_for_longer_than_it_is_is_tested_as_well() -> None:
+    length = Length(1.0, 5.02)
+    length.refused(60.0)  # longer than what it opened after: fixed
+    length.opened(91.0, tested=False)
+    assert length.fixed
+    test_s = length.test_s()
+    assert test_s is not None
+    assert 60.0 < test_s < length.s
+
+
+def test_where_a_test_was_let_pass_by_an_end_that_came_early_it_is_a_little_longer() -> None:
+    length = Length(10.0, 20.06)
+    length.opened(14.02, tested=True)
+    assert length.s == 14.0
+    length.refused(14.05)
+    assert length.s == 15.0
+    length = Length(20.0, 44.0)
+    length.opened(32.0, tested=True)
+    length.refused(32.1)
+    assert 32.1 < length.s < 35.0, "and not half as long again"
+    length.refused(35.0)
+    assert 37.0 < length.s < 41.0, "twice as much"

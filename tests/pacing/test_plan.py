@@ -215,3 +215,19 @@ def test_one_of_many_that_leave_at_once_may_come_before_the_end() -> None:
     assert recover(plan, turn + 0.15, turn)  # soon, and the others had passed
     assert plan.sizes() == [(100, 10.0)]
     assert plan.next_at(turn + 0.5, 0) < turn + 0.5  # there is room for the rest
+
+
+def test_a_window_that_has_refused_is_tested_for_an_earlier_end_as_well() -> None:
+    plan = Plan()
+    edge = fill(plan, 100, 0.0)
+    refuse(plan, edge)
+    still_refused(plan, 5.0)
+    recover(plan, 10.02, edge)
+    edge = fill(plan, 99, 10.03)  # and the one that opened it
+    refuse(plan, edge)
+    until = still_refused(plan, edge + 0.1)
+    assert until is not None
+    assert until == pytest.approx(10.02 + 9.5, abs=0.1)
+    end = still_refused(plan, until)
+    assert end is not None
+    assert end == pytest.approx(10.02 + 10.0, abs=0.1), "one test in each window"
