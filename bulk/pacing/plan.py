@@ -69,8 +69,7 @@ class Plan:
     @property
     def edges(self) -> list[float]:
         """When the windows under way began, and when they end."""
-        began = [window.began for window in self._windows]
-        return began + [window.began + window.length.s for window in self._windows]
+        return [at for one in self._windows for at in (one.began, one.began + one.length.s)]
 
     # --- turns --------------------------------------------------------------------------------
 

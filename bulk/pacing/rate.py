@@ -73,21 +73,20 @@ class Rate:
         self._early = 0  # refusals earlier than foreseen, more than others
         self._since = 0  # accepted since the last refusal, where the pace held them back
         self._soon = 0  # refusals in a row that came far too soon
-        self._trim = 0.0
         self._below = 0  # dear refusals in a row that came too soon to tell much
-        self._price = 0.0  # requests lost by a refusal
+        self._trim = self._price = 0.0  # the price: requests lost by a refusal
         self._level = self._sustained.saves  # what may leave at once, at `_at`
         self._at = -math.inf
         self._reserve = 0.0  # saved up in a pause: spent at the pace, beside what the pace gives
+
+    @property
+    def _sustained(self) -> Sustained:
+        return self.spending.likely
 
     def follow(self, other: Rate) -> None:
         """Go on from where `other` stands, as to what the user set; it was learned for nothing."""
         if math.isfinite(self._ceiling):
             self._level, self._at, self._reserve = other._level, other._at, 0.0
-
-    @property
-    def _sustained(self) -> Sustained:
-        return self.spending.likely
 
     @property
     def estimate(self) -> float | None:
@@ -268,9 +267,9 @@ class Rate:
     def recovered(
         self, sent_at: float, pause_s: float, *, told: bool, most_per_s: float = math.inf
     ) -> None:
-        """A pause is over: the request that left at `sent_at` was accepted.
+        """A pause of `pause_s` is over: the request that left at `sent_at` was accepted.
 
-        `pause_s`: since the refusal left. `told`: the server asked for the pause, to the second.
+        `told`: the server asked for the pause, to the second. See `Guess.recovered`.
         """
         known = self._sustained
         self.spending.recovered(pause_s, told=told, most_per_s=most_per_s)
