@@ -23,7 +23,7 @@ from benchmarks.pacing.measuring import PRODUCT, RIVALS, Figures, Job, work
 from benchmarks.pacing.table import page
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-DRAWN_SEED = 7
+DRAWN_SEED = 8
 
 
 def main() -> None:
