@@ -9,7 +9,7 @@ Importing this costs nothing: what `trigger` needs is loaded when it is called.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from bulk.api import Ended
@@ -28,10 +28,12 @@ def trigger(
     max_concurrency: int = 32,
     max_retries: int = 20,
     deadline_s: float | None = None,
+    on_unknown: Literal["reconcile", "report", "resend"] = "reconcile",
 ) -> Ended:
     """Trigger every test of a manifest and write its reports, as `bulk-trigger MANIFEST` does.
 
-    `batch` names the batch and continues it if it exists; a finished one sends nothing. Nothing is
+    `batch` names the batch and continues it if it exists; a finished one sends nothing.
+    `on_unknown`: what becomes of lost answers, see docs/guarantees.md. Nothing is
     printed and nobody is asked. Raises `bulk.errors.BulkError` for what the caller can mend; what
     the server did is in the result.
     """
@@ -46,4 +48,5 @@ def trigger(
         max_concurrency=max_concurrency,
         max_retries=max_retries,
         deadline_s=deadline_s,
+        on_unknown=on_unknown,
     )

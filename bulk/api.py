@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from bulk.folder import BatchFolder
 from bulk.job import JobSettings, Reported, Surroundings, live_client, work_off, write_reports
 from bulk.journal import Journal
 from bulk.manifest import read_manifest
+from bulk.recovery import OnUnknown
 from bulk.report import Summary
 from bulk.secret import ApiKey
 
@@ -45,6 +47,7 @@ def trigger(
     max_concurrency: int,
     max_retries: int,
     deadline_s: float | None,
+    on_unknown: OnUnknown,
 ) -> Ended:
     """See `bulk.trigger`."""
     key = ApiKey(api_key, "api_key")
@@ -53,13 +56,17 @@ def trigger(
     if checked.sample and not is_loopback(base_url):
         raise OptionError(f"{manifest} is one of our samples: its test ids exist nowhere else")
     settings = JobSettings(
-        concurrency_max=max_concurrency, retries_max=max_retries, deadline_s=deadline_s
+        concurrency_max=max_concurrency,
+        retries_max=max_retries,
+        deadline_s=deadline_s,
+        on_unknown=on_unknown,
     )
     folder = batches.folder_for(checked, output, batch)
     if batches.exists(folder):
         with Journal.open(folder.journal) as journal:
             batches.check_same(journal.batch, checked, base_url)
-        if not batches.left_in(folder):
+        tally = batches.standing(folder)
+        if not tally.left and (on_unknown == "report" or not tally.unknown):
             with Journal.open(folder.journal) as journal:
                 return _ended(folder, write_reports(journal, folder, time.time()))
         return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))
@@ -94,7 +101,10 @@ async def _work(
 ) -> Ended:
     async with live_client(base_url, key, settings) as client:
         with open_journal(client.base_url) as journal:
-            end = await work_off(journal, client, settings, Surroundings(random=Random()))
+            around = Surroundings(
+                random=Random(), elsewhere=partial(batches.claims_elsewhere, folder)
+            )
+            end = await work_off(journal, client, settings, around)
             return _ended(folder, write_reports(journal, folder, time.time()), end.unsaved)
 
 

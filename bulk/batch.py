@@ -12,10 +12,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bulk import __version__
-from bulk.errors import OptionError
+from bulk.errors import OptionError, StorageError
 from bulk.folder import BatchFolder, check_name, new_name, newest
 from bulk.job import JobSettings
-from bulk.journal import BatchInUseError, EmptyJournalError, Journal, NewBatch
+from bulk.journal import (
+    BatchInUseError,
+    Claims,
+    EmptyJournalError,
+    Journal,
+    NewBatch,
+    claims_of,
+)
 from bulk.manifest import Manifest
 from bulk.tally import Tally
 
@@ -44,10 +51,33 @@ def exists(folder: BatchFolder) -> bool:
     return True
 
 
-def left_in(folder: BatchFolder) -> int:
-    """How many triggers a batch still has to send. Raises BatchInUseError, StorageError."""
+def standing(folder: BatchFolder) -> Tally:
+    """How far a batch has come. Raises BatchInUseError, StorageError."""
     with Journal.open(folder.journal) as journal:
-        return Tally.of(journal.counts()).left
+        return Tally.of(journal.counts())
+
+
+def claims_elsewhere(folder: BatchFolder, since: float, until: float) -> Claims:
+    """What the other batches beside this one claim of the runs made between two wall times.
+
+    Those of other APIs and of embedded sandboxes claim nothing; one that cannot be read claims
+    nothing either, for nobody knows of what.
+    """
+    ours = Journal.peek(folder.journal)
+    claims = Claims()
+    for other in newest(folder.path.parent, LOOKED_AT_MAX):
+        born = Journal.peek(other.journal)
+        if (
+            ours is None
+            or born is None
+            or other.name == folder.name
+            or born.sandbox is not None
+            or not _same_api(born.base_url, ours.base_url)
+        ):
+            continue
+        with suppress(StorageError):
+            claims |= claims_of(other.journal, since, until)
+    return claims
 
 
 def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFolder, int] | None:
@@ -66,7 +96,7 @@ def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFo
         ):
             continue
         try:
-            left = left_in(folder)
+            left = standing(folder).left
         except BatchInUseError as error:
             raise OptionError(
                 f"batch {folder.name} triggers the same tests right now, in another process. "

@@ -23,6 +23,7 @@ from bulk import __version__
 from bulk.answers import Answer, Failure
 from bulk.errors import OptionError
 from bulk.model import Trigger
+from bulk.reconcile import Heard
 from bulk.secret import ApiKey
 from bulk.signals import kept_headers
 
@@ -106,6 +107,7 @@ class Client:
         transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self.base_url = base_url
+        self.heard: Heard | None = None  # of the server's clock, before the first trigger
         self._key = key
         self._timeouts = timeouts or Timeouts()
         self._simulated = transport is not None
@@ -170,11 +172,18 @@ class Client:
         )
         return await self._answer(request, lane, drain)
 
-    async def get(self, url: str) -> Answer:
-        """GET a whole URL, once; it changes nothing at the server."""
-        return await self._answer(self._lanes[0].build_request("GET", url), 0, trio.CancelScope())
+    async def get(self, url: str, *, body_bytes_max: int = BODY_BYTES_MAX) -> Answer:
+        """GET a whole URL, once; it changes nothing at the server. Of its body no more is read."""
+        request = self._lanes[0].build_request("GET", url)
+        return await self._answer(request, 0, trio.CancelScope(), body_bytes_max)
 
-    async def _answer(self, request: httpx.Request, lane: int, drain: trio.CancelScope) -> Answer:
+    async def _answer(
+        self,
+        request: httpx.Request,
+        lane: int,
+        drain: trio.CancelScope,
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> Answer:
         # httpx bounds each step of a request, not their sum: a body may drip for ever. Connecting
         # (name, TCP, proxy, TLS) has time-outs of its own, so this bound lets them run out first.
         answer_s_max = 4 * self._timeouts.connect_s + self._timeouts.answer_s
@@ -182,7 +191,7 @@ class Client:
         request.extensions["trace"] = leaving.trace
         try:
             with drain, trio.fail_after(answer_s_max):
-                return await self._send(request, lane)
+                return await self._send(request, lane, body_bytes_max)
             failure, text = Failure.CUT_OFF, "interrupted before the answer came"
         except trio.TooSlowError:
             failure, text = Failure.TIMED_OUT, f"no whole answer in {answer_s_max:.0f} s"
@@ -196,11 +205,11 @@ class Client:
             failure = Failure.CONNECT
         return Answer(failure=failure, failure_text=self._key.scrub(text)[:FAILURE_CHARACTERS_MAX])
 
-    async def _send(self, request: httpx.Request, lane: int) -> Answer:
+    async def _send(self, request: httpx.Request, lane: int, body_bytes_max: int) -> Answer:
         response = await self._lanes[lane].send(request, stream=True)
         try:
             try:
-                body = await _bounded_body(response)
+                body = await _bounded_body(response, body_bytes_max)
             except httpx.HTTPError:
                 # The status is known, the body is not. A refusal stays a refusal; of a success
                 # it would be the run id that is lost.
@@ -232,19 +241,19 @@ class _Leaving:
             self.may_have_begun = True
 
 
-async def _bounded_body(response: httpx.Response) -> bytes:
+async def _bounded_body(response: httpx.Response, bytes_max: int) -> bytes:
     body = bytearray()
     try:
         async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > BODY_BYTES_MAX:
+            if len(body) > bytes_max:
                 # Closing makes the stream end by itself; leaving the loop would leave httpx's
                 # nested generators to the garbage collector.
                 await response.aclose()
     except (httpx.HTTPError, httpx.StreamError):
-        if len(body) <= BODY_BYTES_MAX:
+        if len(body) <= bytes_max:
             raise
-    return bytes(body[:BODY_BYTES_MAX])
+    return bytes(body[:bytes_max])
 
 
 def _in_words(error: httpx.HTTPError) -> str:

@@ -15,20 +15,24 @@ from bulk.dispatch import Dispatch, DispatchEnd, DispatchSettings, LeaveNow, Pro
 from bulk.errors import StorageError
 from bulk.exits import Exit, most_urgent
 from bulk.folder import BatchFolder, note_latest, write_files
-from bulk.journal import GroupCommit, Journal, Runner, in_thread
+from bulk.journal import Claims, GroupCommit, Journal, Runner, in_thread
 from bulk.model import BatchFacts, StopCode
 from bulk.pacing.adaptive import AdaptiveController
-from bulk.preflight import find_base_url
+from bulk.preflight import settle_base_url
+from bulk.recovery import Inquiry, OnUnknown, Phases, Rounds
 from bulk.report import Summary, render_all
 from bulk.secret import ApiKey
 from bulk.tally import Tally
+
+LISTINGS_AT_ONCE_MAX = 4  # requests; lists are large answers, and few
 
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
     """How to send. Spans are seconds; `deadline_s` counts from the start of this process's work.
 
-    `rate_per_s` and `burst`: the API's limit, where the user knows it.
+    `rate_per_s` and `burst`: the API's limit, where the user knows it. `failed_again`: what was
+    rejected or throttled is sent as well.
     """
 
     rate_per_s: float | None = None
@@ -40,6 +44,9 @@ class JobSettings:
     answer_timeout_s: float = 60.0
     drain_timeout_s: float = 5.0
     fail_fast: bool = False
+    on_unknown: OnUnknown = "reconcile"
+    reconcile_only: bool = False
+    failed_again: bool = False
 
     def in_words(self) -> tuple[tuple[str, str], ...]:
         """The options that stand for these settings and their values, for the report."""
@@ -55,18 +62,23 @@ class JobSettings:
             ("--timeout", f"{self.answer_timeout_s:g} s"),
             ("--drain-timeout", f"{self.drain_timeout_s:g} s"),
             ("--fail-fast", "yes" if self.fail_fast else "no"),
+            ("--on-unknown", self.on_unknown),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What differs between a real run and a virtual one."""
+    """What differs between a real run and a virtual one.
+
+    `elsewhere` tells what other batches claim of the runs made between two wall times.
+    """
 
     random: Random
     runner: Runner = in_thread
     wall: Callable[[], float] = time.time
     progress: ProgressLine | None = None
     interrupts: AsyncIterator[StopCode] | None = None
+    elsewhere: Callable[[float, float], Claims] = lambda since, until: Claims()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,48 +110,73 @@ async def live_client(base_url: str, key: ApiKey, settings: JobSettings) -> Asyn
         lanes=-(-settings.concurrency_max // LANE_CONNECTIONS),
         timeouts=Timeouts(settings.connect_timeout_s, settings.answer_timeout_s),
     ) as client:
-        client.base_url = await find_base_url(client)
+        await settle_base_url(client)
         yield client
 
 
 async def work_off(
     journal: Journal, client: Client, settings: JobSettings, around: Surroundings
 ) -> DispatchEnd:
-    """Send what the batch still has to send, and close its session.
+    """Do what the batch still needs, and close its session.
 
-    Raises StorageError where the journal fails before the first send, LeaveNow on a second
-    interrupt. A journal that fails later is in the result.
+    Raises StorageError where the journal fails before the first send or while the server is asked
+    what became of a trigger, LeaveNow on a second interrupt. Any other failure is in the result.
     """
     began = trio.current_time()
-    journal.begin_session(around.wall())
+    journal.begin_session(around.wall(), failed_again=settings.failed_again)
+    if client.heard is not None:
+        journal.note(client.heard)
     deadline = None if settings.deadline_s is None else began + settings.deadline_s
-    tally = Tally.of(journal.counts())
-    dispatch = Dispatch(
-        journal=GroupCommit(journal, around.runner),
-        client=client,
-        controller=AdaptiveController(
-            concurrency_max=settings.concurrency_max,
-            random=around.random,
-            deadline=deadline,
-            total=tally.left,
-            per_s=settings.rate_per_s,
-            burst=settings.burst,
-        ),
-        settings=DispatchSettings(
-            concurrency_max=settings.concurrency_max,
-            retries_max=settings.retries_max,
-            drain_timeout_s=settings.drain_timeout_s,
-            fail_fast=settings.fail_fast,
-        ),
-        tally=tally,
-        first_attempt_id=journal.next_attempt_id(),
-        run_ids=journal.run_ids(),
-        progress=around.progress,
+    controller = _controller(
+        settings, around.random, settings.concurrency_max, deadline, Tally.of(journal.counts()).left
+    )
+
+    def dispatch() -> Dispatch:
+        return Dispatch(
+            journal=GroupCommit(journal, around.runner),
+            client=client,
+            controller=controller,
+            settings=DispatchSettings(
+                concurrency_max=settings.concurrency_max,
+                retries_max=settings.retries_max,
+                drain_timeout_s=settings.drain_timeout_s,
+                fail_fast=settings.fail_fast,
+            ),
+            tally=Tally.of(journal.counts()),
+            first_attempt_id=journal.next_attempt_id(),
+            run_ids=journal.run_ids(found=False),
+            progress=around.progress,
+            wall=around.wall,
+        )
+
+    def rounds() -> Rounds:
+        inquiry = Inquiry(
+            client,
+            _controller(settings, around.random, LISTINGS_AT_ONCE_MAX, None, 0),
+            wall=around.wall,
+            session=journal.session,
+            place=journal.next_attempt_id(),
+        )
+        return Rounds(
+            journal=journal,
+            runner=around.runner,
+            inquiry=inquiry,
+            wall=around.wall,
+            answer_s_max=settings.answer_timeout_s,
+            elsewhere=around.elsewhere,
+        )
+
+    phases = Phases(
+        journal=journal,
+        dispatch=dispatch,
+        rounds=rounds,
+        on_unknown=settings.on_unknown,
+        reconcile_only=settings.reconcile_only,
         interrupts=around.interrupts,
-        wall=around.wall,
+        say=_nobody if around.progress is None else around.progress.say,
     )
     try:
-        end = await dispatch.run()
+        end = await phases.run()
     except LeaveNow as leave:
         journal.end_session(trio.current_time() - began, leave.code, "")
         raise
@@ -147,6 +184,27 @@ async def work_off(
     with suppress(StorageError):
         journal.end_session(trio.current_time() - began, end.stop, end.stop_detail)
     return end
+
+
+def _controller(
+    settings: JobSettings,
+    random: Random,
+    concurrency_max: int,
+    deadline: float | None,
+    total: int,
+) -> AdaptiveController:
+    return AdaptiveController(
+        concurrency_max=min(concurrency_max, settings.concurrency_max),
+        random=random,
+        deadline=deadline,
+        total=total,
+        per_s=settings.rate_per_s,
+        burst=settings.burst,
+    )
+
+
+def _nobody(line: str) -> None:
+    """Who is told where nobody looks."""
 
 
 def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported:

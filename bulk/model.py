@@ -51,6 +51,14 @@ class Outcome(StrEnum):
     UNSENT = "unsent"
 
 
+class Origin(StrEnum):
+    """Where a run id comes from. `by_count`: it is this trigger's or an equal one's."""
+
+    ANSWER = "answer"
+    ADOPTED = "adopted"
+    BY_COUNT = "by_count"
+
+
 class FailureCode(StrEnum):
     """Why a trigger was not queued, finer than its outcome; other 4xx are `http_<status>`."""
 
@@ -168,7 +176,8 @@ class TriggerResult:
 
     `wait_ms`: ready but held back by pacing, summed over attempts. `latency_ms`: the last attempt,
     first byte out to last byte in. `total_ms`: the waits and latencies of all attempts; time in
-    which no process ran is not counted. None where there was no attempt.
+    which no process ran is not counted. None where there was no attempt. `origin` says who named
+    the run; `candidates` are run ids of which one may be an unknown trigger's.
     """
 
     trigger: Trigger
@@ -178,6 +187,8 @@ class TriggerResult:
     http_status: int | None = None
     error: str | None = None
     message: str | None = None
+    origin: Origin | None = None
+    candidates: tuple[str, ...] = ()
     attempts: int = 0
     throttles: int = 0
     wait_ms: float | None = None
@@ -193,7 +204,7 @@ class TriggerResult:
             raise ValueError("queued without a run id")
 
 
-AttemptEnd = Literal["queued", "rejected", "throttled", "unknown", "unsent", "open"]
+AttemptEnd = Literal["queued", "rejected", "throttled", "unknown", "unsent", "open", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +212,8 @@ class AttemptRecord:
     """One HTTP request for a trigger; a row of `data/attempts.csv`.
 
     `end` is what became of the attempt: an outcome's name, where `throttled` and `unsent` may have
-    been sent again later; `open` has an intent and no outcome. `in_flight` counts the requests
+    been sent again later; `open` has an intent and no outcome, and of an `absent` one the server
+    was found to have no run. `in_flight` counts the requests
     under way when this one left, itself included. `headers` are the answer's `Date` and rate-limit
     headers, as they came.
     """
@@ -229,6 +241,7 @@ class BatchFacts:
 
     `elapsed_s` sums the time of all its processes. `settings` are the options it ran under, name
     and value, never the API key. `own_columns` are the manifest's further columns, in its order.
+    `surplus` are run ids of the batch's tests and time that no trigger owns.
     """
 
     name: str
@@ -244,3 +257,4 @@ class BatchFacts:
     settings: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     own_columns: tuple[str, ...] = ()
+    surplus: tuple[str, ...] = ()

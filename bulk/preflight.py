@@ -7,29 +7,34 @@ batch goes on as if nobody had asked.
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 
 import trio
 
 from bulk.answers import Answer, Failure
 from bulk.client import Client
 from bulk.errors import AuthError, UnreachableError
+from bulk.reconcile import Heard, Instant
+from bulk.signals import http_date
 
 LISTING = "/v1/runs?limit=1"
 SECOND_TRY_S = 0.5  # one lost packet or a restart shall not end a release
 
 
-async def find_base_url(client: Client) -> str:
-    """The base URL under which the API answers: the client's, or its `/api` sibling.
+async def settle_base_url(client: Client, wall: Callable[[], float] = time.time) -> None:
+    """Give the client the base URL under which the API answers: its own, or its `/api` sibling.
 
-    Raises AuthError where the server refuses the key, UnreachableError where nothing answers.
+    It also keeps what the answer says of the server's clock. Raises AuthError where the server
+    refuses the key, UnreachableError where nothing answers.
     """
     given = client.base_url
     sibling = given.removesuffix("/api") if given.endswith("/api") else f"{given}/api"
     for base_url in (given, sibling):
-        answer = await client.get(base_url + LISTING)
+        answer = await _ask(client, base_url + LISTING, wall)
         if answer.failure is Failure.CONNECT:
             await trio.sleep(SECOND_TRY_S)
-            answer = await client.get(base_url + LISTING)
+            answer = await _ask(client, base_url + LISTING, wall)
         if answer.failure is Failure.CONNECT:
             raise UnreachableError(
                 f"nothing answers at {given}: {answer.failure_text}. "
@@ -40,10 +45,20 @@ async def find_base_url(client: Client) -> str:
                 f"the server at {base_url} refused the API key (HTTP 401); nothing was triggered"
             )
         if _is_listing(answer):
-            return base_url
+            client.base_url = base_url
+            return
         if answer.failure is not None or answer.status == 429 or (answer.status or 0) >= 500:
-            return given  # it is there, and it has troubles of its own
-    return given
+            return  # it is there, and it has troubles of its own
+
+
+async def _ask(client: Client, url: str, wall: Callable[[], float]) -> Answer:
+    sent = Instant(wall(), trio.current_time())
+    answer = await client.get(url)
+    received = Instant(wall(), trio.current_time())
+    date = http_date(dict(answer.headers).get("date", ""))
+    if date is not None:
+        client.heard = Heard(sent, received, date)
+    return answer
 
 
 def _is_listing(answer: Answer) -> bool:

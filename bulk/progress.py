@@ -90,6 +90,15 @@ class TerminalBar:
         self._bar.set_description_str(words, refresh=False)
         self._bar.refresh()
 
+    def say(self, line: str) -> None:
+        """Write a line above the bar."""
+        if self._bar is None:
+            self._stream.write(f"{line}\n")
+        else:
+            self._bar.clear()
+            self._stream.write(f"{line}\n")
+            self._bar.refresh()
+
     def close(self) -> None:
         """Leave the bar as it stands and go to the next line."""
         if self._bar is not None:
@@ -112,6 +121,10 @@ class PlainLines:
         if now >= self._next_at:
             self._next_at = now + LINE_S
             self._write(f"{tally.done}/{tally.total}  {standing(tally, view, per_s, now)}")
+
+    def say(self, line: str) -> None:
+        """Write a line at once."""
+        self._write(line)
 
     def close(self) -> None:
         """Nothing is left open."""

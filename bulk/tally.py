@@ -33,8 +33,13 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """Triggers that were never executed nor refused for good: a resumed batch sends them."""
+        """Triggers that were never executed nor refused: a resumed batch sends them."""
         return self.total - self.done + self.unsent
+
+    @property
+    def refused(self) -> int:
+        """Triggers that were rejected or throttled: sent again only where that is asked for."""
+        return self.rejected + self.throttled
 
     def plus(self, outcome: Outcome | None) -> Tally:
         """The tally after one more attempt: a trigger's outcome, or None for a resend."""

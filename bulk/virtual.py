@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
 import trio
 from trio.testing import MockClock
@@ -18,8 +19,12 @@ from bulk.dispatch import DispatchEnd, ProgressLine
 from bulk.job import JobSettings, Surroundings, work_off
 from bulk.journal import Journal, inline
 from bulk.model import StopCode
+from bulk.preflight import settle_base_url
 from bulk.sandbox import Sandbox, SandboxTransport
 from bulk.secret import ApiKey
+
+if TYPE_CHECKING:
+    import httpx
 
 BASE_URL = "http://sandbox.test"
 KEY = ApiKey("sk_simulated", "the simulation's key")
@@ -44,11 +49,17 @@ def run_virtually(
     key: ApiKey = KEY,
     interrupts: Callable[[], AsyncIterator[StopCode]] | None = None,
     progress: ProgressLine | None = None,
+    wall: Callable[[float], float] | None = None,
+    transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
+    preflight: bool = False,
 ) -> VirtualEnd:
     """Send what the batch still has to send, in no time at all.
 
     `epoch_s`: the wall clock where the virtual one is 0, `clock_s`: the virtual clock at the start.
-    `seed`: of the controller's jitter. Raises what `bulk.job.work_off` raises.
+    `seed`: of the controller's jitter. `wall`: the wall clock by the virtual one, where it is not
+    simply ahead by `epoch_s`. `transport`: another way to the sandbox than the faithful one.
+    `preflight`: ask it something harmless first, as real runs do. Raises what `bulk.job.work_off`
+    raises.
     """
     clock = MockClock(autojump_threshold=0)
     clock.jump(clock_s)
@@ -57,7 +68,9 @@ def run_virtually(
         around = Surroundings(
             random=Random(seed),
             runner=inline,
-            wall=lambda: epoch_s + trio.current_time(),
+            wall=lambda: (
+                epoch_s + trio.current_time() if wall is None else wall(trio.current_time())
+            ),
             progress=progress,
             interrupts=None if interrupts is None else interrupts(),
         )
@@ -65,9 +78,11 @@ def run_virtually(
             BASE_URL,
             key,
             timeouts=Timeouts(settings.connect_timeout_s, settings.answer_timeout_s),
-            transport=lambda: SandboxTransport(sandbox),
+            transport=transport or (lambda: SandboxTransport(sandbox)),
         )
         async with client:
+            if preflight:
+                await settle_base_url(client, around.wall)
             end = await work_off(journal, client, settings, around)
             return VirtualEnd(end, trio.current_time())
 

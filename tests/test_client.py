@@ -23,7 +23,7 @@ from bulk.client import (
 )
 from bulk.errors import AuthError, OptionError, UnreachableError
 from bulk.model import DeviceModel, Mode, Outcome, Platform, Trigger
-from bulk.preflight import find_base_url
+from bulk.preflight import settle_base_url
 from bulk.sandbox import Served, parse_spec, serve
 from bulk.secret import ApiKey
 
@@ -225,17 +225,18 @@ async def test_what_is_cut_off_by_a_drain_says_so() -> None:
 )
 async def test_the_preflight_finds_where_the_api_lives(spec: str, given: str, found: str) -> None:
     async with sandbox(spec) as served, client(served.url + given) as one:
-        assert await find_base_url(one) == served.url + found
+        await settle_base_url(one)
+        assert one.base_url == served.url + found
 
 
 async def test_the_preflight_refuses_a_bad_key_and_a_dead_address() -> None:
     async with sandbox("none; reject-key sk_test_CANARY") as served, client(served.url) as one:
         with pytest.raises(AuthError, match="refused the API key") as caught:
-            await find_base_url(one)
+            await settle_base_url(one)
     assert "CANARY" not in str(caught.value)
     async with client("http://127.0.0.1:9") as one:
         with pytest.raises(UnreachableError, match=r"nothing answers at http://127\.0\.0\.1:9"):
-            await find_base_url(one)
+            await settle_base_url(one)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,8 @@ async def test_the_preflight_refuses_a_bad_key_and_a_dead_address() -> None:
 )
 async def test_a_preflight_without_a_clear_answer_says_nothing(answer: bytes) -> None:
     async with listening(Peer(answer, answer)) as peer, client(peer.base_url) as one:
-        assert await find_base_url(one) == peer.base_url
+        await settle_base_url(one)
+        assert one.base_url == peer.base_url
 
 
 @pytest.mark.parametrize(

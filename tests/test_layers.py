@@ -12,9 +12,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS: dict[int, set[str]] = {
     0: {"exits", "errors", "model"},
-    1: {"manifest", "answers", "signals", "pacing", "measure", "report", "tally", "secret"},
+    1: {
+        *("manifest", "answers", "signals", "pacing", "measure", "reconcile"),
+        *("report", "tally", "secret"),
+    },
     2: {"client", "journal", "progress", "folder"},
-    3: {"dispatch", "preflight", "job", "batch"},
+    3: {"dispatch", "preflight", "recovery", "job", "batch"},
     4: {"cli", "api", "virtual", "__main__", "__init__"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
@@ -28,6 +31,7 @@ FOREIGN: dict[str, set[str]] = {
     "progress": {"tqdm"},
     "dispatch": {"trio"},
     "preflight": {"trio"},
+    "recovery": {"trio"},
     "job": {"trio"},
     "cli": {"click", "trio"},
     "sandbox": {"trio", "h11", "httpx"},

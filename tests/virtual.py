@@ -7,7 +7,7 @@ the journal holds and what the server counted.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -76,7 +76,7 @@ class VirtualRun:
     path: Path
     spec: str
     triggers: Sequence[Trigger] = ()
-    settings: JobSettings = field(default_factory=JobSettings)
+    settings: JobSettings = JobSettings(on_unknown="report")  # noqa: RUF009 - frozen
     interrupts: tuple[tuple[float, StopCode], ...] = ()
     seed: int = 0
 

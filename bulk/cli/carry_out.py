@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
 import click
 import trio
 
+from bulk.batch import claims_elsewhere
 from bulk.cli.endings import finish
 from bulk.cli.options import BatchOptions
 from bulk.client import Client
@@ -85,6 +87,7 @@ def job_settings(options: BatchOptions) -> JobSettings:
         answer_timeout_s=options.timeout,
         drain_timeout_s=options.drain_timeout,
         fail_fast=options.fail_fast,
+        on_unknown=options.on_unknown,
     )
 
 
@@ -142,7 +145,10 @@ async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
         progress = TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(work.say)
     with trio.open_signal_receiver(*STOP_BY_SIGNAL) as signals:
         around = Surroundings(
-            random=Random(), progress=progress, interrupts=_interrupts(signals, work)
+            random=Random(),
+            progress=progress,
+            interrupts=_interrupts(signals, work),
+            elsewhere=partial(claims_elsewhere, work.folder),
         )
         try:
             end = await work_off(journal, client, work.settings, around)

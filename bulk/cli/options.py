@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
+OnUnknown = Literal["reconcile", "report", "resend"]
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.IGNORECASE)
@@ -74,6 +75,7 @@ class BatchOptions:
     timeout: float
     drain_timeout: float
     fail_fast: bool
+    on_unknown: OnUnknown
     quiet: bool
 
 
@@ -209,6 +211,15 @@ def sending_options(function: F) -> F:
             ),
             click.option(
                 "--fail-fast", is_flag=True, help="Stop at the first trigger that is not queued."
+            ),
+            click.option(
+                "--on-unknown",
+                type=click.Choice(["reconcile", "report", "resend"]),
+                default="reconcile",
+                show_default=True,
+                help="Of triggers whose answer was lost: ask the server and send again what it "
+                "never executed; only report them; or send again also what stays unknown, "
+                "which can run and bill a test twice.",
             ),
             click.option(
                 "--quiet", "-q", is_flag=True, help="No progress and no notes, only the end."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -21,14 +22,24 @@ from bulk.cli.options import (
 @output_option
 @json_option
 @api_options
+@click.option(
+    "--last-failed",
+    is_flag=True,
+    help="Send also what was rejected or throttled, as further attempts in the same report.",
+)
+@click.option(
+    "--reconcile-only",
+    is_flag=True,
+    help="Find out what became of unknown triggers; send nothing.",
+)
 @sending_options
-def command(batch: str | None, **given: Any) -> int:
+def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given: Any) -> int:
     """Continue BATCH (the newest, if none is named) after an interrupt, a crash or a stop.
 
-    What was queued is not sent again. What may have been executed is reported as unknown and not
-    sent again either. The manifest is not needed.
+    What was queued is not sent again. What may have been executed is looked for at the server
+    first, and sent again only where the server has no run of it. The manifest is not needed.
     """
-    from bulk.batch import left_in
+    from bulk.batch import standing
     from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
     from bulk.cli.endings import finish_again
     from bulk.cli.starting import key_or_error, parse_sandbox
@@ -47,18 +58,26 @@ def command(batch: str | None, **given: Any) -> int:
             f"batch {folder.name} is a simulation, which sent nothing: there is nothing to resume. "
             "Name the batch you mean"
         )
-    left = left_in(folder)
-    if not left:
+    if last_failed and reconcile_only:
+        raise click.UsageError("--last-failed sends, and --reconcile-only does not; choose one")
+    tally = standing(folder)
+    to_send = 0 if reconcile_only else tally.left + (tally.refused if last_failed else 0)
+    to_ask = 0 if options.on_unknown == "report" else tally.unknown
+    if not to_send + to_ask:
         return finish_again(folder, as_json=options.as_json)
+    what = [f"{count_of(to_send, 'trigger')} to send"] if to_send else []
+    what += [f"{to_ask} unknown"] if to_ask else []
     return carry_out(
         Work(
             folder=folder,
             open_journal=lambda _: Journal.open(folder.journal),
             base_url=check_base_url(options.base_url or born.base_url),
             key=SANDBOX_KEY if born.sandbox else key_or_error(options, born.manifest),
-            settings=job_settings(options),
+            settings=replace(
+                job_settings(options), failed_again=last_failed, reconcile_only=reconcile_only
+            ),
             sandbox=parse_sandbox(born.sandbox) if born.sandbox else None,
-            headlines=(f"continuing batch {folder.name}: {count_of(left, 'trigger')} left",),
+            headlines=(f"continuing batch {folder.name}: {', '.join(what)}",),
             quiet=options.quiet,
             as_json=options.as_json,
         )

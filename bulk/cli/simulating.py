@@ -133,6 +133,9 @@ class _Counter:
             line = f"{tally.done:,}/{tally.total:,} simulated, {span(now)} of virtual time"
             click.echo(f"\r{line:<60}", nl=False, err=True)
 
+    def say(self, line: str) -> None:
+        """See `bulk.dispatch.ProgressLine`: of a simulation, the end says it all."""
+
     def close(self) -> None:
         """Leave the line and go to the next."""
         if self._shown:

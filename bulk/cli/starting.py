@@ -108,10 +108,11 @@ class _Starting:
         """Continue a batch that exists; send nothing if it is finished."""
         with Journal.open(folder.journal) as journal:
             batch.check_same(journal.batch, self.manifest, self.base_url if self.real else None)
-        left = batch.left_in(folder)
-        if not left:
+        tally = batch.standing(folder)
+        to_ask = 0 if self.options.on_unknown == "report" else tally.unknown
+        if not tally.left + to_ask:
             return finish_again(folder, as_json=self.options.as_json)
-        headlines = (f"continuing batch {folder.name}", *self._headlines(left))
+        headlines = (f"continuing batch {folder.name}", *self._headlines(tally.left))
         return carry_out(self._work(folder, lambda _: Journal.open(folder.journal), headlines))
 
     def _work(

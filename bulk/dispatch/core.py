@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import trio
@@ -53,10 +53,9 @@ class Dispatch:
         first_attempt_id: int,
         run_ids: set[str],
         progress: ProgressLine | None = None,
-        interrupts: AsyncIterator[StopCode] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`run_ids` are those that have an owner; `wall` gives seconds since the epoch."""
+        """`run_ids` are those that answers gave; `wall` gives seconds since the epoch."""
         self._journal = journal
         self._client = client
         self._controller = controller
@@ -65,7 +64,6 @@ class Dispatch:
         self._next_attempt_id = first_attempt_id
         self._run_ids = run_ids
         self._progress = progress
-        self._interrupts = interrupts
         self._wall = wall
         self._line = Line(journal)
         self._stopping = Stopping(
@@ -77,6 +75,7 @@ class Dispatch:
         self._gate = trio.Lock()
         self._changed = trio.Event()
         self._leave: StopCode | None = None
+        self._everything: trio.CancelScope | None = None
         self._unsaved: list[tuple[str, str]] = []
 
     async def run(self) -> DispatchEnd:
@@ -85,7 +84,7 @@ class Dispatch:
         Raises LeaveNow on a second interrupt. All else is in the result, a failed journal too.
         """
         async with trio.open_nursery() as around:
-            around.start_soon(self._watch_interrupts, around.cancel_scope)
+            self._everything = around.cancel_scope
             around.start_soon(self._show_progress)
             async with trio.open_nursery() as workers:
                 for number in range(min(self._settings.concurrency_max, max(1, self._tally.total))):
@@ -97,6 +96,13 @@ class Dispatch:
         return DispatchEnd(
             self._tally, self._stopping.code, self._stopping.detail, tuple(self._unsaved)
         )
+
+    def interrupt(self, code: StopCode) -> None:
+        """The user wants to stop: at the first time drain what is under way, then leave at once."""
+        if not self._stopping.interrupt(code):
+            self._leave = code
+            if self._everything is not None:
+                self._everything.cancel()
 
     # --- the gate -------------------------------------------------------------------------------
 
@@ -172,7 +178,8 @@ class Dispatch:
             await trio.sleep_until(send.at - INTENT_LEAD_S)
             if not self._stopping.asked:
                 at = self._wall() + send.at - trio.current_time()
-                intent = Intent(attempt_id, waiting.pending.seq, waiting.attempts + 1, at)
+                number = waiting.attempts + 1
+                intent = Intent(attempt_id, waiting.pending.seq, number, at, send.at)
                 await self._journal.record(intent)
                 may_leave = await self._confirmed(send)
                 if not may_leave:
@@ -222,6 +229,7 @@ class Dispatch:
             error=verdict.error,
             message=verdict.message,
             headers=answer.headers,
+            steady_at=sent,
         )
         waiting.ready_at = received
         await self._make_durable(ended, waiting)
@@ -268,15 +276,6 @@ class Dispatch:
             raise
 
     # --- around the workers ---------------------------------------------------------------------
-
-    async def _watch_interrupts(self, everything: trio.CancelScope) -> None:
-        if self._interrupts is None:
-            return
-        async for code in self._interrupts:
-            if not self._stopping.interrupt(code):
-                self._leave = code
-                everything.cancel()
-                return
 
     async def _show_progress(self) -> None:
         while self._progress is not None:

@@ -26,6 +26,9 @@ class ProgressLine(Protocol):
     def show(self, tally: Tally, view: PaceView, now: float) -> None:
         """`now` is on the clock of the view's instants."""
 
+    def say(self, line: str) -> None:
+        """A line for people, beside the standing."""
+
 
 @dataclass(frozen=True, slots=True)
 class DispatchEnd:

@@ -1,22 +1,44 @@
 """The batch's memory on disk: what is to be sent, what was about to be, and what came of it."""
 
-from bulk.journal.entries import Ended, Entry, Intent, Pending, Withdrawn
+from bulk.journal.claims import Claims, claims_of
+from bulk.journal.entries import (
+    Answered,
+    Ended,
+    Entry,
+    Intent,
+    Lost,
+    Past,
+    Pending,
+    Reconciled,
+    SentAgain,
+    Surplus,
+    Withdrawn,
+)
 from bulk.journal.group_commit import GroupCommit, Runner, in_thread, inline
 from bulk.journal.opening import BatchInUseError, EmptyJournalError
-from bulk.journal.store import Journal, NewBatch
+from bulk.journal.reading import NewBatch
+from bulk.journal.store import Journal
 
 __all__ = [
+    "Answered",
     "BatchInUseError",
+    "Claims",
     "EmptyJournalError",
     "Ended",
     "Entry",
     "GroupCommit",
     "Intent",
     "Journal",
+    "Lost",
     "NewBatch",
+    "Past",
     "Pending",
+    "Reconciled",
     "Runner",
+    "SentAgain",
+    "Surplus",
     "Withdrawn",
+    "claims_of",
     "in_thread",
     "inline",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bulk.model import Outcome, Trigger
+from bulk.reconcile import AttemptTimes, Judged, Stamp
 from bulk.signals import Headers
 
 
@@ -25,6 +26,7 @@ class Intent:
     seq: int
     number: int
     at: float  # wall clock, seconds since the epoch
+    steady_at: float | None = None  # the same instant on the process's steady clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,63 @@ class Ended:
     error: str | None = None
     message: str | None = None
     headers: Headers = ()
+    steady_at: float | None = None  # when it was sent, on the process's steady clock
 
 
-Entry = Intent | Withdrawn | Ended
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What the server's list of runs, seen at wall time `at`, says of an unknown trigger."""
+
+    judged: Judged
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SentAgain:
+    """An unknown trigger is to be sent once more, because the user said so by a named option."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """A run in the batch's time that no trigger owns. `created_at` is the server's instant."""
+
+    run_id: str
+    test_id: str
+    created_at: float | None
+
+
+Entry = Intent | Withdrawn | Ended | Reconciled | SentAgain | Surplus
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A trigger that may have been executed, and its attempts that may have done so."""
+
+    seq: int
+    trigger: Trigger
+    attempts: tuple[AttemptTimes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A run id that an answer gave to a trigger, which is shown as its cell, in that attempt."""
+
+    run_id: str
+    cell: Trigger
+    attempt: AttemptTimes
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What reconciliation has to know of a batch beside its lost triggers.
+
+    `cells` are all that it triggers, each once; `first` and `last` its outermost attempts.
+    """
+
+    answered: tuple[Answered, ...] = ()
+    stamps: tuple[Stamp, ...] = ()
+    cells: tuple[Trigger, ...] = ()
+    first: AttemptTimes | None = None
+    last: AttemptTimes | None = None

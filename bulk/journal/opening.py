@@ -47,8 +47,11 @@ def lock(sql: sqlite3.Connection) -> None:
     sql.execute("COMMIT")
 
 
-def check_format(sql: sqlite3.Connection, path: Path) -> None:
-    """Raise EmptyJournalError or StorageError unless this is a journal we can read."""
+def to_our_format(sql: sqlite3.Connection, path: Path) -> None:
+    """Make sure that this is a journal we can work with; one of the format before is brought up.
+
+    Raises EmptyJournalError, or StorageError where it is none.
+    """
     (application,) = sql.execute("PRAGMA application_id").fetchone()
     (version,) = sql.execute("PRAGMA user_version").fetchone()
     (tables,) = sql.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()
@@ -59,7 +62,13 @@ def check_format(sql: sqlite3.Connection, path: Path) -> None:
         )
     if application != schema.APPLICATION_ID:
         raise StorageError(f"{path}: this SQLite file is not a bulk-trigger journal")
-    if version != schema.FORMAT_VERSION:
+    if version == 1:
+        sql.execute("BEGIN")
+        for statement in schema.MIGRATION_FROM_1.split(";\n"):
+            sql.execute(statement)
+        sql.execute(f"PRAGMA user_version = {schema.FORMAT_VERSION}")
+        sql.execute("COMMIT")
+    elif version != schema.FORMAT_VERSION:
         raise StorageError(
             f"{path}: the journal's format is {version}, and this bulk-trigger knows "
             f"{schema.FORMAT_VERSION}; use the version that made it"

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
-from bulk.journal.entries import Pending
+from bulk.journal.entries import Answered, Lost, Pending
 from bulk.model import (
     UNSENT_BECAUSE,
     AttemptRecord,
     DeviceModel,
     FailureCode,
     Mode,
+    Origin,
     Outcome,
     Platform,
     StopCode,
     Trigger,
     TriggerResult,
 )
+from bulk.reconcile import AttemptTimes, Instant, Stamp
+from bulk.signals import http_date
 
 Row = tuple[Any, ...]
 
@@ -33,13 +38,14 @@ def trigger_row(trigger: Trigger) -> Row:
 
 def pending_trigger(row: Row) -> Pending:
     """A row of `schema.SELECT_PENDING`."""
-    return Pending(seq=row[0], trigger=_trigger(row[1:12]))
+    return Pending(seq=row[0], trigger=_trigger(row[1:12]), attempts=row[12])
 
 
 def trigger_result(row: Row, stop: StopCode | None) -> TriggerResult:
     """A row of `schema.SELECT_RESULTS`. `stop` says why what was not sent was not."""
     outcome, failure_code, run_id, http_status, error, message, finished_at = row[12:19]
-    attempts, throttles, wait_ms, latency_ms, total_ms, first_sent_at, last_end = row[19:26]
+    origin, candidates, undecided = row[19:22]
+    attempts, throttles, wait_ms, latency_ms, total_ms, first_sent_at, last_end = row[22:29]
     if outcome is None and last_end == "open":  # died between an intent and its end
         outcome, failure_code = Outcome.UNKNOWN, FailureCode.INTERRUPTED
     elif outcome is None:
@@ -52,7 +58,9 @@ def trigger_result(row: Row, stop: StopCode | None) -> TriggerResult:
         run_id=run_id,
         http_status=http_status,
         error=error,
-        message=message,
+        message="; ".join(part for part in (message, undecided) if part) or None,
+        origin=None if run_id is None else Origin(origin or Origin.ANSWER),
+        candidates=tuple(json.loads(candidates)) if candidates else (),
         attempts=attempts,
         throttles=throttles,
         wait_ms=wait_ms,
@@ -66,12 +74,12 @@ def trigger_result(row: Row, stop: StopCode | None) -> TriggerResult:
 def attempt_record(row: Row) -> AttemptRecord:
     """A row of `schema.SELECT_ATTEMPTS`."""
     (key, test_id, number, end, sent_at, received_at, wait_ms, latency_ms, in_flight) = row[:9]
-    http_status, failure_code, run_id, error, message, headers = row[9:]
+    http_status, failure_code, run_id, error, message, headers, absent_at = row[9:]
     return AttemptRecord(
         key=key,
         test_id=test_id,
         number=number,
-        end=end,
+        end=end if absent_at is None else "absent",
         sent_at=sent_at,
         received_at=received_at,
         wait_ms=wait_ms,
@@ -84,6 +92,60 @@ def attempt_record(row: Row) -> AttemptRecord:
         message=message,
         headers=tuple((name, value) for name, value in json.loads(headers)),
     )
+
+
+def lost_triggers(rows: Iterable[Row]) -> list[Lost]:
+    """The rows of `schema.SELECT_LOST`, one trigger's attempts behind each other."""
+    lost = []
+    for seq, same in groupby(rows, key=lambda row: row[0]):
+        attempts = list(same)
+        lost.append(
+            Lost(
+                seq=seq,
+                trigger=_trigger(attempts[0][1:12]),
+                attempts=tuple(attempt_times(row[12:19]) for row in attempts),
+            )
+        )
+    return lost
+
+
+def answered(row: Row) -> Answered:
+    """A row of `schema.SELECT_ANSWERED`."""
+    return Answered(run_id=row[0], cell=cell(row[1:7]), attempt=attempt_times(row[7:14]))
+
+
+def stamps(rows: Iterable[Row]) -> Iterator[Stamp]:
+    """The rows of `schema.SELECT_DATED` whose date can be read."""
+    for *row, headers in rows:
+        said = dict(json.loads(headers))
+        date = http_date(said.get("date", ""))
+        times = attempt_times(tuple(row))
+        if date is not None and times.received is not None:
+            yield Stamp(times.sent, times.received, date, times.place, times.session)
+
+
+def stamp(row: Row) -> Stamp:
+    """A row of `schema.SELECT_STAMPS`."""
+    place, session, sent_at, sent_steady, received_at, received_steady, server_at = row
+    sent, received = Instant(sent_at, sent_steady), Instant(received_at, received_steady)
+    return Stamp(sent, received, server_at, place, session)
+
+
+def attempt_times(row: Row) -> AttemptTimes:
+    """Id, session, times and failure code of an attempt."""
+    place, session, sent_at, steady_at, received_at, latency_ms, failure_code = row
+    latency_s = None if latency_ms is None else latency_ms / 1000
+    received = None
+    if received_at is not None and latency_s is not None:
+        steady = None if steady_at is None else steady_at + latency_s
+        received = Instant(received_at, steady)
+    sent = Instant(sent_at, steady_at)
+    return AttemptTimes(place, session, sent, received, latency_s, failure_code)
+
+
+def cell(row: Row) -> Trigger:
+    """A row of `schema.SELECT_CELLS`: all that is sent, and nothing of the manifest."""
+    return _trigger((*row, 1, "", "[]", 0, "[]"))
 
 
 def _trigger(row: Row) -> Trigger:

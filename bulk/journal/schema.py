@@ -1,10 +1,12 @@
 """The journal's tables and their format version; knows SQL and nothing else.
 
 `trigger` holds every cell of the batch from before the first send; its outcome is NULL until it has
-one. `attempt` holds a row from just before a request leaves; its end is 'open' until it has one.
+one, and again once an unknown one was found absent at the server. `attempt` holds a row from just
+before a request leaves; its end is 'open' until it has one. Of a run id that no answer named,
+`origin` says how it was found.
 """
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 APPLICATION_ID = 0x42547231  # "BTr1": tells our files from other SQLite databases
 
 TABLES = """
@@ -17,6 +19,7 @@ CREATE TABLE trigger (
   name TEXT NOT NULL, tags TEXT NOT NULL, line INTEGER NOT NULL, own TEXT NOT NULL,
   outcome TEXT CHECK (outcome IN ('queued', 'rejected', 'throttled', 'unknown', 'unsent')),
   failure_code TEXT, run_id TEXT, http_status INTEGER, error TEXT, message TEXT, finished_at REAL,
+  origin TEXT CHECK (origin IN ('adopted', 'by_count')), candidates TEXT, undecided TEXT,
   CHECK ((outcome = 'queued') = (run_id IS NOT NULL) OR outcome IS NULL)
 );
 CREATE UNIQUE INDEX one_owner_a_run ON trigger (run_id) WHERE run_id IS NOT NULL;
@@ -29,11 +32,36 @@ CREATE TABLE attempt (
   sent_at REAL NOT NULL, received_at REAL,
   wait_ms REAL NOT NULL DEFAULT 0, latency_ms REAL, in_flight INTEGER NOT NULL DEFAULT 1,
   http_status INTEGER, failure_code TEXT, run_id TEXT, error TEXT, message TEXT,
-  headers TEXT NOT NULL DEFAULT '[]'
+  headers TEXT NOT NULL DEFAULT '[]',
+  session INTEGER NOT NULL DEFAULT 0, steady_at REAL, absent_at REAL
 );
+CREATE TABLE stamp (
+  session INTEGER NOT NULL, place INTEGER NOT NULL, sent_at REAL NOT NULL, sent_steady REAL,
+  received_at REAL NOT NULL, received_steady REAL, server_at REAL NOT NULL
+);
+CREATE TABLE surplus (
+  run_id TEXT PRIMARY KEY, test_id TEXT NOT NULL, created_at REAL
+) WITHOUT ROWID;
 CREATE TABLE session (
   id INTEGER PRIMARY KEY, started_at REAL NOT NULL, elapsed_s REAL, stop TEXT, stop_detail TEXT
 );
+"""
+
+# From the format before to this one.
+MIGRATION_FROM_1 = """
+ALTER TABLE trigger ADD COLUMN origin TEXT CHECK (origin IN ('adopted', 'by_count'));
+ALTER TABLE trigger ADD COLUMN candidates TEXT;
+ALTER TABLE trigger ADD COLUMN undecided TEXT;
+ALTER TABLE attempt ADD COLUMN session INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN steady_at REAL;
+ALTER TABLE attempt ADD COLUMN absent_at REAL;
+CREATE TABLE stamp (
+  session INTEGER NOT NULL, place INTEGER NOT NULL, sent_at REAL NOT NULL, sent_steady REAL,
+  received_at REAL NOT NULL, received_steady REAL, server_at REAL NOT NULL
+);
+CREATE TABLE surplus (
+  run_id TEXT PRIMARY KEY, test_id TEXT NOT NULL, created_at REAL
+) WITHOUT ROWID;
 """
 
 INSERT_TRIGGER = """
@@ -44,16 +72,28 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 SELECT_PENDING = """
 SELECT seq, test_id, platform, mode, device_model, app_id, environment_id, repetition,
-       name, tags, line, own
-FROM trigger WHERE outcome IS NULL AND seq > ? ORDER BY seq LIMIT ?
+       name, tags, line, own, coalesce(a.attempts, 0)
+FROM trigger LEFT JOIN (SELECT seq AS of, count(*) AS attempts FROM attempt GROUP BY seq) a
+  ON a.of = seq
+WHERE outcome IS NULL AND seq > ? ORDER BY seq LIMIT ?
 """
 
-INSERT_INTENT = "INSERT INTO attempt (id, seq, number, sent_at) VALUES (?, ?, ?, ?)"
+INSERT_INTENT = """
+INSERT INTO attempt (id, seq, number, sent_at, steady_at, session) VALUES (?, ?, ?, ?, ?, ?)
+"""
 
 END_ATTEMPT = """
-UPDATE attempt SET end = ?, sent_at = ?, received_at = ?, wait_ms = ?, latency_ms = ?,
-  in_flight = ?, http_status = ?, failure_code = ?, run_id = ?, error = ?, message = ?, headers = ?
+UPDATE attempt SET end = ?, sent_at = ?, steady_at = ?, received_at = ?, wait_ms = ?,
+  latency_ms = ?, in_flight = ?, http_status = ?, failure_code = ?, run_id = ?, error = ?,
+  message = ?, headers = ?
 WHERE id = ?
+"""
+
+# An answer outranks what was found by looking: the run goes to the trigger that the answer names.
+YIELD_ADOPTED = """
+UPDATE trigger SET outcome = 'unknown', failure_code = 'bad_response', run_id = NULL, origin = NULL,
+  message = 'the run found for it was another trigger''s'
+WHERE run_id = ? AND origin IS NOT NULL
 """
 
 END_TRIGGER = """
@@ -80,12 +120,82 @@ UPDATE trigger SET outcome = NULL, failure_code = NULL, http_status = NULL, erro
 WHERE outcome = 'unsent'
 """
 
+# --- reconciliation -------------------------------------------------------------------------------
+
+SELECT_LOST = """
+SELECT t.seq, t.test_id, t.platform, t.mode, t.device_model, t.app_id, t.environment_id,
+       t.repetition, t.name, t.tags, t.line, t.own,
+       a.id, a.session, a.sent_at, a.steady_at, a.received_at, a.latency_ms, a.failure_code
+FROM trigger t JOIN attempt a ON a.seq = t.seq
+WHERE t.outcome = 'unknown' AND a.end IN ('unknown', 'open') ORDER BY t.seq, a.id
+"""
+SELECT_DATED = """
+SELECT id, session, sent_at, steady_at, received_at, latency_ms, failure_code, headers FROM attempt
+WHERE received_at IS NOT NULL AND headers LIKE '%"date"%' ORDER BY id
+"""
+INSERT_STAMP = "INSERT INTO stamp VALUES (?, ?, ?, ?, ?, ?, ?)"
+SELECT_STAMPS = """
+SELECT place, session, sent_at, sent_steady, received_at, received_steady, server_at FROM stamp
+"""
+SELECT_ANSWERED = """
+SELECT t.run_id, t.test_id, t.platform, t.mode, t.device_model, t.app_id, t.environment_id,
+       a.id, a.session, a.sent_at, a.steady_at, a.received_at, a.latency_ms, a.failure_code
+FROM trigger t JOIN attempt a ON a.seq = t.seq
+WHERE t.outcome = 'queued' AND t.origin IS NULL AND a.end = 'queued' ORDER BY a.id
+"""
+SELECT_CELLS = """
+SELECT DISTINCT test_id, platform, mode, device_model, app_id, environment_id FROM trigger
+"""
+SELECT_OUTERMOST = """
+SELECT id, session, sent_at, steady_at, received_at, latency_ms, failure_code FROM attempt
+WHERE id IN (SELECT min(id) FROM attempt UNION SELECT max(id) FROM attempt) ORDER BY id
+"""
+ADOPT = """
+UPDATE trigger SET outcome = 'queued', failure_code = NULL, run_id = ?, origin = ?,
+  candidates = NULL, undecided = NULL, finished_at = ?
+WHERE seq = ? AND outcome = 'unknown'
+"""
+# Sent again from here on: by a named option, or because the server has no run of it.
+REOPEN_UNKNOWN = """
+UPDATE trigger SET outcome = NULL, failure_code = NULL, http_status = NULL, error = NULL,
+  message = NULL, finished_at = NULL, candidates = NULL, undecided = NULL
+WHERE seq = ? AND outcome = 'unknown'
+"""
+NOTE_ABSENT = "UPDATE attempt SET absent_at = ? WHERE seq = ? AND end = 'unknown'"
+NOTE_UNDECIDED = """
+UPDATE trigger SET candidates = ?, undecided = ? WHERE seq = ? AND outcome = 'unknown'
+"""
+# Of another batch: which runs have an owner there, and which tests may have made one meanwhile.
+# Both formats have these columns.
+SELECT_RUN_IDS = "SELECT run_id FROM trigger WHERE run_id IS NOT NULL"
+SELECT_TESTS = "SELECT DISTINCT test_id FROM trigger"
+SELECT_TESTS_IN_DOUBT = """
+SELECT DISTINCT t.test_id FROM trigger t JOIN attempt a ON a.seq = t.seq
+WHERE a.end IN ('open', 'unknown') AND (t.outcome IS NULL OR t.outcome = 'unknown')
+  AND a.sent_at BETWEEN ? AND ?
+"""
+INSERT_SURPLUS = "INSERT OR REPLACE INTO surplus VALUES (?, ?, ?)"
+SELECT_SURPLUS = """
+SELECT run_id, test_id, created_at FROM surplus
+WHERE run_id NOT IN (SELECT run_id FROM trigger WHERE run_id IS NOT NULL)
+ORDER BY created_at, run_id
+"""
+# A finished batch's failures, to be sent as further attempts. Unknown ones are not among them.
+REOPEN_FAILED = """
+UPDATE trigger SET outcome = NULL, failure_code = NULL, http_status = NULL, error = NULL,
+  message = NULL, finished_at = NULL
+WHERE outcome IN ('rejected', 'throttled')
+"""
+
+# --- for reports ----------------------------------------------------------------------------------
+
 SELECT_RESULTS = """
 SELECT t.seq, t.test_id, t.platform, t.mode, t.device_model, t.app_id, t.environment_id,
        t.repetition, t.name, t.tags, t.line, t.own,
        t.outcome, t.failure_code, t.run_id, t.http_status, t.error, t.message, t.finished_at,
+       t.origin, t.candidates, t.undecided,
        coalesce(a.attempts, 0), coalesce(a.throttles, 0), a.wait_ms, last.latency_ms, a.total_ms,
-       a.first_sent_at, last.end
+       a.first_sent_at, last.end, last.absent_at
 FROM trigger t
 LEFT JOIN (
   SELECT seq, count(*) AS attempts, sum(http_status = 429) AS throttles, sum(wait_ms) AS wait_ms,
@@ -99,7 +209,8 @@ ORDER BY t.seq
 
 SELECT_ATTEMPTS = """
 SELECT t.key, t.test_id, a.number, a.end, a.sent_at, a.received_at, a.wait_ms, a.latency_ms,
-       a.in_flight, a.http_status, a.failure_code, a.run_id, a.error, a.message, a.headers
+       a.in_flight, a.http_status, a.failure_code, a.run_id, a.error, a.message, a.headers,
+       a.absent_at
 FROM attempt a JOIN trigger t ON t.seq = a.seq ORDER BY a.id
 """
 

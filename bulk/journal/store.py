@@ -1,4 +1,4 @@
-"""The journal's SQLite file: made, opened, locked, written and read; knows nothing of async.
+"""The journal's SQLite file: made, opened, locked and written; knows nothing of async.
 
 While a batch runs, SQLite's write-ahead log makes a commit one sequential write and one fsync; a
 clean end folds the log back, so that one file is left.
@@ -11,47 +11,26 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from bulk.errors import StorageError
 from bulk.journal import schema
-from bulk.journal.entries import Ended, Entry, Intent, Pending
-from bulk.journal.opening import check_format, connect, lock, mapped, sync_folder
+from bulk.journal.entries import Entry
+from bulk.journal.opening import connect, lock, mapped, sync_folder, to_our_format
 from bulk.journal.place import network_file_system
-from bulk.journal.rows import attempt_record, pending_trigger, trigger_result, trigger_row
-from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, Trigger, TriggerResult
+from bulk.journal.reading import JournalReader, NewBatch, batch_of
+from bulk.journal.rows import trigger_row
+from bulk.journal.writing import write_entry
+from bulk.model import StopCode, Trigger
+from bulk.reconcile import Heard
 
 
-@dataclass(frozen=True, slots=True)
-class NewBatch:
-    """What a batch is born with. `sandbox` is the embedded sandbox's spec, or None.
-
-    `simulated`: in virtual time, against a model of that sandbox; it is never continued.
-    `fingerprint` says which cells it consists of; `settings` never hold the API key.
-    """
-
-    name: str
-    manifest: str
-    base_url: str
-    created_at: float
-    version: str
-    fingerprint: str
-    sandbox: str | None = None
-    simulated: bool = False
-    settings: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-    own_columns: tuple[str, ...] = ()
-
-
-class Journal:
+class Journal(JournalReader):
     """An open journal. Made by `create` or `open`; close it, or use it in a `with`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._sql = connection
+        super().__init__(path, connection)
         self._session_id = 0
-        self._ending: tuple[StopCode | None, str, float] | None = None  # of this session
 
     @classmethod
     def create(cls, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> Journal:
@@ -108,7 +87,7 @@ class Journal:
             connection = connect(path)
             try:
                 lock(connection)
-                check_format(connection, path)
+                to_our_format(connection, path)
                 connection.execute("PRAGMA journal_mode = WAL")
             except BaseException:
                 connection.close()
@@ -126,7 +105,7 @@ class Journal:
             with closing(
                 sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
             ) as sql:
-                return _batch(sql)
+                return batch_of(sql)
         except (sqlite3.Error, OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -148,21 +127,35 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def batch(self) -> NewBatch:
-        """What the batch was born with."""
-        with mapped(self.path):
-            return _batch(self._sql)
+    def begin_session(self, now: float, *, failed_again: bool = False) -> None:
+        """A process takes the batch up at wall time `now`: settle what the last one left open.
 
-    def begin_session(self, now: float) -> None:
-        """A process takes the batch up at wall time `now`: settle what the last one left open."""
+        `failed_again`: what was rejected or throttled is to be sent as well.
+        """
         self._ending = None
         with mapped(self.path), self._transaction():
             self._sql.execute(schema.SETTLE_OPEN_TRIGGERS)
             self._sql.execute(schema.SETTLE_OPEN_ATTEMPTS)
             self._sql.execute(schema.REOPEN_UNSENT)
+            if failed_again:
+                self._sql.execute(schema.REOPEN_FAILED)
             cursor = self._sql.execute("INSERT INTO session (started_at) VALUES (?)", (now,))
             self._session_id = cursor.lastrowid or 0
+
+    def note(self, heard: Heard) -> None:
+        """Keep what was heard of the server's clock before this session's first attempt."""
+        sent, received = heard.sent, heard.received
+        row = (
+            *(self._session_id, self.next_attempt_id(), sent.wall, sent.steady),
+            *(received.wall, received.steady, heard.server),
+        )
+        with mapped(self.path), self._transaction():
+            self._sql.execute(schema.INSERT_STAMP, row)
+
+    @property
+    def session(self) -> int:
+        """The number of this process's session."""
+        return self._session_id
 
     def end_session(self, elapsed_s: float, stop: StopCode | None, detail: str) -> None:
         """The process is done with the batch, after `elapsed_s` seconds.
@@ -176,99 +169,11 @@ class Journal:
                 (elapsed_s, stop, detail, self._session_id),
             )
 
-    def next_attempt_id(self) -> int:
-        """The first id that no attempt has."""
-        with mapped(self.path):
-            (last,) = self._sql.execute("SELECT coalesce(max(id), 0) FROM attempt").fetchone()
-        return int(last) + 1
-
-    def run_ids(self) -> set[str]:
-        """All run ids that have an owner."""
-        with mapped(self.path):
-            rows = self._sql.execute("SELECT run_id FROM trigger WHERE run_id IS NOT NULL")
-            return {run_id for (run_id,) in rows}
-
-    def counts(self) -> dict[Outcome | None, int]:
-        """How many triggers have which outcome; None counts those that still have to be sent."""
-        with mapped(self.path):
-            rows = self._sql.execute(schema.COUNT_OUTCOMES).fetchall()
-        return {Outcome(outcome) if outcome else None: count for outcome, count in rows}
-
-    def pending(self, after_seq: int, rows_max: int) -> list[Pending]:
-        """Triggers that still have to be sent, in order, from behind place `after_seq`."""
-        with mapped(self.path):
-            rows = self._sql.execute(schema.SELECT_PENDING, (after_seq, rows_max))
-            return [pending_trigger(row) for row in rows]
-
     def write(self, entries: Iterable[Entry]) -> None:
         """Make entries durable, all or none."""
         with mapped(self.path), self._transaction():
             for entry in entries:
-                self._write(entry)
-
-    def _write(self, entry: Entry) -> None:
-        sql = self._sql
-        if isinstance(entry, Intent):
-            row = (entry.attempt_id, entry.seq, entry.number, entry.at)
-            sql.execute(schema.INSERT_INTENT, row)
-        elif isinstance(entry, Ended):
-            said = (entry.failure_code, entry.run_id, entry.error, entry.message)
-            sql.execute(
-                schema.END_ATTEMPT,
-                (
-                    *(entry.end, entry.sent_at, entry.received_at, entry.wait_ms),
-                    *(entry.latency_ms, entry.in_flight, entry.http_status, *said),
-                    *(json.dumps(entry.headers), entry.attempt_id),
-                ),
-            )
-            if entry.outcome is not None:
-                code, run_id, error, message = said
-                sql.execute(
-                    schema.END_TRIGGER,
-                    (
-                        *(entry.outcome, code, run_id, entry.http_status, error, message),
-                        *(entry.received_at, entry.seq),
-                    ),
-                )
-        else:
-            sql.execute("DELETE FROM attempt WHERE id = ?", (entry.attempt_id,))
-
-    def facts(self) -> BatchFacts:
-        """What a report says of the batch. The stop is that of the newest session."""
-        batch = self.batch
-        with mapped(self.path):
-            sessions = self._sql.execute(schema.SELECT_SESSION_ENDS).fetchall()
-        if self._ending is not None:  # known even where a full disk could not take it
-            sessions[-1] = self._ending
-        stop, detail, _ = sessions[-1] if sessions else (None, None, None)
-        return BatchFacts(
-            name=batch.name,
-            manifest=batch.manifest,
-            base_url=batch.base_url,
-            created_at=batch.created_at,
-            elapsed_s=sum(seconds or 0.0 for *_, seconds in sessions),
-            version=batch.version,
-            stop=StopCode(stop) if stop else None,
-            stop_detail=detail or "",
-            sandbox=batch.sandbox is not None,
-            simulated=batch.simulated,
-            settings=batch.settings,
-            notes=batch.notes,
-            own_columns=batch.own_columns,
-        )
-
-    def results(self) -> Iterator[TriggerResult]:
-        """Every trigger of the batch with how it ended, in the manifest's order."""
-        stop = self.facts().stop
-        with mapped(self.path):
-            for row in self._sql.execute(schema.SELECT_RESULTS):
-                yield trigger_result(row, stop)
-
-    def attempts(self) -> Iterator[AttemptRecord]:
-        """Every attempt of the batch, in the order in which they left."""
-        with mapped(self.path):
-            for row in self._sql.execute(schema.SELECT_ATTEMPTS):
-                yield attempt_record(row)
+                write_entry(self._sql, entry, self._session_id)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -280,11 +185,3 @@ class Journal:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
             raise
-
-
-def _batch(sql: sqlite3.Connection) -> NewBatch:
-    (text,) = sql.execute("SELECT value FROM meta WHERE name = 'batch'").fetchone()
-    fields = json.loads(text)
-    for name in ("settings", "notes", "own_columns"):
-        fields[name] = tuple(tuple(v) if isinstance(v, list) else v for v in fields[name])
-    return NewBatch(**fields)

@@ -17,8 +17,9 @@ class Advice:
 
 RESUME = "To send what is left: bulk-trigger resume {batch}"
 LOOK_IT_UP = (
-    "Look for the run in the TesterArmy dashboard before triggering the test again: "
-    "a second trigger is a second billed run."
+    "To ask the server again: bulk-trigger resume {batch} --reconcile-only. Or look for the run in "
+    "the TesterArmy dashboard before triggering the test again: a second trigger is a second "
+    "billed run."
 )
 ADVICE: dict[str, Advice] = {
     FailureCode.AUTH: Advice(
@@ -58,7 +59,7 @@ ADVICE: dict[str, Advice] = {
     ),
     FailureCode.INTERRUPTED: Advice(
         "The batch was interrupted. Unsent ones never left; unknown ones were under way.",
-        f"{RESUME}. It does not send unknown ones again.",
+        f"{RESUME}. It asks the server what became of unknown ones first.",
     ),
     FailureCode.DEADLINE: Advice("The deadline passed before its turn came.", RESUME),
     FailureCode.ABORTED: Advice(

@@ -39,12 +39,22 @@ REPORT_COLUMNS = (
     Column("total_ms", "the waits and latencies of all attempts"),
     Column("first_sent", "when it was first sent, UTC"),
     Column("finished", "when its outcome was known, UTC"),
+    Column(
+        "origin",
+        "how the run id is known: answer; adopted, found at the server after the answer was lost; "
+        "by_count, found so and this trigger's or an equal one's",
+    ),
+    Column("candidates", "of an unknown trigger: runs that could be its, separated by blanks"),
 )
 ATTEMPT_COLUMNS = (
     Column("key", "the trigger's key"),
     Column("test_id", "the saved test"),
     Column("number", "which attempt of the trigger, from 1"),
-    Column("end", "what became of it; open means that no answer was recorded"),
+    Column(
+        "end",
+        "what became of it; open: no answer was recorded; absent: the server's list shows that it "
+        "was never executed",
+    ),
     Column("sent", "when it left, UTC"),
     Column("received", "when its answer was complete, UTC"),
     Column("wait_ms", "how long the trigger was held back before it"),

@@ -41,6 +41,7 @@ def results_frame(results: Iterable[TriggerResult], own_columns: Sequence[str]) 
                 *(result.http_status, result.failure_code, result.error, result.message),
                 *(result.attempts, result.throttles, result.wait_ms, result.latency_ms),
                 *(result.total_ms, result.first_sent_at, result.finished_at),
+                *(result.origin, " ".join(result.candidates) or None),
                 *(own.get(column) for column in own_columns),
             )
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bulk.model import BatchFacts, Outcome, TriggerResult
 from bulk.report.advice import advice
-from bulk.report.summary import Summary, headline, span
+from bulk.report.summary import Summary, headline, reconciled_lines, span
 
 ROWS_MAX = 200  # GitHub drops a whole summary above 1 MiB; 200 rows are below 200 kB
 CELL_CHARACTERS_MAX = 300
@@ -62,6 +62,7 @@ def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerR
         + f" | {summary.throttles} |",
         "",
     ]
+    lines += [f"- {line}" for line in reconciled_lines(facts, summary)]
     for code, count in summary.failures:
         told = advice(code, facts.name, simulated=facts.simulated)
         lines.append(f"- **{count} {_plain(code)}**: {told.meaning} {told.remedy}")

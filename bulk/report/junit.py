@@ -61,6 +61,8 @@ def _case(facts: BatchFacts, result: TriggerResult) -> ElementTree.Element:
     if result.run_id is not None:
         properties = ElementTree.SubElement(case, "properties")
         ElementTree.SubElement(properties, "property", name="run_id", value=result.run_id)
+        if result.origin is not None:
+            ElementTree.SubElement(properties, "property", name="origin", value=result.origin)
     if result.outcome is not Outcome.QUEUED:
         assert result.failure_code is not None
         said = [f"HTTP {result.http_status}" if result.http_status else "", result.error or ""]

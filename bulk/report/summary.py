@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bulk.exits import Exit, most_urgent
-from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, TriggerResult
+from bulk.model import AttemptRecord, BatchFacts, Origin, Outcome, StopCode, TriggerResult
 from bulk.report.advice import advice
 
 FORMAT = 1
+SURPLUS_NAMED_MAX = 5
 EXIT_BY_STOP: dict[StopCode, Exit] = {
     StopCode.INTERRUPTED: Exit.INTERRUPTED,
     StopCode.TERMINATED: Exit.TERMINATED,
@@ -53,6 +54,8 @@ class Summary:
     `throttles` counts 429s, `resent` the triggers that were refused with a 429 and queued in the
     end. `waste` is 429s per queued trigger, None without one. `rate_per_s` is queued triggers over
     the batch's time. `failures` are failure codes and their counts, the most frequent first.
+    `found` counts queued triggers whose run was found at the server after the answer was lost,
+    `surplus` runs that no trigger owns.
     """
 
     total: int
@@ -69,6 +72,8 @@ class Summary:
     latency: Latency | None
     failures: tuple[tuple[str, int], ...]
     exit_code: Exit
+    found: int = 0
+    surplus: int = 0
 
 
 def summarize(
@@ -100,6 +105,8 @@ def summarize(
         latency=_latency(latencies),
         failures=tuple(codes.most_common()),
         exit_code=exit_code(outcomes, facts.stop),
+        found=sum(result.origin in (Origin.ADOPTED, Origin.BY_COUNT) for result in results),
+        surplus=len(facts.surplus),
     )
 
 
@@ -148,6 +155,8 @@ def summary_json(facts: BatchFacts, summary: Summary) -> str:
         "attempts": summary.attempts,
         "throttles": summary.throttles,
         "resent": summary.resent,
+        "found": summary.found,
+        "surplus": list(facts.surplus),
         "waste": summary.waste,
         "rate_per_s": summary.rate_per_s,
         "latency_ms": None
@@ -185,9 +194,27 @@ def closing_lines(facts: BatchFacts, summary: Summary) -> list[str]:
         numbers.append(f"latency p50 {latency.p50_ms:.0f} ms, p95 {latency.p95_ms:.0f} ms")
     numbers.append(f"429s {summary.throttles}{_resent(summary)}")
     lines.append("  " + "; ".join(numbers))
+    lines += [f"  {line}" for line in reconciled_lines(facts, summary)]
     for code, count in summary.failures:
         told = advice(code, facts.name, simulated=facts.simulated)
         lines += [f"  {count} {code}: {told.meaning}", f"    {told.remedy}"]
+    return lines
+
+
+def reconciled_lines(facts: BatchFacts, summary: Summary) -> list[str]:
+    """What looking at the server's list brought, for people; empty where nobody looked."""
+    lines = []
+    if summary.found:
+        of = "1 run was" if summary.found == 1 else f"{summary.found:,} runs were"
+        lines.append(f"{of} found at the server after the answer was lost.")
+    if summary.surplus:
+        named = ", ".join(facts.surplus[:SURPLUS_NAMED_MAX])
+        more = summary.surplus - SURPLUS_NAMED_MAX
+        runs = "1 run" if summary.surplus == 1 else f"{summary.surplus:,} runs"
+        lines.append(
+            f"{runs} of these tests that no trigger owns, made meanwhile and billed: {named}"
+            + (f" and {more:,} more, all in summary.json" if more > 0 else "")
+        )
     return lines
 
 

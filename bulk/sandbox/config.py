@@ -30,13 +30,15 @@ _KEY_PATTERN = re.compile(r"[!-:<-~]+")  # visible ASCII but the semicolon, whic
 class RunPace:
     """How runs get on: seconds in the queue, seconds running, and the shares that end badly.
 
-    `failed`: the product under test has a problem. `broken`: the runner itself failed.
+    `failed`: the product under test has a problem. `broken`: the runner itself failed. `listed_s`:
+    how long after its creation a run comes up in lists, as from a replica that lags.
     """
 
     queued_s: float = 1.0
     running_s: float = 10.0
     failed: float = 0.1
     broken: float = 0.0
+    listed_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.failed + self.broken > 1:
@@ -45,7 +47,8 @@ class RunPace:
     def describe(self) -> str:
         """The canonical text, without the clause's name."""
         text = f"queued {show_span(self.queued_s)} running {show_span(self.running_s)}"
-        return f"{text} failed {show_share(self.failed)} broken {show_share(self.broken)}"
+        text += f" failed {show_share(self.failed)} broken {show_share(self.broken)}"
+        return f"{text} listed {show_span(self.listed_s)}" if self.listed_s else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,8 @@ class Sandbox:
     def _list_runs(self, page: Page, wall_s: float) -> str:
         if page.project_id not in (None, PROJECT_ID):
             return _runs_page([], None)
-        runs = self._runs.newest_first(wall_s, test_id=page.test_id, before=page.before)
+        listed_s = wall_s - self.config.runs.listed_s
+        runs = self._runs.newest_first(listed_s, test_id=page.test_id, before=page.before)
         wanted = (run for run in runs if page.status in (None, self._runs.status(run, wall_s)))
         found = list(islice(wanted, page.limit + 1))
         shown = found[: page.limit]

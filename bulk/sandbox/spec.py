@@ -132,8 +132,8 @@ def _runs(text: str, settings: Settings) -> None:
         raise SpecError('runs: write it as in "queued 1s running 10s failed 10% broken 1%"')
     pace: Settings = {}
     for name, value in zip(words[::2], words[1::2], strict=True):
-        read_choice(name, ("queued", "running", "failed", "broken"), "runs")
-        if name in ("queued", "running"):
+        read_choice(name, ("queued", "running", "failed", "broken", "listed"), "runs")
+        if name in ("queued", "running", "listed"):
             pace[f"{name}_s"] = read_span_s(value, f"runs: {name}")
         else:
             pace[name] = read_share(value, f"runs: {name}")

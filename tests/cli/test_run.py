@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -263,7 +264,7 @@ def test_a_disk_that_fills_up_ends_with_8_and_loses_no_run(terminal: Terminal) -
         handed_over = set(re.findall(r"trigger k\w+  run (\S+)", done.stderr))
         assert recorded | handed_over == {run["run_id"] for run in truth(base_url)["accepted"]}
         again = terminal.call("resume", **ENVIRONMENT)
-        assert again.code == (7 if handed_over else 0)
+        assert again.code == 0, again  # what was handed over is found at the server
         check_truth(batch, base_url, 400)
 
 
@@ -412,12 +413,74 @@ def test_a_quota_ends_with_12_and_a_rate_that_outlasts_its_budget_with_11(
 def test_unknown_outcomes_end_with_7(terminal: Terminal) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 10)
     with sandbox("none; fault 500-queued first 2") as base_url:
-        said = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
+        said = terminal.call(
+            manifest, "--base-url", base_url, "--on-unknown", "report", **ENVIRONMENT
+        )
         assert said.code == 7
         assert (
             "2 server_error: The server failed; the run may or may not have been queued" in said.out
         )
         assert len(truth(base_url)["accepted"]) == 10
+
+
+def test_what_became_of_unknown_triggers_is_found_out(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with sandbox("none; fault 500-queued first 2") as base_url:
+        options = ("--base-url", base_url, "--on-unknown", "report")
+        assert terminal.call(manifest, *options, **ENVIRONMENT).code == 7
+        asked = terminal.call("resume", "--reconcile-only", **ENVIRONMENT)
+        assert asked.code == 0, asked
+        assert "2 found, 0 never executed" in asked.err
+        assert "2 runs were found at the server after the answer was lost." in asked.out
+        (batch,) = terminal.batches()
+        assert [row["origin"] for row in rows(batch)].count("adopted") == 2
+        check_truth(batch, base_url, 10)
+
+
+def test_what_was_never_executed_is_sent_again_and_only_then(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with sandbox("none; fault 500 first 2") as base_url:
+        options = ("--base-url", base_url, "--on-unknown", "report")
+        assert terminal.call(manifest, *options, **ENVIRONMENT).code == 7
+        asked = terminal.call("resume", "--reconcile-only", **ENVIRONMENT)
+        assert (asked.code, len(truth(base_url)["accepted"])) == (1, 8), asked
+        said = terminal.call("resume", **ENVIRONMENT)
+        assert said.code == 0, said
+        (batch,) = terminal.batches()
+        check_truth(batch, base_url, 10)
+
+
+def test_an_older_server_without_a_list_leaves_them_unknown(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with sandbox("none; fault 500 first 2; legacy") as base_url:
+        said = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
+        assert said.code == 7
+        assert "2 still unknown" in said.err
+        (batch,) = terminal.batches()
+        why = {row["message"] for row in rows(batch) if row["outcome"] == "unknown"}
+        assert all("the server has no list of runs (HTTP 404)" in one for one in why)
+
+
+def test_resend_sends_also_what_stays_unknown_once_more(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with sandbox("none; fault 500-queued first 2; legacy") as base_url:
+        options = ("--base-url", base_url, "--on-unknown", "resend")
+        assert terminal.call(manifest, *options, **ENVIRONMENT).code == 0
+        assert len(truth(base_url)["accepted"]) == 12  # as its help says
+
+
+def test_last_failed_sends_what_was_rejected_as_further_attempts(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with manifest.open(encoding="utf-8") as file:
+        wanted = [row["test_id"] for row in csv.DictReader(file)]
+    with sandbox(f"none; unknown-tests {wanted[3]}") as base_url:
+        assert terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT).code == 1
+        assert terminal.call("resume", **ENVIRONMENT).code == 1  # a rejection is for good
+        said = terminal.call("resume", "--last-failed", **ENVIRONMENT)
+        assert said.code == 1
+        assert "1 trigger to send" in said.err
+        (batch,) = terminal.batches()
+        assert [row["attempts"] for row in rows(batch)].count("2") == 1
 
 
 @pytest.mark.parametrize("command", ["resume", "report"])

@@ -136,8 +136,8 @@ def test_a_deadline_that_is_too_short_ends_as_the_real_run_would(terminal: Termi
         ("quota 5", (), 12),
         (f"none; unknown-tests {STRAY}", (), 1),
         (f"none; unknown-tests {STRAY}", ("--fail-fast", "--max-concurrency", "1"), 1),
-        ("none; fault 500-queued first 1", (), 7),
-        ("none; fault hang first 1", ("--timeout", "5m"), 7),
+        ("none; fault 500-queued first 1", ("--on-unknown", "report"), 7),
+        ("none; fault hang first 1", ("--timeout", "5m", "--on-unknown", "report"), 7),
     ],
 )
 def test_it_ends_with_the_exit_code_of_a_real_run(
@@ -202,7 +202,8 @@ def test_each_file_says_that_it_is_simulated(terminal: Terminal) -> None:
     with (batch / "data" / "attempts.csv").open(encoding="utf-8-sig", newline="") as file:
         ids += [row["run_id"] for row in csv.DictReader(file)]
     suite = ElementTree.parse(batch / "data" / "junit.xml").getroot()
-    ids += [value.attrib["value"] for value in suite.iter("property")]
+    properties = [value.attrib for value in suite.iter("property")]
+    ids += [value["value"] for value in properties if value["name"] == "run_id"]
     assert len(ids) == 3 * 14
     assert all(run_id.startswith("simulated-") for run_id in ids)
     assert ids[0] in page

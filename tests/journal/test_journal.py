@@ -318,7 +318,7 @@ def test_any_name_tag_and_column_comes_back_as_it_was(
     (plain,) = some_triggers(1)
     trigger = Trigger(plain.test_id, name=name, tags=tuple(tags), own=tuple(own), line=3)
     row = trigger_row(trigger)
-    assert pending_trigger((1, *row[1:])).trigger == trigger
+    assert pending_trigger((1, *row[1:], 0)).trigger == trigger
     json.loads(row[-1])
 
 

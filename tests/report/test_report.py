@@ -95,6 +95,8 @@ def test_report_csv_has_a_row_a_trigger_and_our_columns_first() -> None:
         "total_ms": "1111.5",
         "first_sent": "2026-09-22T00:00:00.000Z",
         "finished": "2026-09-22T00:00:01.111Z",
+        "origin": "answer",
+        "candidates": "",
         "owner": "Ana",
     }
     assert [line[head.index("outcome")] for line in rest] == [

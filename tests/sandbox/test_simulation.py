@@ -51,6 +51,15 @@ def test_pages_of_runs_are_newest_first_and_hold_each_once() -> None:
     assert len(everything["runs"]) == 46
 
 
+def test_a_list_that_lags_shows_a_run_later_than_it_is() -> None:
+    sandbox = made("runs listed 3s")
+    run_id = page(ask(sandbox, "POST", RUNS))["runId"]
+    assert page(ask(sandbox, "GET", "/v1/runs", now_s=2.9))["runs"] == []
+    assert page(ask(sandbox, "GET", f"/v1/runs/{run_id}", now_s=2.9))["id"] == run_id
+    (listed,) = page(ask(sandbox, "GET", "/v1/runs", now_s=3.0))["runs"]
+    assert listed["id"] == run_id
+
+
 def test_a_run_gets_on_in_time_and_is_cancelled_only_before_its_end() -> None:
     sandbox = made("runs queued 1s running 10s failed 0%")
     run_id = page(ask(sandbox, "POST", RUNS))["runId"]

@@ -37,7 +37,7 @@ CANONICAL = [
     "none; headers retry-after retry-after-always",
     "none; seed 7; key abc; reject-key def; base api; refusal-body html; "
     "refusal-code too_many_requests; quota-code insufficient_quota; scope all; "
-    "runs queued 2s running 500ms failed 25% broken 1%; legacy",
+    "runs queued 2s running 500ms failed 25% broken 1% listed 3s; legacy",
     "none; tests 5a3b1e00-0000-4000-8000-000000000001; "
     "unknown-tests 5a3b1e00-0000-4000-8000-000000000002",
 ]
@@ -194,7 +194,7 @@ faults = st.one_of(
         seed=st.integers(0, 10**9),
         key=st.none() | st.from_regex(r"\A[!-:<-~]{1,20}\Z"),
         legacy=st.booleans(),
-        runs=st.builds(RunPace, spans, spans, st.floats(0, 0.5), st.floats(0, 0.5)),
+        runs=st.builds(RunPace, spans, spans, st.floats(0, 0.5), st.floats(0, 0.5), spans),
     )
 )
 def test_reading_what_was_printed_gives_the_same(config: SandboxConfig) -> None:

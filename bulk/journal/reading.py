@@ -1,0 +1,158 @@
+"""Reads what the journal holds: for dispatch, for reconciliation, for reports; writes nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulk.journal import schema
+from bulk.journal.entries import Lost, Past, Pending
+from bulk.journal.opening import mapped
+from bulk.journal.rows import (
+    answered,
+    attempt_record,
+    attempt_times,
+    cell,
+    lost_triggers,
+    pending_trigger,
+    stamp,
+    stamps,
+    trigger_result,
+)
+from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, TriggerResult
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """What a batch is born with. `sandbox` is the embedded sandbox's spec, or None.
+
+    `simulated`: in virtual time, against a model of that sandbox; it is never continued.
+    `fingerprint` says which cells it consists of; `settings` never hold the API key.
+    """
+
+    name: str
+    manifest: str
+    base_url: str
+    created_at: float
+    version: str
+    fingerprint: str
+    sandbox: str | None = None
+    simulated: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    own_columns: tuple[str, ...] = ()
+
+
+class JournalReader:
+    """The reading half of an open journal."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._sql = connection
+        self._ending: tuple[StopCode | None, str, float] | None = None  # of this session
+
+    @property
+    def batch(self) -> NewBatch:
+        """What the batch was born with."""
+        with mapped(self.path):
+            return batch_of(self._sql)
+
+    def next_attempt_id(self) -> int:
+        """The first id that no attempt has."""
+        with mapped(self.path):
+            (last,) = self._sql.execute("SELECT coalesce(max(id), 0) FROM attempt").fetchone()
+        return int(last) + 1
+
+    def run_ids(self, *, found: bool = True) -> set[str]:
+        """All run ids that have an owner; without those `found` by looking, only the answered."""
+        which = "" if found else " AND origin IS NULL"
+        with mapped(self.path):
+            rows = self._sql.execute(schema.SELECT_RUN_IDS + which)
+            return {run_id for (run_id,) in rows}
+
+    def counts(self) -> dict[Outcome | None, int]:
+        """How many triggers have which outcome; None counts those that still have to be sent."""
+        with mapped(self.path):
+            rows = self._sql.execute(schema.COUNT_OUTCOMES).fetchall()
+        return {Outcome(outcome) if outcome else None: count for outcome, count in rows}
+
+    def pending(self, after_seq: int, rows_max: int) -> list[Pending]:
+        """Triggers that still have to be sent, in order, from behind place `after_seq`."""
+        with mapped(self.path):
+            rows = self._sql.execute(schema.SELECT_PENDING, (after_seq, rows_max))
+            return [pending_trigger(row) for row in rows]
+
+    # --- for reconciliation --------------------------------------------------------------------
+
+    def lost(self) -> list[Lost]:
+        """The triggers that may have been executed, in the manifest's order."""
+        with mapped(self.path):
+            return lost_triggers(self._sql.execute(schema.SELECT_LOST))
+
+    def past(self) -> Past:
+        """What else reconciliation has to know of the batch."""
+        sql = self._sql
+        with mapped(self.path):
+            ends = [attempt_times(row) for row in sql.execute(schema.SELECT_OUTERMOST)]
+            return Past(
+                answered=tuple(answered(row) for row in sql.execute(schema.SELECT_ANSWERED)),
+                stamps=(
+                    *stamps(sql.execute(schema.SELECT_DATED)),
+                    *map(stamp, sql.execute(schema.SELECT_STAMPS)),
+                ),
+                cells=tuple(cell(row) for row in sql.execute(schema.SELECT_CELLS)),
+                first=ends[0] if ends else None,
+                last=ends[-1] if ends else None,
+            )
+
+    # --- for reports ----------------------------------------------------------------------------
+
+    def facts(self) -> BatchFacts:
+        """What a report says of the batch. The stop is that of the newest session."""
+        batch = self.batch
+        with mapped(self.path):
+            sessions = self._sql.execute(schema.SELECT_SESSION_ENDS).fetchall()
+            surplus = tuple(run_id for run_id, *_ in self._sql.execute(schema.SELECT_SURPLUS))
+        if self._ending is not None:  # known even where a full disk could not take it
+            sessions[-1] = self._ending
+        stop, detail, _ = sessions[-1] if sessions else (None, None, None)
+        return BatchFacts(
+            name=batch.name,
+            manifest=batch.manifest,
+            base_url=batch.base_url,
+            created_at=batch.created_at,
+            elapsed_s=sum(seconds or 0.0 for *_, seconds in sessions),
+            version=batch.version,
+            stop=StopCode(stop) if stop else None,
+            stop_detail=detail or "",
+            sandbox=batch.sandbox is not None,
+            simulated=batch.simulated,
+            settings=batch.settings,
+            notes=batch.notes,
+            own_columns=batch.own_columns,
+            surplus=surplus,
+        )
+
+    def results(self) -> Iterator[TriggerResult]:
+        """Every trigger of the batch with how it ended, in the manifest's order."""
+        stop = self.facts().stop
+        with mapped(self.path):
+            for row in self._sql.execute(schema.SELECT_RESULTS):
+                yield trigger_result(row, stop)
+
+    def attempts(self) -> Iterator[AttemptRecord]:
+        """Every attempt of the batch, in the order in which they left."""
+        with mapped(self.path):
+            for row in self._sql.execute(schema.SELECT_ATTEMPTS):
+                yield attempt_record(row)
+
+
+def batch_of(sql: sqlite3.Connection) -> NewBatch:
+    (text,) = sql.execute("SELECT value FROM meta WHERE name = 'batch'").fetchone()
+    fields = json.loads(text)
+    for name in ("settings", "notes", "own_columns"):
+        fields[name] = tuple(tuple(v) if isinstance(v, list) else v for v in fields[name])
+    return NewBatch(**fields)

@@ -1,0 +1,161 @@
+"""The server's clock seen from ours, and when an attempt's run can have been created by it.
+
+Two things bound the difference of the clocks: an answer's `Date`, which the server wrote, cut to
+whole seconds, between our sending and our receiving; and the creation of a run that is known to be
+ours. We have two clocks ourselves, and neither is always right: the wall clock can be set, and the
+steady one stands still while the machine sleeps, and means nothing to another process. So each
+attempt is placed by both, from what was heard in the same process, and all that either says is
+taken for possible. Too wide a window leaves a trigger unknown; too narrow a one sends it twice.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from bulk.model import FailureCode
+
+NEAR = 16  # answers on each side: a few seconds' worth, and enough to see a clock being set
+SLACK_S = 5.0  # gateways write `Date`, databases `createdAt`; their clocks differ by less
+DATE_STEP_S = 1.0  # a `Date` is cut to whole seconds
+UNTOLD_S = 300.0  # how far clocks lie apart, as a rule, where nothing was heard of the server's
+# How long after an attempt's end its run can still come up: a gateway that gave up says nothing of
+# the work behind it, a time-out means the server was slow, all else is over when we know of it.
+LATE_S: dict[str | None, float] = {
+    FailureCode.GATEWAY_TIMEOUT: 120.0,
+    FailureCode.READ_TIMEOUT: 60.0,
+    FailureCode.INTERRUPTED: 30.0,
+}
+LATE_OTHERWISE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment by our two clocks: seconds since the epoch, and seconds on the process's steady
+    clock (None where that was not kept).
+    """
+
+    wall: float
+    steady: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An instant of the server's that lies between two of ours."""
+
+    sent: Instant
+    received: Instant
+    server: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp(Heard):
+    """What was heard in one process, the `session`; `place` orders it among the attempts."""
+
+    place: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Instants on the server's clock between which an attempt's run was created, if at all.
+
+    `told`: the server's clock was heard of in the attempt's own process; else this is a guess.
+    """
+
+    opens: float
+    closes: float
+    told: bool = True
+
+    def holds(self, created_at: float | None) -> bool:
+        """Whether a run created then can be the attempt's; one that tells no time can."""
+        return created_at is None or self.opens <= created_at <= self.closes
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimes:
+    """When an attempt was under way; `place` and `session` as in `Stamp`.
+
+    `received` and `latency_s` are None where the process died before an answer.
+    """
+
+    place: int
+    session: int
+    sent: Instant
+    received: Instant | None = None
+    latency_s: float | None = None
+    failure_code: str | None = None
+
+
+class ServerClock:
+    """Translates our instants into the server's, by what was heard of it. `stamps` in any order."""
+
+    def __init__(self, stamps: Iterable[Stamp]) -> None:
+        self._by_session: defaultdict[int, list[Stamp]] = defaultdict(list)
+        for stamp in sorted(stamps, key=lambda stamp: stamp.place):
+            self._by_session[stamp.session].append(stamp)
+
+    def window(self, attempt: AttemptTimes, answer_s_max: float) -> Window:
+        """When the attempt's run was created. `answer_s_max`: how long an answer is waited for.
+
+        An end that does not lie one latency after the start tells of a machine that slept, or of a
+        clock that was set meanwhile: both are possible, so both ends count.
+        """
+        latency_s = answer_s_max if attempt.latency_s is None else attempt.latency_s
+        near = self._near(attempt)
+        told = bool(near)
+        spans: list[tuple[float, float]] = []
+        for clock in (_wall, _steady):
+            sent = clock(attempt.sent)
+            if sent is None:
+                continue
+            received = None if attempt.received is None else clock(attempt.received)
+            ends = [sent + latency_s, *([] if received is None else [received])]
+            starts = [sent, *([] if received is None else [received - latency_s])]
+            bounds = _bounds(near, clock)
+            if bounds is not None:
+                spans.append((min(starts) + bounds[0], max(ends) + bounds[1]))
+            elif clock is _wall:
+                spans.append((min(starts) - UNTOLD_S, max(ends) + UNTOLD_S))
+        late_s = LATE_S.get(attempt.failure_code, LATE_OTHERWISE_S)
+        return Window(
+            min(opens for opens, _ in spans) - SLACK_S,
+            max(closes for _, closes in spans) + SLACK_S + late_s,
+            told,
+        )
+
+    def _near(self, attempt: AttemptTimes) -> list[Stamp]:
+        stamps = self._by_session[attempt.session]
+        index = bisect_left(stamps, attempt.place, key=lambda stamp: stamp.place)
+        return stamps[max(0, index - NEAR) : index + NEAR]
+
+
+def _wall(instant: Instant) -> float | None:
+    return instant.wall
+
+
+def _steady(instant: Instant) -> float | None:
+    return instant.steady
+
+
+def _bounds(
+    stamps: Iterable[Stamp], clock: Callable[[Instant], float | None]
+) -> tuple[float, float] | None:
+    """The server's clock minus that of ours, at least and at most; None where nothing tells.
+
+    What agrees is intersected. Where stamps contradict each other a clock was set, or two servers
+    disagree, and it can be all that they say.
+    """
+    bounds = []
+    for stamp in stamps:
+        sent, received = clock(stamp.sent), clock(stamp.received)
+        if sent is not None and received is not None:
+            bounds.append((stamp.server - received, stamp.server + DATE_STEP_S - sent))
+    if not bounds:
+        return None
+    least, most = max(low for low, _ in bounds), min(high for _, high in bounds)
+    if least > most:
+        return min(low for low, _ in bounds), max(high for _, high in bounds)
+    return least, most

@@ -1,0 +1,186 @@
+"""Decides what became of triggers whose answers were lost, from what the server lists.
+
+Triggers that ask for the same (repetitions of one cell) cannot be told apart, and need not be: of k
+in doubt and m runs that nobody owns, m ≤ k are theirs, in any order. More runs than triggers means
+that somebody else's are among them, and nobody can say which. Where a run could be that of two
+different cells, because the server does not say what tells them apart, it is known what became of
+them only if there are as many runs as triggers: then all of them were executed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from bulk.model import Trigger
+from bulk.reconcile.clocks import Window
+from bulk.reconcile.likeness import compatible
+from bulk.reconcile.runs import ListedRun
+
+CANDIDATES_KEPT_MAX = 20  # who looks them up needs no more
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A trigger that may have been executed, and when each of its lost attempts can have been."""
+
+    seq: int
+    trigger: Trigger
+    windows: tuple[Window, ...]
+
+    def holds(self, run: ListedRun) -> bool:
+        """Whether the run was created when one of the attempts was under way."""
+        return any(window.holds(run.created_at) for window in self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The trigger was executed: this is its run. `by_count`: its or a trigger's like it."""
+
+    seq: int
+    run_id: str
+    by_count: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No run of the trigger is listed."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The trigger stays unknown. `candidates` are run ids that could be its; `why` for people."""
+
+    seq: int
+    candidates: tuple[str, ...]
+    why: str
+
+
+Judged = Found | Missing | Undecided
+Cell = tuple[str | None, ...]  # all that is sent for a trigger
+
+
+def judge(
+    doubts: Sequence[Doubt],
+    runs: Iterable[ListedRun],
+    *,
+    owned: Collection[str],
+    sources: Collection[str],
+    misnamed: Set[str] = frozenset(),
+    busy: Callable[[str], bool] = lambda test_id: False,
+) -> list[Judged]:
+    """What became of each of `doubts`, by the `runs` listed of their tests, or of all.
+
+    All doubts about an equal cell have to be among them. `owned` are run ids that have an owner, in
+    any batch. `sources` as in `likeness.compare`. `misnamed` are owned runs that do not fit their
+    owner: a server that mixes up ids. `busy` says of a test whether another batch has it in doubt
+    or at work, so that a run of it may be that batch's.
+    """
+    free = {
+        run.run_id: run for run in runs if run.run_id not in owned or run.run_id in misnamed
+    }.values()
+    cells: defaultdict[Cell, list[Doubt]] = defaultdict(list)
+    for doubt in doubts:
+        cells[cell_of(doubt.trigger)].append(doubt)
+    candidates = {
+        cell: [
+            run
+            for run in free
+            if compatible(alike[0].trigger, run, sources)
+            and any(doubt.holds(run) for doubt in alike)
+        ]
+        for cell, alike in cells.items()
+    }
+    judged: list[Judged] = []
+    for group in _tied(candidates):
+        alike = [doubt for cell in group for doubt in cells[cell]]
+        fits = {
+            doubt.seq: [run for run in candidates[cell] if doubt.holds(run)]
+            for cell in group
+            for doubt in cells[cell]
+        }
+        found = {run.run_id: run for cell in group for run in candidates[cell]}
+        why = ""
+        if any(busy(doubt.trigger.test_id) for doubt in alike):
+            why = "another batch triggers the same test, and a run could be its"
+        elif misnamed & found.keys():
+            why = "the server gave the id of a run like this one to another trigger"
+        judged += _judge_tied(alike, list(found.values()), fits, len(group), why)
+    return judged
+
+
+def cell_of(trigger: Trigger) -> Cell:
+    """All that is sent for a trigger: what equal cells have in common."""
+    return (
+        *(trigger.test_id, trigger.platform, trigger.mode, trigger.device_model),
+        *(trigger.app_id, trigger.environment_id),
+    )
+
+
+def _judge_tied(
+    alike: Sequence[Doubt],
+    found: Sequence[ListedRun],
+    fits: Mapping[int, Sequence[ListedRun]],
+    cells: int,
+    why: str,
+) -> list[Judged]:
+    """Of triggers whose runs cannot be told apart. `why` says what speaks against any of them."""
+    if len(found) > len(alike):
+        runs = "1 run" if len(found) == 1 else f"{len(found)} runs"
+        why = why or f"{runs} could be of {len(alike)} triggers like this one"
+    elif cells > 1 and len(found) < len(alike):
+        why = why or "a run could be this cell's or another's of the same test"
+    pairs = {} if why else _pair(alike, found, fits)
+    if len(pairs) < len(found):
+        why = why or "the runs' times fit no assignment to the triggers"
+        return [_undecided(doubt, fits[doubt.seq], why) for doubt in alike]
+    return [
+        Found(doubt.seq, pairs[doubt.seq], by_count=len(alike) > 1)
+        if doubt.seq in pairs
+        else Missing(doubt.seq)
+        for doubt in alike
+    ]
+
+
+def _tied(candidates: Mapping[Cell, Sequence[ListedRun]]) -> list[list[Cell]]:
+    """The cells, those together that a run ties: it could be the one's or the other's."""
+    group_of: dict[Cell, list[Cell]] = {cell: [cell] for cell in candidates}
+    first: dict[str, Cell] = {}
+    for cell, found in candidates.items():
+        for run in found:
+            one, other = group_of[first.setdefault(run.run_id, cell)], group_of[cell]
+            if one is not other:
+                one += other
+                group_of.update(dict.fromkeys(other, one))
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def _undecided(doubt: Doubt, fits: Sequence[ListedRun], why: str) -> Undecided:
+    ids = tuple(run.run_id for run in fits)[:CANDIDATES_KEPT_MAX]
+    return Undecided(doubt.seq, ids, why)
+
+
+def _pair(
+    alike: Sequence[Doubt], found: Sequence[ListedRun], fits: Mapping[int, Sequence[ListedRun]]
+) -> dict[int, str]:
+    """A run for as many doubts as can have one; `fits` are those that each of them can have.
+
+    Each run in order of time goes to the doubt that has the fewest other runs to choose from and,
+    of equals, to the one whose time is over first. Of equal cells with single windows no other way
+    gives more of them a run; else one may come short, and then all stay undecided.
+    """
+    waiting = sorted(
+        alike,
+        key=lambda doubt: (len(fits[doubt.seq]), max(w.closes for w in doubt.windows)),
+    )
+    can_have = {seq: {run.run_id for run in runs} for seq, runs in fits.items()}
+    pairs: dict[int, str] = {}
+    for run in sorted(found, key=lambda run: (run.created_at is None, run.created_at or 0.0)):
+        taker = next((doubt for doubt in waiting if run.run_id in can_have[doubt.seq]), None)
+        if taker is not None:
+            waiting.remove(taker)
+            pairs[taker.seq] = run.run_id
+    return pairs

@@ -1,0 +1,104 @@
+"""One reading of the server's list of runs, page by page, and what it is worth as evidence.
+
+A listing is *complete* where it goes back, without a gap, to before all that is asked for. It is
+*evidence* where it also shows the runs of ours that must be in it: a listing that lags, or is
+another project's, shows them not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from bulk.reconcile.clocks import Window
+from bulk.reconcile.runs import ListedRun, RunPage
+
+ROWS_A_PAGE = 100  # the most the API gives
+PAGES_MAX = 300  # 30,000 runs: more than any release; a list without an end shall not hold us
+ORDER_SLACK_S = 5.0  # rows created together may stand in any order
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRun:
+    """A run that a 202 named as ours, and when it was created on the server's clock."""
+
+    run_id: str
+    test_id: str
+    window: Window
+
+
+@dataclass(slots=True)
+class Listing:
+    """The list of a test's runs, or of all where `test_id` is None, back to instant `since`.
+
+    `since` is on the server's clock. `why_not` says in words why the listing is no evidence, and is
+    empty where nothing is wrong with it so far.
+    """
+
+    test_id: str | None
+    since: float
+    began_at: float = 0.0  # the caller's monotonic clock, when its first page was asked for
+    server_at: float | None = None  # the server's, by the first page's `Date`
+    runs: list[ListedRun] = field(default_factory=list)
+    complete: bool = False
+    why_not: str = ""
+    gone: bool = False  # the server has no such list
+    _cursors: set[str] = field(default_factory=set)
+    _rows_a_page: int = ROWS_A_PAGE
+
+    @property
+    def done(self) -> bool:
+        """Whether no page is to be asked for any more."""
+        return self.complete or bool(self.why_not)
+
+    def query(self, cursor: str | None) -> str:
+        """Path and query of the page behind `cursor`, or of the first."""
+        asked = {"limit": str(self._rows_a_page), "testId": self.test_id, "cursor": cursor}
+        return "/v1/runs?" + urlencode({name: value for name, value in asked.items() if value})
+
+    def smaller(self) -> bool:
+        """Ask for less a page, where answers were too large; False where that has an end."""
+        self._rows_a_page //= 4
+        return self._rows_a_page > 0
+
+    def take(self, page: RunPage) -> str | None:
+        """Add a page; the cursor of the next one, or None where the listing is done."""
+        oldest = self._oldest()
+        self.runs.extend(page.runs)
+        created = [run.created_at for run in page.runs if run.created_at is not None]
+        if not page.whole:
+            self.why_not = "the list holds rows that cannot be read"
+        elif oldest is not None and any(at > oldest + ORDER_SLACK_S for at in created):
+            self.why_not = "the list is not in the order of the runs' creation"
+        elif page.next_cursor is None or (created and min(created) < self.since - ORDER_SLACK_S):
+            self.complete = True
+        elif page.next_cursor in self._cursors or not page.runs:
+            self.why_not = "the list goes round in circles"
+        elif len(self._cursors) >= PAGES_MAX:
+            self.why_not = f"the list is longer than {PAGES_MAX} pages"
+        else:
+            self._cursors.add(page.next_cursor)
+            return page.next_cursor
+        return None
+
+    def _oldest(self) -> float | None:
+        return min(
+            (run.created_at for run in self.runs if run.created_at is not None), default=None
+        )
+
+    def lacks(self, known: Iterable[KnownRun]) -> str:
+        """What a complete listing lacks to be evidence, in words; empty where it is.
+
+        `known` are the runs of ours; those that the listing's test and time cover must be in it.
+        """
+        shown = {run.run_id for run in self.runs}
+        due = [run for run in known if self.covers(run)]
+        missing = sum(run.run_id not in shown for run in due)
+        if missing or not due:
+            return f"the server's list shows {len(due) - missing} of {len(due)} runs known as ours"
+        return ""
+
+    def covers(self, run: KnownRun) -> bool:
+        """Whether that run must be in a complete listing."""
+        return self.test_id in (None, run.test_id) and run.window.opens >= self.since

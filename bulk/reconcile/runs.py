@@ -1,0 +1,102 @@
+"""Reads a page of `GET /v1/runs`; whatever a server sends, it does not raise.
+
+None of it is promised by the trigger's own page, and several fields may be null: what cannot be
+read is None, which says "cannot tell" and never "is not so".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bulk.model import UUID_PATTERN
+
+TEXT_CHARACTERS_MAX = 200  # of a field; ids, names of platforms and cursors are shorter
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run as the server lists it; None where it does not say.
+
+    `created_at` is on the server's clock, seconds since the epoch. Ids are in lower case.
+    """
+
+    run_id: str
+    test_id: str | None = None
+    platform: str | None = None
+    mode: str | None = None
+    device_model: str | None = None
+    app_id: str | None = None
+    environment_id: str | None = None
+    source: str | None = None
+    status: str | None = None
+    created_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """One page of the list, newest first. `whole` says that every row of it could be read."""
+
+    runs: tuple[ListedRun, ...]
+    next_cursor: str | None
+    whole: bool = True
+
+
+def read_page(body: bytes) -> RunPage | None:
+    """The page in an answer's body; None where it is no such page."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
+        return None
+    runs = [_run(row) for row in content["runs"]]
+    cursor = content.get("nextCursor")
+    following = cursor if isinstance(cursor, str) and cursor else None
+    return RunPage(
+        runs=tuple(run for run in runs if run is not None),
+        next_cursor=following,
+        whole=None not in runs and cursor in (None, "", following),
+    )
+
+
+def _run(row: object) -> ListedRun | None:
+    if not isinstance(row, dict):
+        return None
+    run_id = _text(row.get("id"))
+    if run_id is None or not UUID_PATTERN.fullmatch(run_id):
+        return None
+    given = row.get("input")
+    told = given if isinstance(given, dict) else {}
+    return ListedRun(
+        run_id=run_id,
+        test_id=_text(row.get("testId")),
+        platform=_text(row.get("platform")),
+        mode=_text(row.get("executionMode")),
+        device_model=_text(row.get("deviceModel")),
+        app_id=_text(told.get("appId")),
+        environment_id=_text(told.get("projectEnvironmentId")),
+        source=_text(row.get("source")),
+        status=_text(row.get("status")),
+        created_at=_instant(row.get("createdAt")),
+    )
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return value.strip().lower()[:TEXT_CHARACTERS_MAX] or None
+
+
+def _instant(value: object) -> float | None:
+    """An RFC 3339 instant; one without a zone is taken as UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        return None

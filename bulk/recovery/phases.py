@@ -1,0 +1,140 @@
+"""A process's work on a batch: reconcile what is unknown, dispatch, reconcile what came of that.
+
+    resumed, something unknown -> reconcile
+    something to send          -> dispatch -> something unknown -> reconcile -> absent: again
+
+Reconciling begins when nothing is under way any more. A stop keeps absent triggers from being sent
+in this process, but not the others from being found; after an interrupt the server is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Literal, get_args
+
+import trio
+
+from bulk.dispatch import Dispatch, DispatchEnd, LeaveNow
+from bulk.errors import StorageError
+from bulk.journal import Journal, SentAgain
+from bulk.model import StopCode
+from bulk.recovery.rounds import Resolved, Rounds
+from bulk.tally import Tally
+
+OnUnknown = Literal["reconcile", "report", "resend"]
+ON_UNKNOWN: tuple[OnUnknown, ...] = get_args(OnUnknown)
+# Each sends only what the one before lost and the server has no run of: a handful, and then none.
+DISPATCHES_MAX = 10
+# After these nobody is asked what became of the rest: the user wants to leave, or an answer can
+# neither be had nor kept.
+NOT_ASKED_AFTER = frozenset(
+    {
+        *(StopCode.INTERRUPTED, StopCode.TERMINATED),
+        *(StopCode.STORAGE, StopCode.AUTH, StopCode.UNREACHABLE),
+    }
+)
+
+
+class Phases:
+    """Build it, call `run` once. `say` takes a line for people."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        dispatch: Callable[[], Dispatch],
+        rounds: Callable[[], Rounds],
+        on_unknown: OnUnknown,
+        reconcile_only: bool,
+        interrupts: AsyncIterator[StopCode] | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._journal = journal
+        self._dispatch = dispatch
+        self._rounds = rounds
+        self._on_unknown = on_unknown
+        self._reconcile_only = reconcile_only
+        self._interrupts = interrupts
+        self._say = say
+        self._interrupt: Callable[[StopCode], None] = lambda code: None
+        self._sent_again: set[int] = set()
+
+    async def run(self) -> DispatchEnd:
+        """Do what can be done; return when nothing is under way any more.
+
+        Raises LeaveNow on a second interrupt, StorageError where the journal fails while the server
+        is asked. All else is in the result.
+        """
+        failure: LeaveNow | StorageError | None = None
+        end = DispatchEnd(self._tally())
+        async with trio.open_nursery() as around:
+            around.start_soon(self._watch_interrupts)
+            try:
+                end = await self._run()
+            except (LeaveNow, StorageError) as error:  # out of the nursery's sight
+                failure = error
+            around.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return replace(end, tally=self._tally())
+
+    async def _run(self) -> DispatchEnd:
+        end = DispatchEnd(self._tally())
+        if self._asks():
+            end = replace(end, stop=await self._reconcile())
+        if end.stop is not None or self._reconcile_only:
+            return end
+        for _ in range(DISPATCHES_MAX):
+            dispatch = self._dispatch()
+            self._interrupt = dispatch.interrupt
+            end = await dispatch.run()
+            if end.stop in NOT_ASKED_AFTER or not self._asks():
+                break
+            stop = await self._reconcile()
+            if stop is not None:
+                return replace(end, stop=stop, stop_detail="")
+            if end.stop is not None or not self._tally().left:
+                break
+        return end
+
+    def _tally(self) -> Tally:
+        return Tally.of(self._journal.counts())
+
+    def _asks(self) -> bool:
+        """Whether there is something to ask the server about."""
+        return self._on_unknown != "report" and self._tally().unknown > 0
+
+    async def _reconcile(self) -> StopCode | None:
+        """Find out what can be found out; the interrupt that ended it, if one did."""
+        count = self._tally().unknown
+        triggers = "1 unknown trigger" if count == 1 else f"{count:,} unknown triggers"
+        self._say(f"asking the server what became of {triggers}; this can take minutes")
+        interrupted: list[StopCode] = []
+        resolved: Resolved | None = None
+        with trio.CancelScope() as asking:
+
+            def leave(code: StopCode) -> None:
+                interrupted.append(code)
+                asking.cancel()
+
+            self._interrupt = leave
+            resolved = await self._rounds().run()
+        if interrupted:
+            return interrupted[0]
+        assert resolved is not None
+        self._say(resolved.in_words())
+        if self._on_unknown == "resend":
+            self._send_again()
+        return None
+
+    def _send_again(self) -> None:
+        """Let what is unknown still be sent once more, as the user wants it."""
+        seqs = {lost.seq for lost in self._journal.lost()} - self._sent_again
+        self._sent_again |= seqs
+        self._journal.write([SentAgain(seq) for seq in sorted(seqs)])
+
+    async def _watch_interrupts(self) -> None:
+        if self._interrupts is not None:
+            async for code in self._interrupts:
+                self._interrupt(code)

@@ -1,0 +1,212 @@
+"""What reconciliation writes into the journal, and what other batches' journals claim."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from bulk.journal import (
+    Claims,
+    Ended,
+    Intent,
+    Journal,
+    Reconciled,
+    SentAgain,
+    Surplus,
+    claims_of,
+)
+from bulk.model import Origin, Outcome
+from bulk.reconcile import Found, Heard, Instant, Missing, Undecided
+from tests.virtual import a_batch, some_triggers
+
+RUN, OTHER = (str(UUID(int=(4 << 76) + (8 << 60) + number)) for number in (1, 2))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
+        journal.begin_session(1.0)
+        yield journal
+
+
+def lose(journal: Journal, seq: int, attempt_id: int, *, at: float = 10.0) -> None:
+    """An attempt whose answer never came."""
+    journal.write([Intent(attempt_id, seq, 1, at, at)])
+    journal.write([ended(attempt_id, seq, Outcome.UNKNOWN, failure_code="read_timeout", at=at)])
+
+
+def ended(
+    attempt_id: int, seq: int, outcome: Outcome, *, at: float = 10.0, **changes: object
+) -> Ended:
+    fields: dict[str, object] = {
+        "attempt_id": attempt_id,
+        "seq": seq,
+        "end": outcome,
+        "outcome": outcome,
+        "sent_at": at,
+        "received_at": at + 2.0,
+        "wait_ms": 0.0,
+        "latency_ms": 2_000.0,
+        "in_flight": 1,
+        "message": "no answer",
+        "steady_at": at,
+    }
+    return Ended(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_run_that_was_found_is_its_triggers(journal: Journal) -> None:
+    lose(journal, 1, 1)
+    journal.write([Reconciled(Found(1, RUN, by_count=False), 99.0)])
+    result = next(journal.results())
+    assert (result.outcome, result.run_id, result.origin) == (Outcome.QUEUED, RUN, Origin.ADOPTED)
+    assert (result.failure_code, result.finished_at) == (None, 99.0)
+    assert journal.run_ids() == {RUN}
+    assert journal.run_ids(found=False) == set()
+    assert journal.lost() == []
+
+
+def test_what_is_absent_is_pending_again_with_its_attempts_counted(journal: Journal) -> None:
+    lose(journal, 2, 1)
+    journal.write([Reconciled(Missing(2), 99.0)])
+    assert [(one.seq, one.attempts) for one in journal.pending(0, 9)] == [(1, 0), (2, 1), (3, 0)]
+    assert [attempt.end for attempt in journal.attempts()] == ["absent"]
+
+
+def test_what_is_undecided_names_its_candidates_and_why(journal: Journal) -> None:
+    lose(journal, 1, 1)
+    journal.write([Reconciled(Undecided(1, (RUN, OTHER), "2 runs could be of it"), 99.0)])
+    result = next(journal.results())
+    assert result.outcome is Outcome.UNKNOWN
+    assert result.candidates == (RUN, OTHER)
+    assert result.message == "no answer; 2 runs could be of it"
+    (lost,) = journal.lost()
+    assert lost.seq == 1
+
+
+def test_an_answer_outranks_what_was_found(journal: Journal) -> None:
+    lose(journal, 1, 1)
+    journal.write([Reconciled(Found(1, RUN, by_count=False), 99.0)])
+    journal.write([Intent(2, 2, 1, 20.0, 20.0)])
+    journal.write([ended(2, 2, Outcome.QUEUED, run_id=RUN, http_status=202)])
+    first, second, _ = journal.results()
+    assert (first.outcome, first.run_id) == (Outcome.UNKNOWN, None)
+    assert (second.outcome, second.run_id, second.origin) == (Outcome.QUEUED, RUN, Origin.ANSWER)
+
+
+def test_nothing_is_reconciled_that_is_not_unknown(journal: Journal) -> None:
+    journal.write([Intent(1, 1, 1, 10.0, 10.0)])
+    journal.write([ended(1, 1, Outcome.QUEUED, run_id=RUN, http_status=202)])
+    journal.write(
+        [
+            Reconciled(Missing(1), 99.0),
+            Reconciled(Found(1, OTHER, by_count=False), 99.0),
+            Reconciled(Undecided(1, (OTHER,), "no"), 99.0),
+            SentAgain(1),
+        ]
+    )
+    result = next(journal.results())
+    assert (result.outcome, result.run_id, result.candidates) == (Outcome.QUEUED, RUN, ())
+
+
+def test_surplus_runs_are_told_until_they_have_an_owner(journal: Journal) -> None:
+    lose(journal, 1, 1)
+    test_id = some_triggers(1)[0].test_id
+    journal.write([Surplus(RUN, test_id, 5.0), Surplus(OTHER, test_id, 6.0)])
+    assert journal.facts().surplus == (RUN, OTHER)
+    journal.write([Reconciled(Found(1, RUN, by_count=False), 99.0)])
+    assert journal.facts().surplus == (OTHER,)
+
+
+def test_the_past_tells_when_each_attempt_was_by_both_clocks(journal: Journal) -> None:
+    journal.note(Heard(Instant(5.0, 50.0), Instant(5.1, 50.1), 1_005.0))
+    lose(journal, 1, 1, at=10.0)
+    journal.write([Intent(2, 2, 1, 20.0, 20.0)])
+    headers = (("date", "Thu, 01 Jan 1970 00:16:40 GMT"),)
+    journal.write([ended(2, 2, Outcome.QUEUED, at=20.0, run_id=RUN, headers=headers)])
+    past = journal.past()
+    assert {stamp.server for stamp in past.stamps} == {1_000.0, 1_005.0}
+    assert {stamp.session for stamp in past.stamps} == {journal.session}
+    (answered,) = past.answered
+    assert answered.cell.key == some_triggers(2)[1].key
+    assert answered.attempt.received == Instant(22.0, 22.0)
+    assert past.first is not None
+    assert past.first.sent == Instant(10.0, 10.0)
+
+
+def test_another_batch_claims_its_runs_and_the_tests_it_has_in_doubt(path: Path) -> None:
+    tests = [trigger.test_id for trigger in some_triggers(3)]
+    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
+        journal.begin_session(1.0)
+        lose(journal, 1, 1, at=100.0)
+        journal.write([Intent(2, 2, 1, 100.0)])
+        journal.write([ended(2, 2, Outcome.QUEUED, run_id=RUN)])
+        at_work = claims_of(path, 0.0, 200.0)
+        assert all(at_work.may_have_run(test_id) for test_id in tests)
+    closed = claims_of(path, 0.0, 200.0)
+    assert closed == Claims(frozenset({RUN}), frozenset({tests[0]}))
+    assert claims_of(path, 500.0, 600.0) == Claims(frozenset({RUN}))
+
+
+FORMAT_1 = """
+PRAGMA application_id = 1112830513;
+PRAGMA user_version = 1;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE trigger (
+  seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,
+  test_id TEXT NOT NULL, platform TEXT, mode TEXT, device_model TEXT,
+  app_id TEXT, environment_id TEXT, repetition INTEGER NOT NULL,
+  name TEXT NOT NULL, tags TEXT NOT NULL, line INTEGER NOT NULL, own TEXT NOT NULL,
+  outcome TEXT CHECK (outcome IN ('queued', 'rejected', 'throttled', 'unknown', 'unsent')),
+  failure_code TEXT, run_id TEXT, http_status INTEGER, error TEXT, message TEXT, finished_at REAL,
+  CHECK ((outcome = 'queued') = (run_id IS NOT NULL) OR outcome IS NULL)
+);
+CREATE UNIQUE INDEX one_owner_a_run ON trigger (run_id) WHERE run_id IS NOT NULL;
+CREATE TABLE attempt (
+  id INTEGER PRIMARY KEY, seq INTEGER NOT NULL REFERENCES trigger, number INTEGER NOT NULL,
+  end TEXT NOT NULL DEFAULT 'open'
+    CHECK (end IN ('open', 'queued', 'rejected', 'throttled', 'unknown', 'unsent')),
+  sent_at REAL NOT NULL, received_at REAL,
+  wait_ms REAL NOT NULL DEFAULT 0, latency_ms REAL, in_flight INTEGER NOT NULL DEFAULT 1,
+  http_status INTEGER, failure_code TEXT, run_id TEXT, error TEXT, message TEXT,
+  headers TEXT NOT NULL DEFAULT '[]'
+);
+CREATE TABLE session (
+  id INTEGER PRIMARY KEY, started_at REAL NOT NULL, elapsed_s REAL, stop TEXT, stop_detail TEXT
+);
+"""
+
+
+def test_a_journal_of_the_format_before_is_brought_up_and_goes_on(path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(2)) as journal:
+        born = journal.batch
+    new = path.with_name("new.sqlite")
+    path.rename(new)
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(FORMAT_1)
+        old.execute("ATTACH ? AS new", (str(new),))
+        old.execute("INSERT INTO meta SELECT * FROM new.meta")
+        columns = ", ".join(
+            name for _, name, *_ in old.execute("PRAGMA main.table_info(trigger)").fetchall()
+        )
+        old.execute(f"INSERT INTO main.trigger ({columns}) SELECT {columns} FROM new.trigger")
+        old.execute("INSERT INTO attempt (id, seq, number, sent_at) VALUES (1, 1, 1, 10.0)")
+        old.commit()
+    with Journal.open(path) as journal:
+        assert journal.batch == born
+        journal.begin_session(50.0)
+        (lost,) = journal.lost()
+        assert lost.attempts[0].sent == Instant(10.0)
+        journal.write([Reconciled(Found(1, RUN, by_count=True), 99.0)])
+        assert next(journal.results()).origin is Origin.BY_COUNT
+    with Journal.open(path) as journal:
+        assert journal.counts() == {Outcome.QUEUED: 1, None: 1}

@@ -1,0 +1,140 @@
+"""Pages of runs, as hostile as they may be, and what a listing is worth as evidence."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk.reconcile import KnownRun, ListedRun, Listing, RunPage, Window, read_page
+from bulk.reconcile.listing import PAGES_MAX
+
+RUN = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
+TEST = "5a3b1e00-0000-4000-8000-0000000000aa"
+
+
+def run_id(number: int) -> str:
+    return str(UUID(int=(4 << 76) + (8 << 60) + number))
+
+
+def page(*ages: float, cursor: str | None = None, first: int = 0) -> RunPage:
+    runs = [ListedRun(run_id(first + n), TEST, created_at=at) for n, at in enumerate(ages)]
+    return RunPage(tuple(runs), cursor)
+
+
+def test_a_page_is_read_with_all_that_it_says() -> None:
+    row = {
+        "id": RUN.upper(),
+        "testId": TEST,
+        "platform": "ios",
+        "deviceModel": "ipad",
+        "executionMode": "deep",
+        "source": "api",
+        "status": "queued",
+        "input": {"appId": "A", "projectEnvironmentId": None},
+        "createdAt": "2026-11-25T10:00:00.250Z",
+    }
+    found = read_page(json.dumps({"runs": [row], "nextCursor": "c"}).encode())
+    assert found is not None
+    assert found.whole
+    assert found.next_cursor == "c"
+    (run,) = found.runs
+    assert run == ListedRun(
+        RUN, TEST, "ios", "deep", "ipad", "a", None, "api", "queued", 1_795_600_800.25
+    )
+
+
+@pytest.mark.parametrize("row", [None, 7, {}, {"id": None}, {"id": "x"}, {"id": ["a"]}])
+def test_a_row_that_cannot_be_read_makes_the_page_no_evidence(row: object) -> None:
+    found = read_page(json.dumps({"runs": [{"id": RUN}, row]}).encode())
+    assert found is not None
+    assert not found.whole
+    assert [run.run_id for run in found.runs] == [RUN]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"runs": {}}', b"\xff", b"[" * 100_000, b"{}"])
+def test_what_is_no_page_is_none(body: bytes) -> None:
+    assert read_page(body) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["id", "testId", "input", "createdAt", "platform", "source"]),
+            JSON | st.just(RUN) | st.just("9999-12-31T23:59:59+23:59") | st.just("0001-01-01"),
+        )
+    ),
+    JSON,
+)
+def test_no_page_crashes(rows: list[dict[str, object]], cursor: object) -> None:
+    found = read_page(json.dumps({"runs": rows, "nextCursor": cursor}).encode())
+    assert found is not None
+
+
+def test_a_listing_is_complete_where_it_ends_or_goes_back_far_enough() -> None:
+    listing = Listing(TEST, since=50.0)
+    assert listing.take(page(100.0, 90.0, cursor="a")) == "a"
+    assert listing.take(page(80.0, 30.0, cursor="b", first=2)) is None
+    assert listing.complete
+    other = Listing(TEST, since=50.0)
+    assert other.take(page(100.0, 90.0)) is None
+    assert other.complete
+
+
+@pytest.mark.parametrize(
+    ("pages", "why"),
+    [
+        ([page(100.0, cursor="a"), page(90.0, cursor="a", first=1)], "circles"),
+        ([page(cursor="a")], "circles"),
+        ([page(100.0, cursor="a"), page(200.0, cursor="b", first=1)], "order"),
+        ([RunPage((), None, whole=False)], "cannot be read"),
+    ],
+)
+def test_a_listing_with_a_gap_is_no_evidence(pages: list[RunPage], why: str) -> None:
+    listing = Listing(TEST, since=0.0)
+    for one in pages:
+        following = listing.take(one)
+    assert following is None
+    assert not listing.complete
+    assert why in listing.why_not
+
+
+def test_a_list_without_an_end_does_not_hold_us() -> None:
+    listing = Listing(None, since=0.0)
+    for number in range(PAGES_MAX + 1):
+        following = listing.take(page(1e9 - number, cursor=str(number), first=number))
+    assert following is None
+    assert "longer than" in listing.why_not
+
+
+def test_evidence_shows_the_runs_that_are_known_as_ours() -> None:
+    listing = Listing(TEST, since=50.0)
+    listing.take(page(100.0, 90.0))
+    shown = KnownRun(run_id(0), TEST, Window(60.0, 70.0))
+    hidden = KnownRun(run_id(9), TEST, Window(60.0, 70.0))
+    before = KnownRun(run_id(9), TEST, Window(40.0, 70.0))
+    elsewhere = KnownRun(run_id(9), run_id(8), Window(60.0, 70.0))
+    assert listing.lacks([shown, before, elsewhere]) == ""
+    assert "1 of 2" in listing.lacks([shown, hidden])
+    assert "0 of 0" in listing.lacks([before])
+    assert "0 of 0" in listing.lacks([])
+
+
+def test_where_answers_are_too_large_less_is_asked_a_page() -> None:
+    listing = Listing(TEST, since=0.0)
+    assert "limit=100" in listing.query(None)
+    assert listing.smaller()
+    assert "limit=25" in listing.query("x y")
+    assert "cursor=x+y" in listing.query("x y")
+    assert listing.smaller()
+    assert listing.smaller()
+    assert not listing.smaller()
