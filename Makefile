@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test format bench bench-pacing clean
+.PHONY: run test soak format bench bench-pacing clean
 
 run:
 	@$(PYTHON) tools/prepare.py run
@@ -17,6 +17,10 @@ test:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+soak:
+	@$(PYTHON) tools/prepare.py test
+	$(BIN)/python -m tests.simulation.soak
 
 format:
 	@$(PYTHON) tools/prepare.py test

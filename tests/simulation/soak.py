@@ -1,0 +1,63 @@
+"""Lives through many worlds on all cores, and prints what came of them."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from tests.simulation.judge import problems
+from tests.simulation.life import live
+from tests.simulation.world import make_world
+
+
+def one_world(seed: int, folder: str) -> tuple[int, Counter[str], list[str]]:
+    """The world's number, its counts, and what went wrong."""
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        try:
+            life = live(make_world(seed), Path(place))
+            found = problems(life)
+        except Exception:
+            return seed, counts, [traceback.format_exc()]
+    counts.update(result.outcome.value for result in life.results)
+    counts.update(f"found: {result.origin}" for result in life.results if result.origin)
+    counts["absent, sent again"] = sum(attempt.end == "absent" for attempt in life.attempts)
+    counts["crashes"], counts["processes"] = life.crashes, life.processes
+    return seed, counts, found
+
+
+def main() -> int:
+    """0 where all went well."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worlds", type=int, default=10_000)
+    parser.add_argument("--from", dest="first", type=int, default=0)
+    given = parser.parse_args()
+    began, total, failed = time.monotonic(), Counter[str](), []
+    folder = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
+    seeds = range(given.first, given.first + given.worlds)
+    with multiprocessing.Pool(os.cpu_count()) as pool:
+        work = partial(one_world, folder=folder)
+        for done, (seed, counts, found) in enumerate(pool.imap_unordered(work, seeds, 10), 1):
+            total += counts
+            if found:
+                failed.append(seed)
+                sys.stdout.write(f"world {seed}: {found}\n")
+            if done % 1_000 == 0:
+                sys.stdout.write(f"{done:,} worlds, {time.monotonic() - began:.0f} s\n")
+    sys.stdout.write(f"{len(seeds):,} worlds in {time.monotonic() - began:.0f} s\n")
+    for name, count in total.most_common():
+        sys.stdout.write(f"  {count:>9,} {name}\n")
+    sys.stdout.write(f"{len(failed)} failed {sorted(failed)}\n")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Worlds by the hundred: whatever befalls a batch, nothing is sent twice and nothing is lost.
+
+`make soak` lives through more of them. A world that fails is played back by its number:
+
+    python -m tests.simulation.soak --from 234 --worlds 1
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.judge import problems
+from tests.simulation.life import live
+from tests.simulation.world import make_world
+
+WORLDS = 1_200  # as many as take about two minutes
+GROUP = 100
+# Worlds that once failed, and what they showed.
+REGRESSIONS = {
+    234: "the wall clock was set in a process that heard no date",
+    895: "the same, and then set back",
+}
+
+
+def live_through(seed: int, folder: Path) -> None:
+    """Raises AssertionError, naming the world, where a promise was broken."""
+    place = folder / str(seed)
+    place.mkdir()
+    found = problems(live(make_world(seed), place))
+    shutil.rmtree(place)
+    assert not found, f"world {seed}: {found}"
+
+
+@pytest.mark.parametrize("first", range(0, WORLDS, GROUP))
+def test_no_world_breaks_a_promise(first: int, tmp_path: Path) -> None:
+    for seed in range(first, first + GROUP):
+        live_through(seed, tmp_path)
+
+
+@pytest.mark.parametrize("seed", REGRESSIONS)
+def test_a_world_that_once_failed_is_lived_through(seed: int, tmp_path: Path) -> None:
+    live_through(seed, tmp_path)
+
+
+def test_a_world_is_the_same_each_time(tmp_path: Path) -> None:
+    lives = []
+    for turn in ("one", "two"):
+        place = tmp_path / turn
+        place.mkdir()
+        lives.append(live(make_world(17), place))
+    assert lives[0].sends == lives[1].sends
+    assert lives[0].sandbox.truth.to_json() == lives[1].sandbox.truth.to_json()
