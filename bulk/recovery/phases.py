@@ -19,7 +19,8 @@ from bulk.dispatch import Dispatch, DispatchEnd, LeaveNow
 from bulk.errors import StorageError
 from bulk.journal import Journal, SentAgain
 from bulk.model import StopCode
-from bulk.recovery.rounds import Resolved, Rounds
+from bulk.recovery.rounds import Rounds
+from bulk.recovery.standing import Resolved
 from bulk.tally import Tally
 
 OnUnknown = Literal["reconcile", "report", "resend"]

@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import trio
 
-from bulk.journal import Claims, Entry, Journal, Lost, Past, Reconciled, Runner, Surplus
+from bulk.journal import Claims, Entry, Journal, Past, Reconciled, Runner, Surplus
 from bulk.model import Trigger
 from bulk.reconcile import (
     Doubt,
@@ -36,41 +35,13 @@ from bulk.reconcile.likeness import compatible
 from bulk.reconcile.listing import ROWS_A_PAGE
 from bulk.reconcile.surplus import surplus
 from bulk.recovery.inquiry import Inquiry
+from bulk.recovery.standing import LostOfTest, Resolved
 
 SETTLE_S = 10.0  # between two listings that both count: a replica lags by less, as a rule
 TOGETHER_S = 5.0  # tests that can be settled within this share a round
 PROOFS_MAX = 4  # listings that prove nothing, before a test is left as it is
 ALONGSIDE_S = 900.0  # another batch's lost triggers further away than this made no run of ours
 WAIT_S_MAX = 300.0  # longer than any time-out upstream; what takes longer is for a later `resume`
-
-
-@dataclass(slots=True)
-class Resolved:
-    """How many unknown triggers were found, are absent, and stay unknown; and runs too many."""
-
-    found: int = 0
-    absent: int = 0
-    unknown: int = 0
-    surplus: int = 0
-
-    def in_words(self) -> str:
-        """`31 found, 29 never executed, 2 still unknown`."""
-        parts = [f"{self.found:,} found", f"{self.absent:,} never executed"]
-        if self.unknown:
-            parts.append(f"{self.unknown:,} still unknown")
-        if self.surplus:
-            parts.append(f"{self.surplus:,} surplus runs")
-        return ", ".join(parts)
-
-
-@dataclass(slots=True)
-class _Test:
-    """One test's unknown triggers, and how far the evidence on them has come."""
-
-    lost: dict[int, Lost]
-    due_at: float = -math.inf
-    proved_at: float | None = None  # when the first listing that counts began
-    unproved: int = 0
 
 
 class Rounds:
@@ -99,7 +70,8 @@ class Rounds:
         self._claims = Claims()
         self._past = Past()
         self._owned: set[str] = set()
-        self._tests: dict[str, _Test] = {}
+        self._tests: dict[str, LostOfTest] = {}
+        self._test_of: dict[int, str] = {}
         self._seen: dict[str, ListedRun] = {}
         self._claimed: set[str] = set()
         self._resolved = Resolved()
@@ -108,18 +80,20 @@ class Rounds:
         """Ask until nothing more can be told. Raises StorageError."""
         self._past = await self._runner(self._journal.past)
         all_lost = await self._runner(self._journal.lost)
+        self._test_of = {lost.seq: lost.trigger.test_id for lost in all_lost}
         for lost in all_lost:
-            self._tests.setdefault(lost.trigger.test_id, _Test({})).lost[lost.seq] = lost
+            self._tests.setdefault(lost.trigger.test_id, LostOfTest()).lost[lost.seq] = lost
         sent_at = [attempt.sent.wall for lost in all_lost for attempt in lost.attempts]
         if sent_at:
             since, until = min(sent_at) - ALONGSIDE_S, max(sent_at) + ALONGSIDE_S
             self._claims = await self._runner(partial(self._elsewhere, since, until))
         self._owned = await self._runner(self._journal.run_ids) | self._claims.run_ids
-        while self._tests:
-            soon = min(test.due_at for test in self._tests.values()) + TOGETHER_S
-            due = [test_id for test_id, test in self._tests.items() if test.due_at <= soon]
-            await trio.sleep_until(max(self._tests[test_id].due_at for test_id in due))
-            await self._round(due)
+        while waiting := {key: test for key, test in self._tests.items() if test.waiting}:
+            soon = min(test.due_at for test in waiting.values()) + TOGETHER_S
+            due = {key: test for key, test in waiting.items() if test.due_at <= soon}
+            await trio.sleep_until(max(test.due_at for test in due.values()))
+            await self._round(list(due))
+        self._resolved.unknown = sum(len(test.lost) for test in self._tests.values())
         await self._note_surplus()
         return self._resolved
 
@@ -142,24 +116,32 @@ class Rounds:
             sources=sources,
             busy=self._claims.may_have_run,
         )
-        found = [one for one in judged if isinstance(one, Found)]
-        self._owned.update(one.run_id for one in found)
-        self._resolved.found += len(found)
-        open_ones = [one for one in judged if isinstance(one, Undecided)]
-        self._claimed.update(run_id for one in open_ones for run_id in one.candidates)
-        self._resolved.unknown += len(open_ones)
-        entries: list[Judged] = [*found, *open_ones]
-        settled = {one.seq for one in entries}
+        entries = [one for one in judged if self._is_new(one)]
         known = self._known(clock)
-        for test_id in told:
-            test = self._tests[test_id]
-            test.lost = {seq: lost for seq, lost in test.lost.items() if seq not in settled}
-            if test.lost and test_id in due:
+        for test_id in due:
+            if self._tests[test_id].waiting:
                 listing = by_test.get(test_id) or by_test[None]
                 entries += self._weigh(test_id, listing, known, clock)
-            if not test.lost:
-                del self._tests[test_id]
-        await self._write([Reconciled(judged_one, self._wall()) for judged_one in entries])
+        await self._write([Reconciled(one, self._wall()) for one in entries])
+
+    def _is_new(self, judged: Judged) -> bool:
+        """Take in a judgement; whether it says something that is to be written."""
+        test = self._tests[self._test_of[judged.seq]]
+        if isinstance(judged, Missing):  # that alone says nothing: its listing has to prove it
+            settled = test.settled.get(judged.seq)
+            if settled is not None and settled.candidates:  # another trigger's, as was found since
+                del test.settled[judged.seq]
+            return False
+        if isinstance(judged, Found):
+            del test.lost[judged.seq]
+            test.settled.pop(judged.seq, None)
+            self._owned.add(judged.run_id)
+            self._resolved.found += 1
+            return True
+        before = test.settled.get(judged.seq)
+        test.settled[judged.seq] = judged
+        self._claimed.update(judged.candidates)
+        return before != judged
 
     def _weigh(
         self, test_id: str, listing: Listing, known: Sequence[KnownRun], clock: ServerClock
@@ -168,7 +150,9 @@ class Rounds:
         test = self._tests[test_id]
         if not listing.complete:
             return self._give_up(test, listing.why_not)
-        windows = [w for doubt in self._doubts(test_id, clock) for w in doubt.windows]
+        waiting = test.waiting
+        doubts = [doubt for doubt in self._doubts(test_id, clock) if doubt.seq in waiting]
+        windows = [window for doubt in doubts for window in doubt.windows]
         if listing.server_at is None or not all(window.told for window in windows):
             return self._give_up(test, "nobody told the server's clock when it was sent")
         left_s = max(window.closes for window in windows) - listing.server_at
@@ -180,21 +164,20 @@ class Rounds:
         elif test.proved_at is None:
             test.proved_at = listing.began_at
         elif listing.began_at >= test.proved_at + SETTLE_S and left_s <= 0:
-            gone = [Missing(seq) for seq in test.lost]
-            test.lost = {}
-            self._resolved.absent += len(gone)
-            return list(gone)
+            for seq in waiting:
+                del test.lost[seq]
+            self._resolved.absent += len(waiting)
+            return [Missing(seq) for seq in waiting]
         if left_s > WAIT_S_MAX:
             minutes = math.ceil(left_s / 60)
             return self._give_up(test, f"its run could still come up for {minutes} minutes")
         test.due_at = listing.began_at + max(SETTLE_S, left_s + 1.0)
         return []
 
-    def _give_up(self, test: _Test, why: str) -> list[Judged]:
-        given_up = [Undecided(seq, (), f"not found out: {why}") for seq in test.lost]
-        test.lost = {}
-        self._resolved.unknown += len(given_up)
-        return list(given_up)
+    def _give_up(self, test: LostOfTest, why: str) -> list[Judged]:
+        given_up = {seq: Undecided(seq, (), f"not found out: {why}") for seq in test.waiting}
+        test.settled |= given_up
+        return list(given_up.values())
 
     def _plan(self, due: Sequence[str]) -> list[Listing]:
         """The lists to read: one a test, or that of all runs where this is less, or proves more.

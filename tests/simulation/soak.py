@@ -10,18 +10,17 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 from tests.simulation.judge import problems
-from tests.simulation.life import live
+from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
 
 
-def one_world(seed: int, folder: str) -> tuple[int, Counter[str], list[str]]:
+def one_world(seed: int) -> tuple[int, Counter[str], list[str]]:
     """The world's number, its counts, and what went wrong."""
     counts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(dir=folder) as place:
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as place:
         try:
             life = live(make_world(seed), Path(place))
             found = problems(life)
@@ -41,11 +40,9 @@ def main() -> int:
     parser.add_argument("--from", dest="first", type=int, default=0)
     given = parser.parse_args()
     began, total, failed = time.monotonic(), Counter[str](), []
-    folder = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
     seeds = range(given.first, given.first + given.worlds)
     with multiprocessing.Pool(os.cpu_count()) as pool:
-        work = partial(one_world, folder=folder)
-        for done, (seed, counts, found) in enumerate(pool.imap_unordered(work, seeds, 10), 1):
+        for done, (seed, counts, found) in enumerate(pool.imap_unordered(one_world, seeds, 10), 1):
             total += counts
             if found:
                 failed.append(seed)

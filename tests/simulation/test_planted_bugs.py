@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from bulk.journal import Ended, Entry, GroupCommit, Intent, Journal
 from bulk.model import Trigger
 from bulk.reconcile import ListedRun
 from tests.simulation.judge import problems
-from tests.simulation.life import live
+from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
 
 SEEDS_MAX = 400
@@ -117,16 +117,14 @@ BUGS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
 )
 
 
-def seeds_until_caught(folder: Path) -> tuple[int, list[str]]:
+def seeds_until_caught() -> tuple[int, list[str]]:
     """How many worlds it takes until something is wrong, and what."""
     for seed in range(SEEDS_MAX):
-        place = folder / str(seed)
-        place.mkdir()
-        try:
-            found = problems(live(make_world(seed), place))
-        except StorageError as error:  # the journal itself refused it
-            found = [str(error)]
-        shutil.rmtree(place)
+        with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+            try:
+                found = problems(live(make_world(seed), Path(folder)))
+            except StorageError as error:  # the journal itself refused it
+                found = [str(error)]
         if found:
             return seed + 1, found
     return 0, []
@@ -134,9 +132,9 @@ def seeds_until_caught(folder: Path) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_caught(
-    bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bug(monkeypatch)
-    seeds, found = seeds_until_caught(tmp_path)
+    seeds, found = seeds_until_caught()
     sys.stdout.write(f"{bug.__name__}: caught by world {seeds}: {found}\n")
     assert seeds, f"{SEEDS_MAX} worlds did not show it"

@@ -7,13 +7,13 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.judge import problems
-from tests.simulation.life import live
+from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
 
 WORLDS = 1_200  # as many as take about two minutes
@@ -22,27 +22,26 @@ GROUP = 100
 REGRESSIONS = {
     234: "the wall clock was set in a process that heard no date",
     895: "the same, and then set back",
+    1102: "a run came up after its trigger had been left undecided, and went to another one",
 }
 
 
-def live_through(seed: int, folder: Path) -> None:
+def live_through(seed: int) -> None:
     """Raises AssertionError, naming the world, where a promise was broken."""
-    place = folder / str(seed)
-    place.mkdir()
-    found = problems(live(make_world(seed), place))
-    shutil.rmtree(place)
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+        found = problems(live(make_world(seed), Path(folder)))
     assert not found, f"world {seed}: {found}"
 
 
 @pytest.mark.parametrize("first", range(0, WORLDS, GROUP))
-def test_no_world_breaks_a_promise(first: int, tmp_path: Path) -> None:
+def test_no_world_breaks_a_promise(first: int) -> None:
     for seed in range(first, first + GROUP):
-        live_through(seed, tmp_path)
+        live_through(seed)
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS)
-def test_a_world_that_once_failed_is_lived_through(seed: int, tmp_path: Path) -> None:
-    live_through(seed, tmp_path)
+def test_a_world_that_once_failed_is_lived_through(seed: int) -> None:
+    live_through(seed)
 
 
 def test_a_world_is_the_same_each_time(tmp_path: Path) -> None:
