@@ -131,6 +131,8 @@ async def work_off(
         settings, around.random, settings.concurrency_max, deadline, Tally.of(journal.counts()).left
     )
 
+    say = _nobody if around.progress is None else around.progress.say
+
     def dispatch() -> Dispatch:
         return Dispatch(
             journal=GroupCommit(journal, around.runner),
@@ -164,6 +166,7 @@ async def work_off(
             wall=around.wall,
             answer_s_max=settings.answer_timeout_s,
             elsewhere=around.elsewhere,
+            say=say,
         )
 
     phases = Phases(
@@ -173,7 +176,7 @@ async def work_off(
         on_unknown=settings.on_unknown,
         reconcile_only=settings.reconcile_only,
         interrupts=around.interrupts,
-        say=_nobody if around.progress is None else around.progress.say,
+        say=say,
     )
     try:
         end = await phases.run()

@@ -110,7 +110,7 @@ class Phases:
         """Find out what can be found out; the interrupt that ended it, if one did."""
         count = self._tally().unknown
         triggers = "1 unknown trigger" if count == 1 else f"{count:,} unknown triggers"
-        self._say(f"asking the server what became of {triggers}; this can take minutes")
+        self._say(f"asking the server what became of {triggers}")
         interrupted: list[StopCode] = []
         resolved: Resolved | None = None
         with trio.CancelScope() as asking:

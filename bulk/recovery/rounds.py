@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import trio
@@ -60,6 +60,7 @@ class Rounds:
         wall: Callable[[], float],
         answer_s_max: float,
         elsewhere: Callable[[float, float], Claims],
+        say: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._runner = runner
@@ -67,6 +68,7 @@ class Rounds:
         self._wall = wall
         self._answer_s_max = answer_s_max
         self._elsewhere = elsewhere
+        self._say = say
         self._claims = Claims()
         self._past = Past()
         self._owned: set[str] = set()
@@ -91,11 +93,20 @@ class Rounds:
         while waiting := {key: test for key, test in self._tests.items() if test.waiting}:
             soon = min(test.due_at for test in waiting.values()) + TOGETHER_S
             due = {key: test for key, test in waiting.items() if test.due_at <= soon}
-            await trio.sleep_until(max(test.due_at for test in due.values()))
+            await self._wait(due.values())
             await self._round(list(due))
         self._resolved.unknown = sum(len(test.lost) for test in self._tests.values())
         await self._note_surplus()
         return self._resolved
+
+    async def _wait(self, due: Collection[LostOfTest]) -> None:
+        """Sleep until all of them are due."""
+        due_at = max(test.due_at for test in due)
+        wait_s = math.ceil(due_at - trio.current_time()) if due_at > trio.current_time() else 0
+        if wait_s:
+            count = sum(len(test.waiting) for test in due)
+            self._say(f"{count:,} not in the server's list; looking once more in {wait_s} s")
+        await trio.sleep_until(due_at)
 
     # --- one round ------------------------------------------------------------------------------
 

@@ -483,6 +483,19 @@ def test_last_failed_sends_what_was_rejected_as_further_attempts(terminal: Termi
         assert [row["attempts"] for row in rows(batch)].count("2") == 1
 
 
+def test_a_run_that_another_batch_owns_is_not_adopted(terminal: Terminal) -> None:
+    """The first batch's run of the same cell is seconds old: it would fit."""
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with sandbox("none; fault 500 every 15th") as base_url:
+        assert terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT).code == 0
+        said = terminal.call(manifest, "--base-url", base_url, "--new", **ENVIRONMENT)
+        assert said.code == 0, said
+        assert "0 found, 1 never executed" in said.err
+        owned = [row["run_id"] for batch in terminal.batches() for row in rows(batch)]
+        assert len(set(owned)) == 20
+        assert set(owned) == {run["run_id"] for run in truth(base_url)["accepted"]}
+
+
 @pytest.mark.parametrize("command", ["resume", "report"])
 def test_a_batch_that_is_not_there_ends_with_2(terminal: Terminal, command: str) -> None:
     assert terminal.call(command).code == 2
