@@ -41,6 +41,9 @@ class Instant:
     steady: float | None = None
 
 
+Clock = Callable[[Instant], float | None]  # which of our two
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """An instant of the server's that lies between two of ours."""
@@ -96,6 +99,7 @@ class ServerClock:
         self._by_session: defaultdict[int, list[Stamp]] = defaultdict(list)
         for stamp in sorted(stamps, key=lambda stamp: stamp.place):
             self._by_session[stamp.session].append(stamp)
+        self._bounds: dict[tuple[int, int, Clock], tuple[float, float] | None] = {}
 
     def window(self, attempt: AttemptTimes, answer_s_max: float) -> Window:
         """When the attempt's run was created. `answer_s_max`: how long an answer is waited for.
@@ -104,8 +108,6 @@ class ServerClock:
         clock that was set meanwhile: both are possible, so both ends count.
         """
         latency_s = answer_s_max if attempt.latency_s is None else attempt.latency_s
-        near = self._near(attempt)
-        told = bool(near)
         spans: list[tuple[float, float]] = []
         for clock in (_wall, _steady):
             sent = clock(attempt.sent)
@@ -114,7 +116,7 @@ class ServerClock:
             received = None if attempt.received is None else clock(attempt.received)
             ends = [sent + latency_s, *([] if received is None else [received])]
             starts = [sent, *([] if received is None else [received - latency_s])]
-            bounds = _bounds(near, clock)
+            bounds = self._near(attempt, clock)
             if bounds is not None:
                 spans.append((min(starts) + bounds[0], max(ends) + bounds[1]))
             elif clock is _wall:
@@ -123,13 +125,18 @@ class ServerClock:
         return Window(
             min(opens for opens, _ in spans) - SLACK_S,
             max(closes for _, closes in spans) + SLACK_S + late_s,
-            told,
+            told=bool(self._by_session[attempt.session]),
         )
 
-    def _near(self, attempt: AttemptTimes) -> list[Stamp]:
+    def _near(self, attempt: AttemptTimes, clock: Clock) -> tuple[float, float] | None:
+        """What stamps around the attempt bound, alike for all attempts between the same few."""
         stamps = self._by_session[attempt.session]
-        index = bisect_left(stamps, attempt.place, key=lambda stamp: stamp.place)
-        return stamps[max(0, index - NEAR) : index + NEAR]
+        block = bisect_left(stamps, attempt.place, key=lambda stamp: stamp.place) // NEAR
+        key = (attempt.session, block, clock)
+        if key not in self._bounds:
+            near = stamps[max(0, block - 1) * NEAR : (block + 2) * NEAR]
+            self._bounds[key] = _bounds(near, clock)
+        return self._bounds[key]
 
 
 def _wall(instant: Instant) -> float | None:
@@ -140,9 +147,7 @@ def _steady(instant: Instant) -> float | None:
     return instant.steady
 
 
-def _bounds(
-    stamps: Iterable[Stamp], clock: Callable[[Instant], float | None]
-) -> tuple[float, float] | None:
+def _bounds(stamps: Iterable[Stamp], clock: Clock) -> tuple[float, float] | None:
     """The server's clock minus that of ours, at least and at most; None where nothing tells.
 
     What agrees is intersected. Where stamps contradict each other a clock was set, or two servers

@@ -7,6 +7,7 @@ another project's, shows them not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -32,8 +33,8 @@ class KnownRun:
 class Listing:
     """The list of a test's runs, or of all where `test_id` is None, back to instant `since`.
 
-    `since` is on the server's clock. `why_not` says in words why the listing is no evidence, and is
-    empty where nothing is wrong with it so far.
+    `since` is on the server's clock; `reaches` is how far back it went in the end. `why_not` says
+    in words why the listing is no evidence, and is empty where nothing is wrong with it so far.
     """
 
     test_id: str | None
@@ -42,6 +43,7 @@ class Listing:
     server_at: float | None = None  # the server's, by the first page's `Date`
     runs: list[ListedRun] = field(default_factory=list)
     complete: bool = False
+    reaches: float = math.inf
     why_not: str = ""
     gone: bool = False  # the server has no such list
     _cursors: set[str] = field(default_factory=set)
@@ -71,8 +73,10 @@ class Listing:
             self.why_not = "the list holds rows that cannot be read"
         elif oldest is not None and any(at > oldest + ORDER_SLACK_S for at in created):
             self.why_not = "the list is not in the order of the runs' creation"
-        elif page.next_cursor is None or (created and min(created) < self.since - ORDER_SLACK_S):
-            self.complete = True
+        elif page.next_cursor is None:
+            self.complete, self.reaches = True, -math.inf
+        elif created and min(created) < self.since - ORDER_SLACK_S:
+            self.complete, self.reaches = True, self.since
         elif page.next_cursor in self._cursors or not page.runs:
             self.why_not = "the list goes round in circles"
         elif len(self._cursors) >= PAGES_MAX:

@@ -168,6 +168,8 @@ class Rounds:
             return self._give_up(test, "nobody told the server's clock when it was sent")
         left_s = max(window.closes for window in windows) - listing.server_at
         lacks = listing.lacks(known)
+        if min(window.opens for window in windows) < listing.reaches:  # the list itself told so
+            lacks = "the server's list was not read back far enough"
         if lacks:
             test.unproved += 1
             if test.unproved >= PROOFS_MAX or not any(map(listing.covers, known)):

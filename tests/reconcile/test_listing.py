@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from uuid import UUID
 
 import pytest
@@ -88,6 +89,7 @@ def test_a_listing_is_complete_where_it_ends_or_goes_back_far_enough() -> None:
     other = Listing(TEST, since=50.0)
     assert other.take(page(100.0, 90.0)) is None
     assert other.complete
+    assert (listing.reaches, other.reaches) == (50.0, -math.inf)
 
 
 @pytest.mark.parametrize(
