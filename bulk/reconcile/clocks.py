@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from bulk.model import FailureCode
 
+DEAD_S = 60.0  # what a process that died had sent is with the server by then, however it waited
 NEAR = 16  # answers on each side: a few seconds' worth, and enough to see a clock being set
 SLACK_S = 5.0  # gateways write `Date`, databases `createdAt`; their clocks differ by less
 DATE_STEP_S = 1.0  # a `Date` is cut to whole seconds
@@ -107,7 +108,9 @@ class ServerClock:
         An end that does not lie one latency after the start tells of a machine that slept, or of a
         clock that was set meanwhile: both are possible, so both ends count.
         """
-        latency_s = answer_s_max if attempt.latency_s is None else attempt.latency_s
+        latency_s = attempt.latency_s
+        if latency_s is None:
+            latency_s = max(answer_s_max, DEAD_S)
         spans: list[tuple[float, float]] = []
         for clock in (_wall, _steady):
             sent = clock(attempt.sent)
