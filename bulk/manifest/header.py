@@ -29,6 +29,8 @@ RESULT_COLUMNS = (
     "total_ms",
     "first_sent",
     "finished",
+    "origin",
+    "candidates",
 )
 REPETITION = "repetition"
 _REPORT_MARKS = frozenset(("key", "outcome", "run_id"))

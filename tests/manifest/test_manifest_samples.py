@@ -12,9 +12,10 @@ import yaml
 
 from bulk.errors import ManifestError
 from bulk.manifest import manifest_schema, read_manifest
-from bulk.manifest.header import COLUMNS, RESULT_COLUMNS
+from bulk.manifest.header import COLUMNS, REPETITION, RESULT_COLUMNS
 from bulk.manifest.yaml_form import known_keys
 from bulk.model import SAMPLE_ID_PREFIX, UUID_PATTERN
+from bulk.report import REPORT_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 TESTS = f"tests: [{{id: {SAMPLE_ID_PREFIX}0001-4c1e-8a01-000000000001}}]"
@@ -113,3 +114,10 @@ def test_the_page_holds_all_its_examples_and_every_column_and_key() -> None:
             assert f"`{key}`" in PAGE, key
     for column in (*COLUMNS, *RESULT_COLUMNS):
         assert f"`{column}`" in PAGE, column
+
+
+def test_a_report_that_is_read_as_a_manifest_has_no_column_that_is_taken_for_the_manifests() -> (
+    None
+):
+    written = {column.name for column in REPORT_COLUMNS}
+    assert written <= {*COLUMNS, *RESULT_COLUMNS, REPETITION}
