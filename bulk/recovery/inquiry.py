@@ -1,7 +1,7 @@
 """Reads lists of runs from the server, all their pages, at a pace of its own.
 
-Asking changes nothing at the server and is not billed, so a lost answer is simply asked for again;
-but a listing counts for its limits, and those need not be the trigger's: it has its own controller.
+Asking changes nothing at the server, so `asking` may repeat it; its answers also tell the server's
+clock.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from bulk.answers import Answer, Pace, judge
+from bulk.answers import Answer
 from bulk.client import Client
-from bulk.pacing import Controller, Observation, Send, Stop
+from bulk.pacing import Controller
 from bulk.reconcile import Instant, Listing, Stamp, read_page
-from bulk.signals import http_date, read_signals
+from bulk.recovery.asking import Asking
+from bulk.signals import http_date
 
 AT_ONCE_MAX = 4  # listings read side by side; the pages of one follow each other
-TRIES_MAX = 5  # of one page, where the server is in trouble; refusals as too fast do not count
-FIRST_WAIT_S = 1.0  # before the second try; doubled for each further one
-REFUSALS_MAX = 100  # of one page
 LIST_BYTES_MAX = 8_388_608  # 100 runs with all that they found; larger pages are asked in parts
 SUBJECT = "runs"  # what the controller takes all listings for
 NO_SUCH_LIST = (404, 405, 410, 501)
@@ -41,12 +39,10 @@ class Inquiry:
         place: int,
     ) -> None:
         self._client = client
-        self._controller = controller
+        self._asking = Asking(controller, SUBJECT, wall=wall)
         self._wall = wall
         self._session = session
         self._place = place
-        self._gate = trio.Lock()
-        self._changed = trio.Event()
         self.stamps: list[Stamp] = []
 
     async def read(self, listings: Sequence[Listing]) -> None:
@@ -81,73 +77,31 @@ class Inquiry:
                 return
 
     async def _page(self, listing: Listing, cursor: str | None) -> Answer | None:
-        """The page, asked for until it comes; None where it does not, as the listing then says."""
-        tries = refusals = 0
-        while True:
-            answer, stop = await self._get(listing.query(cursor))
-            if answer is None:
-                listing.why_not = f"the server did not list its runs: {stop}"
-                return None
-            if answer.status == 200:
-                return answer
-            if answer.status in NO_SUCH_LIST:
-                listing.gone = True
-                listing.why_not = f"the server has no list of runs (HTTP {answer.status})"
-                return None
-            if answer.status == 429:
-                refusals += 1
-            elif answer.failure is not None or (answer.status or 0) >= 500:
-                tries += 1
-            else:
-                listing.why_not = f"the server refused to list its runs (HTTP {answer.status})"
-                return None
-            if tries >= TRIES_MAX or refusals >= REFUSALS_MAX:
-                said = answer.failure_text or f"HTTP {answer.status}"
-                listing.why_not = f"the server did not list its runs: {said}"
-                return None
-            if answer.status != 429:
-                await trio.sleep(FIRST_WAIT_S * 2 ** (tries - 1))
+        """The page; None where it does not come, as the listing then says."""
+        asked = await self._asking.ask(lambda: self._get(listing.query(cursor)))
+        answer = asked.answer
+        if answer is None:
+            listing.why_not = f"the server did not list its runs: {asked.why}"
+            return None
+        if answer.status in NO_SUCH_LIST:
+            listing.gone = True
+            listing.why_not = f"the server has no list of runs (HTTP {answer.status})"
+            return None
+        if answer.status != 200:
+            listing.why_not = f"the server refused to list its runs (HTTP {answer.status})"
+            return None
+        return answer
 
-    async def _get(self, path: str) -> tuple[Answer | None, str]:
-        """One answer; None, and why, where pacing says that going on is pointless."""
-        leave = await self._pass_gate()
-        if isinstance(leave, str):
-            return None, leave
-        self._controller.sent(trio.current_time(), leave)
+    async def _get(self, path: str) -> Answer:
         sent = self._now()
         answer = await self._client.get(self._client.base_url + path, body_bytes_max=LIST_BYTES_MAX)
-        received = self._now()
-        pace = Pace.ACCEPTED if answer.status == 200 else judge(answer).pace
-        observation = Observation(pace, read_signals(answer.headers, received.wall))
-        self._controller.answered(trio.current_time(), leave, observation)
-        self._changed.set()
-        self._changed = trio.Event()
         date = _date(answer)
         if date is not None:
-            self.stamps.append(Stamp(sent, received, date, self._place, self._session))
-        return answer, ""
+            self.stamps.append(Stamp(sent, self._now(), date, self._place, self._session))
+        return answer
 
     def _now(self) -> Instant:
         return Instant(self._wall(), trio.current_time())
-
-    async def _pass_gate(self) -> int | str:
-        """The ticket of the next request, or why none may leave any more."""
-        async with self._gate:
-            while True:
-                changed = self._changed
-                decision = self._controller.ask(trio.current_time(), SUBJECT)
-                if isinstance(decision, Send):
-                    await trio.sleep_until(decision.at)
-                    confirmed = self._controller.confirm(trio.current_time(), decision.ticket)
-                    if isinstance(confirmed, Send):
-                        await trio.sleep_until(confirmed.at)
-                        return confirmed.ticket
-                    self._controller.withdrawn(trio.current_time(), decision.ticket)
-                    continue
-                if isinstance(decision, Stop):
-                    return decision.detail
-                with trio.move_on_at(decision.at):
-                    await changed.wait()
 
 
 def _date(answer: Answer) -> float | None:
