@@ -93,8 +93,8 @@ def request_body(trigger: Trigger) -> bytes:
 class Client:
     """Speaks to one API with one key. Use it in an `async with`.
 
-    `lanes` hold eight connections each. `transport` replaces the network, lane by lane, as in
-    simulations.
+    `lanes` hold eight connections each; one more is for all but triggers. `transport` replaces the
+    network, lane by lane, as in simulations.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Client:
                 verify=context,
                 transport=transport() if transport is not None else None,
             )
-            for _ in range(lanes)
+            for _ in range(lanes + 1)
         ]
 
     async def __aenter__(self) -> Self:
@@ -156,8 +156,13 @@ class Client:
 
     @property
     def lanes(self) -> int:
-        """How many lanes there are, numbered from 0."""
-        return len(self._lanes)
+        """How many lanes there are for triggers, numbered from 0."""
+        return len(self._lanes) - 1
+
+    @property
+    def aside(self) -> int:
+        """The lane that no trigger uses, however long their answers take."""
+        return len(self._lanes) - 1
 
     async def trigger(self, trigger: Trigger, lane: int, drain: trio.CancelScope) -> Answer:
         """POST one trigger, once. Never raises for what the network or the server does.
@@ -172,10 +177,23 @@ class Client:
         )
         return await self._answer(request, lane, drain)
 
-    async def get(self, url: str, *, body_bytes_max: int = BODY_BYTES_MAX) -> Answer:
+    async def cancel(self, run_id: str, lane: int, drain: trio.CancelScope) -> Answer:
+        """POST that a run be cancelled, once; see `trigger`. A second time does no harm."""
+        request = self._lanes[lane].build_request(
+            "POST", f"{self.base_url}/v1/runs/{run_id}/cancel"
+        )
+        return await self._answer(request, lane, drain)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        body_bytes_max: int = BODY_BYTES_MAX,
+        drain: trio.CancelScope | None = None,
+    ) -> Answer:
         """GET a whole URL, once; it changes nothing at the server. Of its body no more is read."""
-        request = self._lanes[0].build_request("GET", url)
-        return await self._answer(request, 0, trio.CancelScope(), body_bytes_max)
+        request = self._lanes[self.aside].build_request("GET", url)
+        return await self._answer(request, self.aside, drain or trio.CancelScope(), body_bytes_max)
 
     async def _answer(
         self,

@@ -23,8 +23,8 @@ class Exit(IntEnum):
 
 
 MEANINGS: dict[Exit, str] = {
-    Exit.OK: "every selected trigger was queued",
-    Exit.FAILED: "some trigger was rejected or not sent",
+    Exit.OK: "every selected trigger was queued; of cancel: every run was cancelled or had ended",
+    Exit.FAILED: "some trigger was rejected or not sent; of cancel: some run was not cancelled",
     Exit.USAGE: "wrong usage, bad manifest or empty selection; nothing was sent",
     Exit.AUTH: "no API key, or the server refused it",
     Exit.UNREACHABLE: "the API could not be reached",

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import trio
@@ -19,7 +20,15 @@ from bulk.journal import Claims, GroupCommit, Journal, Runner, in_thread
 from bulk.model import BatchFacts, StopCode
 from bulk.pacing.adaptive import AdaptiveController
 from bulk.preflight import settle_base_url
-from bulk.recovery import Inquiry, OnUnknown, Phases, Rounds
+from bulk.recovery import (
+    CancelEnd,
+    Cancelling,
+    Inquiry,
+    OnInterrupt,
+    OnUnknown,
+    Phases,
+    Rounds,
+)
 from bulk.report import Summary, render_all
 from bulk.secret import ApiKey
 from bulk.tally import Tally
@@ -45,6 +54,7 @@ class JobSettings:
     drain_timeout_s: float = 5.0
     fail_fast: bool = False
     on_unknown: OnUnknown = "reconcile"
+    on_interrupt: OnInterrupt = "detach"
     reconcile_only: bool = False
     failed_again: bool = False
 
@@ -63,6 +73,7 @@ class JobSettings:
             ("--drain-timeout", f"{self.drain_timeout_s:g} s"),
             ("--fail-fast", "yes" if self.fail_fast else "no"),
             ("--on-unknown", self.on_unknown),
+            ("--on-interrupt", self.on_interrupt),
         )
 
 
@@ -79,6 +90,11 @@ class Surroundings:
     progress: ProgressLine | None = None
     interrupts: AsyncIterator[StopCode] | None = None
     elsewhere: Callable[[float, float], Claims] = lambda since, until: Claims()
+
+    def say(self, line: str) -> None:
+        """A line for people, where anybody looks."""
+        if self.progress is not None:
+            self.progress.say(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +147,11 @@ async def work_off(
         settings, around.random, settings.concurrency_max, deadline, Tally.of(journal.counts()).left
     )
 
-    say = _nobody if around.progress is None else around.progress.say
+    commits = GroupCommit(journal, around.runner)
 
     def dispatch() -> Dispatch:
         return Dispatch(
-            journal=GroupCommit(journal, around.runner),
+            journal=commits,
             client=client,
             controller=controller,
             settings=DispatchSettings(
@@ -151,32 +167,15 @@ async def work_off(
             wall=around.wall,
         )
 
-    def rounds() -> Rounds:
-        inquiry = Inquiry(
-            client,
-            _controller(settings, around.random, LISTINGS_AT_ONCE_MAX, None, 0),
-            wall=around.wall,
-            session=journal.session,
-            place=journal.next_attempt_id(),
-        )
-        return Rounds(
-            journal=journal,
-            runner=around.runner,
-            inquiry=inquiry,
-            wall=around.wall,
-            answer_s_max=settings.answer_timeout_s,
-            elsewhere=around.elsewhere,
-            say=say,
-        )
-
     phases = Phases(
         journal=journal,
         dispatch=dispatch,
-        rounds=rounds,
+        rounds=partial(_rounds, journal, client, settings, around),
+        cancelling=_beside_the_drain(commits, client, settings, around),
         on_unknown=settings.on_unknown,
         reconcile_only=settings.reconcile_only,
         interrupts=around.interrupts,
-        say=say,
+        say=around.say,
     )
     try:
         end = await phases.run()
@@ -187,6 +186,67 @@ async def work_off(
     with suppress(StorageError):
         journal.end_session(trio.current_time() - began, end.stop, end.stop_detail)
     return end
+
+
+def _rounds(
+    journal: Journal, client: Client, settings: JobSettings, around: Surroundings
+) -> Rounds:
+    """One reconciliation, as of now."""
+    inquiry = Inquiry(
+        client,
+        _controller(settings, around.random, LISTINGS_AT_ONCE_MAX, None, 0),
+        wall=around.wall,
+        session=journal.session,
+        place=journal.next_attempt_id(),
+    )
+    return Rounds(
+        journal=journal,
+        runner=around.runner,
+        inquiry=inquiry,
+        wall=around.wall,
+        answer_s_max=settings.answer_timeout_s,
+        elsewhere=around.elsewhere,
+        say=around.say,
+    )
+
+
+def _beside_the_drain(
+    commits: GroupCommit, client: Client, settings: JobSettings, around: Surroundings
+) -> Cancelling | None:
+    """What cancels a batch's runs on an interrupt, by connections that no trigger holds."""
+    if settings.on_interrupt != "cancel":
+        return None
+    return Cancelling(
+        journal=commits,
+        client=client,
+        controller=_controller(settings, around.random, LANE_CONNECTIONS, None, 0),
+        lanes=[client.aside] * min(LANE_CONNECTIONS, settings.concurrency_max),
+        drain_timeout_s=settings.drain_timeout_s,
+        wall=around.wall,
+    )
+
+
+async def cancel_runs(
+    journal: Journal, client: Client, settings: JobSettings, around: Surroundings
+) -> CancelEnd:
+    """Cancel the runs that the batch queued; sends no trigger, and begins no session.
+
+    Raises LeaveNow on a second interrupt, StorageError where the journal cannot be read.
+    """
+    began = trio.current_time()
+    deadline = None if settings.deadline_s is None else began + settings.deadline_s
+    at_once, runs = settings.concurrency_max, len(journal.uncancelled())
+    cancelling = Cancelling(
+        journal=GroupCommit(journal, around.runner),
+        client=client,
+        controller=_controller(settings, around.random, at_once, deadline, runs),
+        lanes=[number % client.lanes for number in range(at_once)],
+        drain_timeout_s=settings.drain_timeout_s,
+        wall=around.wall,
+        progress=around.progress,
+        interrupts=around.interrupts,
+    )
+    return await cancelling.run()
 
 
 def _controller(
@@ -204,10 +264,6 @@ def _controller(
         per_s=settings.rate_per_s,
         burst=settings.burst,
     )
-
-
-def _nobody(line: str) -> None:
-    """Who is told where nobody looks."""
 
 
 def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported:

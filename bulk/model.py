@@ -59,6 +59,23 @@ class Origin(StrEnum):
     BY_COUNT = "by_count"
 
 
+class Cancelled(StrEnum):
+    """What came of asking the server to cancel a queued trigger's run.
+
+    `unclear`: it was asked and did not clearly answer, so the run may go on.
+    """
+
+    YES = "yes"
+    HAD_ENDED = "had ended"
+    NOT_FOUND = "not found"
+    REFUSED = "refused"
+    UNCLEAR = "unclear"
+
+
+# With these there is nothing left to cancel; all else is asked again.
+CANCEL_SETTLED = frozenset({Cancelled.YES, Cancelled.HAD_ENDED})
+
+
 class FailureCode(StrEnum):
     """Why a trigger was not queued, finer than its outcome; other 4xx are `http_<status>`."""
 
@@ -177,7 +194,8 @@ class TriggerResult:
     `wait_ms`: ready but held back by pacing, summed over attempts. `latency_ms`: the last attempt,
     first byte out to last byte in. `total_ms`: the waits and latencies of all attempts; time in
     which no process ran is not counted. None where there was no attempt. `origin` says who named
-    the run; `candidates` are run ids of which one may be an unknown trigger's.
+    the run; `candidates` are run ids of which one may be an unknown trigger's. `cancelled` is None
+    where nobody asked for it.
     """
 
     trigger: Trigger
@@ -189,6 +207,7 @@ class TriggerResult:
     message: str | None = None
     origin: Origin | None = None
     candidates: tuple[str, ...] = ()
+    cancelled: Cancelled | None = None
     attempts: int = 0
     throttles: int = 0
     wait_ms: float | None = None
@@ -202,6 +221,8 @@ class TriggerResult:
             raise ValueError(f"{self.outcome} with failure code {self.failure_code}")
         if self.outcome is Outcome.QUEUED and self.run_id is None:
             raise ValueError("queued without a run id")
+        if self.cancelled is not None and self.run_id is None:
+            raise ValueError("cancelled without a run id")
 
 
 AttemptEnd = Literal["queued", "rejected", "throttled", "unknown", "unsent", "open", "absent"]

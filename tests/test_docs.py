@@ -15,7 +15,7 @@ import pytest
 from bulk.cli import COMMANDS, group
 from bulk.exits import MEANINGS, PRECEDENCE, Exit
 from bulk.measure import measure, measurement_lines
-from bulk.model import AttemptRecord, FailureCode, Outcome
+from bulk.model import AttemptRecord, Cancelled, FailureCode, Outcome
 from bulk.report import ATTEMPT_COLUMNS, REPORT_COLUMNS
 from bulk.sandbox import DEFAULT_SPEC, parse_spec
 
@@ -56,6 +56,7 @@ def test_each_option_of_run_has_its_row_and_no_row_is_stale() -> None:
     assert rows == options("run")
     assert options("resume") - rows == option_rows("resume")
     assert options("report") == options("measure") <= rows
+    assert options("cancel") <= rows
 
 
 def test_each_option_of_the_sandbox_is_explained_as_its_clause() -> None:
@@ -75,6 +76,17 @@ def test_each_exit_code_is_in_the_readme() -> None:
 def test_each_column_is_defined(column) -> None:  # type: ignore[no-untyped-def]
     definition = column.definition.replace("|", "\\|")
     assert f"| `{column.name}` | {definition} |" in REPORTS
+
+
+@pytest.mark.parametrize("word", Cancelled)
+def test_each_word_on_cancelling_is_explained(word: Cancelled) -> None:
+    assert f"\n| {word} |" in REPORTS.partition("## Cancelled runs")[2]
+
+
+def test_the_usage_names_the_options_of_cancel() -> None:
+    section = USAGE.partition("\n## cancel\n")[2].partition("\n## ")[0]
+    own = options("cancel") - {"--base-url", "--api-key", "--api-key-file"}  # "address and key"
+    assert own <= set(re.findall(r"`(--[a-z-]+)`", section))
 
 
 @pytest.mark.parametrize("code", FailureCode)

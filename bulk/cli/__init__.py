@@ -22,6 +22,7 @@ from bulk.exits import Exit
 COMMANDS = {
     "run": "Trigger the tests of a manifest (the default).",
     "resume": "Continue a batch that was interrupted.",
+    "cancel": "Cancel the runs that a batch queued.",
     "report": "Write the reports of a batch anew.",
     "measure": "Read the rate limit from a batch's log; sends nothing.",
     "sandbox": "Serve a local TesterArmy API with real rate limits.",

@@ -1,4 +1,4 @@
-"""What `run` and `resume` have in common: one async main around a batch.
+"""What `run`, `resume` and in part `cancel` have in common: one async main around a batch.
 
 Opens what has to be open around dispatch: embedded sandbox, client, journal, signals, progress.
 """
@@ -44,6 +44,7 @@ STOP_BY_SIGNAL = {
     )
     if hasattr(signal, name)
 }
+STOP_SIGNALS = tuple(STOP_BY_SIGNAL)
 EXIT_BY_STOP = {
     StopCode.INTERRUPTED: Exit.INTERRUPTED,
     StopCode.TERMINATED: Exit.TERMINATED,
@@ -88,15 +89,21 @@ def job_settings(options: BatchOptions) -> JobSettings:
         drain_timeout_s=options.drain_timeout,
         fail_fast=options.fail_fast,
         on_unknown=options.on_unknown,
+        on_interrupt=options.on_interrupt,
     )
 
 
 def carry_out(work: Work) -> int:
     """Do the work and return the process's exit code. Raises BulkError."""
+    return run_to_its_end(partial(_main, work))
+
+
+def run_to_its_end(main: Callable[[], Awaitable[int]]) -> int:
+    """Run it and return its exit code. Raises click.Abort on a Ctrl-C that nobody waits for."""
     interrupted = False
     code: int = Exit.INTERRUPTED
     try:
-        code = trio.run(_main, work)
+        code = trio.run(main)
     except* KeyboardInterrupt:  # before or after dispatch, which has its own way of stopping
         interrupted = True
     if interrupted:
@@ -140,14 +147,12 @@ async def _with_api(work: Work, base_url: str) -> int:
 
 
 async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
-    progress = None
-    if not work.quiet:
-        progress = TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(work.say)
-    with trio.open_signal_receiver(*STOP_BY_SIGNAL) as signals:
+    progress = progress_line(work.say, quiet=work.quiet)
+    with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
         around = Surroundings(
             random=Random(),
             progress=progress,
-            interrupts=_interrupts(signals, work),
+            interrupts=stops_by(signals, partial(_say_stopping, work)),
             elsewhere=partial(claims_elsewhere, work.folder),
         )
         try:
@@ -158,17 +163,39 @@ async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
                 f"bulk-trigger resume {work.folder.name}",
                 err=True,
             )
+            if work.settings.on_interrupt == "cancel":
+                click.echo(
+                    f"To cancel what was queued: bulk-trigger cancel {work.folder.name}", err=True
+                )
             return EXIT_BY_STOP[leave.code]
         finally:
             if progress is not None:
                 progress.close()
-    return finish(journal, work.folder, time.time(), as_json=work.as_json, unsaved=end.unsaved)
+    code = finish(journal, work.folder, time.time(), as_json=work.as_json, unsaved=end.unsaved)
+    if end.not_cancelled:
+        click.echo(f"error: not all runs were cancelled: {end.not_cancelled}", err=True)
+    return code
 
 
-async def _interrupts(signals: AsyncIterator[int], work: Work) -> AsyncIterator[StopCode]:
+def progress_line(say: Callable[[str], None], *, quiet: bool) -> TerminalBar | PlainLines | None:
+    """What shows how things stand: a bar on a terminal, lines elsewhere; nothing where `quiet`."""
+    if quiet:
+        return None
+    return TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(say)
+
+
+async def stops_by(
+    signals: AsyncIterator[int], tell: Callable[[], None]
+) -> AsyncIterator[StopCode]:
+    """The signals as the stops they ask for; of each the user is told."""
     async for number in signals:
-        work.say(
-            f"\nStopping: waiting at most {work.settings.drain_timeout_s:g} s for what is under "
-            "way. Once more leaves at once."
-        )
+        tell()
         yield STOP_BY_SIGNAL[signal.Signals(number)]
+
+
+def _say_stopping(work: Work) -> None:
+    cancelling = "cancelling what was queued, and " * (work.settings.on_interrupt == "cancel")
+    work.say(
+        f"\nStopping: {cancelling}waiting at most {work.settings.drain_timeout_s:g} s for what is "
+        "under way. Once more leaves at once."
+    )

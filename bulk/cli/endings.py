@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -12,7 +14,19 @@ from bulk.exits import Exit, most_urgent
 from bulk.folder import BatchFolder
 from bulk.job import Reported, write_reports
 from bulk.journal import Journal
-from bulk.report import ReportPaths, closing_lines, github_output, step_summary, summary_json
+from bulk.model import CANCEL_SETTLED, Outcome
+from bulk.recovery import CancelEnd
+from bulk.report import (
+    ReportPaths,
+    cancelled_lines,
+    closing_lines,
+    exit_of_stop,
+    github_output,
+    step_summary,
+    summary_json,
+)
+
+UNKNOWN_NAMED_MAX = 5  # of more, report.csv tells
 
 
 def finish(
@@ -25,15 +39,8 @@ def finish(
 ) -> int:
     """Write the reports and say how it went: the summary on stdout, all else on stderr."""
     reported = write_reports(journal, folder, now)
-    paths = ReportPaths(
-        report=str(folder.path / "report.html"), table=str(folder.path / "report.csv")
-    )
-    lines = ["", *closing_lines(reported.facts, reported.summary)]
-    lines += [f"Report  {paths.report}", f"Table   {paths.table}"]
-    for line in lines:
-        click.echo(line, err=as_json)
-    if as_json:
-        click.echo(summary_json(reported.facts, reported.summary).rstrip("\n"))
+    paths = _paths(folder)
+    _say(closing_lines(reported.facts, reported.summary), reported, paths, as_json=as_json)
     problems = [*reported.problems, *_tell_github(reported, journal, paths)]
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
@@ -42,6 +49,59 @@ def finish(
         for key, run_id in unsaved:
             click.echo(f"  trigger {key}  run {run_id}", err=True)
     return most_urgent([reported.exit, Exit.STORAGE if unsaved else Exit.OK])
+
+
+def finish_cancelling(
+    journal: Journal, folder: BatchFolder, now: float, end: CancelEnd, *, as_json: bool
+) -> int:
+    """Write the reports and say which runs were cancelled; the exit code of that."""
+    reported = write_reports(journal, folder, now)
+    summary, again = reported.summary, f"bulk-trigger cancel {folder.name}"
+    left = summary.queued - sum(summary.cancelled[word] for word in CANCEL_SETTLED)
+    lines = cancelled_lines(summary) or [f"Of {summary.queued:,} queued runs, none was cancelled."]
+    if left:
+        lines.append(f"For the rest: {again}")
+    if summary.unsent:
+        lines.append(f"{summary.unsent:,} unsent: only bulk-trigger resume would send them.")
+    if summary.unknown:
+        cases = (r.trigger.case for r in journal.results() if r.outcome is Outcome.UNKNOWN)
+        named = "; ".join(islice(cases, UNKNOWN_NAMED_MAX))
+        more = summary.unknown - UNKNOWN_NAMED_MAX
+        lines += [
+            f"{summary.unknown:,} unknown, whose runs may be running and were not cancelled: "
+            + named
+            + (f"; and {more:,} more in report.csv" if more > 0 else ""),
+            f"  To find them: bulk-trigger resume {folder.name} --reconcile-only; then {again}",
+        ]
+    _say(lines, reported, _paths(folder), as_json=as_json)
+    problems = list(reported.problems)
+    if end.stop is not None:
+        reason = end.stop.replace("_", " ")
+        problems.insert(0, f"not all runs were asked for: {end.detail or reason}")
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    return most_urgent(
+        [
+            Exit.OK if end.stop is None else exit_of_stop(end.stop),
+            Exit.STORAGE if reported.problems else Exit.OK,
+            Exit.UNKNOWN if summary.unknown else Exit.OK,
+            Exit.FAILED if left else Exit.OK,
+        ]
+    )
+
+
+def _paths(folder: BatchFolder) -> ReportPaths:
+    return ReportPaths(
+        report=str(folder.path / "report.html"), table=str(folder.path / "report.csv")
+    )
+
+
+def _say(lines: Sequence[str], reported: Reported, paths: ReportPaths, *, as_json: bool) -> None:
+    """The closing words on stdout; with `as_json` the summary, and the words on stderr."""
+    for line in ("", *lines, f"Report  {paths.report}", f"Table   {paths.table}"):
+        click.echo(line, err=as_json)
+    if as_json:
+        click.echo(summary_json(reported.facts, reported.summary).rstrip("\n"))
 
 
 def finish_again(folder: BatchFolder, *, as_json: bool) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+OnInterrupt = Literal["detach", "cancel"]
 OnUnknown = Literal["reconcile", "report", "resend"]
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -58,8 +59,8 @@ class Rate(click.ParamType[float]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchOptions:
-    """What `run` and `resume` are told about sending; spans are seconds."""
+class AskingOptions:
+    """What `run`, `resume` and `cancel` are told about batch, API and pace; spans are seconds."""
 
     output: Path
     as_json: bool
@@ -69,14 +70,21 @@ class BatchOptions:
     rate: float | None
     burst: int
     max_concurrency: int
-    max_retries: int
     deadline: float | None
     connect_timeout: float
     timeout: float
     drain_timeout: float
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions(AskingOptions):
+    """What `run` and `resume` are told about sending."""
+
+    max_retries: int
     fail_fast: bool
     on_unknown: OnUnknown
-    quiet: bool
+    on_interrupt: OnInterrupt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +158,8 @@ def api_options(function: F) -> F:
     )
 
 
-def sending_options(function: F) -> F:
-    """How to send: limits on speed, patience and persistence."""
+def asking_options(function: F) -> F:
+    """How to ask the API for anything: limits on speed and patience."""
     return _apply(
         function,
         [
@@ -174,14 +182,6 @@ def sending_options(function: F) -> F:
                 default=32,
                 show_default=True,
                 help="The most requests under way at once.",
-            ),
-            click.option(
-                "--max-retries",
-                type=click.IntRange(0, 10_000),
-                default=20,
-                show_default=True,
-                help="Resends of one trigger after a 429 or a failed connection; nothing else "
-                "is ever sent again.",
             ),
             click.option(
                 "--deadline",
@@ -210,6 +210,27 @@ def sending_options(function: F) -> F:
                 help="After Ctrl-C: wait this long for requests under way.",
             ),
             click.option(
+                "--quiet", "-q", is_flag=True, help="No progress and no notes, only the end."
+            ),
+        ],
+    )
+
+
+def sending_options(function: F) -> F:
+    """How to send triggers: `asking_options`, and what else may be sent and when."""
+    return _apply(
+        function,
+        [
+            asking_options,
+            click.option(
+                "--max-retries",
+                type=click.IntRange(0, 10_000),
+                default=20,
+                show_default=True,
+                help="Resends of one trigger after a 429 or a failed connection; nothing else "
+                "is ever sent again.",
+            ),
+            click.option(
                 "--fail-fast", is_flag=True, help="Stop at the first trigger that is not queued."
             ),
             click.option(
@@ -222,7 +243,12 @@ def sending_options(function: F) -> F:
                 "which can run and bill a test twice.",
             ),
             click.option(
-                "--quiet", "-q", is_flag=True, help="No progress and no notes, only the end."
+                "--on-interrupt",
+                type=click.Choice(["detach", "cancel"]),
+                default="detach",
+                show_default=True,
+                help="After Ctrl-C or SIGTERM: leave the queued runs running; or cancel them at "
+                "once, which may not save their bill.",
             ),
         ],
     )

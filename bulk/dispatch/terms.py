@@ -32,12 +32,16 @@ class ProgressLine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DispatchEnd:
-    """How dispatch ended. `unsaved` are run ids the journal could not take: key and run id."""
+    """How dispatch ended. `unsaved` are run ids the journal could not take: key and run id.
+
+    `not_cancelled`: why runs that the user wanted cancelled were not, empty where they were.
+    """
 
     tally: Tally
     stop: StopCode | None = None
     stop_detail: str = ""
     unsaved: tuple[tuple[str, str], ...] = ()
+    not_cancelled: str = ""
 
 
 class LeaveNow(Exception):  # noqa: N818  # it is a wish, not an error

@@ -3,12 +3,14 @@
 from bulk.journal.claims import Claims, claims_of
 from bulk.journal.entries import (
     Answered,
+    CancelAsked,
     Ended,
     Entry,
     Intent,
     Lost,
     Past,
     Pending,
+    QueuedRun,
     Reconciled,
     SentAgain,
     Surplus,
@@ -22,6 +24,7 @@ from bulk.journal.store import Journal
 __all__ = [
     "Answered",
     "BatchInUseError",
+    "CancelAsked",
     "Claims",
     "EmptyJournalError",
     "Ended",
@@ -33,6 +36,7 @@ __all__ = [
     "NewBatch",
     "Past",
     "Pending",
+    "QueuedRun",
     "Reconciled",
     "Runner",
     "SentAgain",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bulk.model import Outcome, Trigger
+from bulk.model import Cancelled, Outcome, Trigger
 from bulk.reconcile import AttemptTimes, Judged, Stamp
 from bulk.signals import Headers
 
@@ -82,7 +82,25 @@ class Surplus:
     created_at: float | None
 
 
-Entry = Intent | Withdrawn | Ended | Reconciled | SentAgain | Surplus
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """What came of asking the server to cancel a trigger's run."""
+
+    seq: int
+    run_id: str
+    cancelled: Cancelled
+
+
+Entry = Intent | Withdrawn | Ended | Reconciled | SentAgain | Surplus | CancelAsked
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that a trigger owns and that may still go on. `asked`: what came of asking before."""
+
+    seq: int
+    run_id: str
+    asked: Cancelled | None = None
 
 
 @dataclass(frozen=True, slots=True)

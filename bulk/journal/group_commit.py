@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import trio
 
 from bulk.errors import StorageError
-from bulk.journal.entries import Entry, Pending
+from bulk.journal.entries import Entry, Pending, QueuedRun
 from bulk.journal.store import Journal
 
 T = TypeVar("T")
@@ -74,6 +74,11 @@ class GroupCommit:
         """The next triggers still to be sent, in order, after place `after_seq`."""
         async with self._turn:
             return await self._runner(partial(self._journal.pending, after_seq, rows_max))
+
+    async def uncancelled(self) -> list[QueuedRun]:
+        """The runs of queued triggers that may still go on."""
+        async with self._turn:
+            return await self._runner(self._journal.uncancelled)
 
     async def _lead(self, group: _Group) -> None:
         async with self._turn:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bulk.journal import schema
-from bulk.journal.entries import Lost, Past, Pending
+from bulk.journal.entries import Lost, Past, Pending, QueuedRun
 from bulk.journal.opening import mapped
 from bulk.journal.rows import (
     answered,
@@ -18,6 +18,7 @@ from bulk.journal.rows import (
     cell,
     lost_triggers,
     pending_trigger,
+    queued_run,
     stamp,
     stamps,
     trigger_result,
@@ -84,6 +85,11 @@ class JournalReader:
         with mapped(self.path):
             rows = self._sql.execute(schema.SELECT_PENDING, (after_seq, rows_max))
             return [pending_trigger(row) for row in rows]
+
+    def uncancelled(self) -> list[QueuedRun]:
+        """The runs of queued triggers that may still go on, in the manifest's order."""
+        with mapped(self.path):
+            return [queued_run(row) for row in self._sql.execute(schema.SELECT_UNCANCELLED)]
 
     # --- for reconciliation --------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from bulk.journal.entries import Answered, Lost, Pending
+from bulk.journal.entries import Answered, Lost, Pending, QueuedRun
 from bulk.model import (
     UNSENT_BECAUSE,
     AttemptRecord,
+    Cancelled,
     DeviceModel,
     FailureCode,
     Mode,
@@ -44,8 +45,8 @@ def pending_trigger(row: Row) -> Pending:
 def trigger_result(row: Row, stop: StopCode | None) -> TriggerResult:
     """A row of `schema.SELECT_RESULTS`. `stop` says why what was not sent was not."""
     outcome, failure_code, run_id, http_status, error, message, finished_at = row[12:19]
-    origin, candidates, undecided = row[19:22]
-    attempts, throttles, wait_ms, latency_ms, total_ms, first_sent_at, last_end = row[22:29]
+    origin, candidates, undecided, cancelled = row[19:23]
+    attempts, throttles, wait_ms, latency_ms, total_ms, first_sent_at, last_end = row[23:30]
     if outcome is None and last_end == "open":  # died between an intent and its end
         outcome, failure_code = Outcome.UNKNOWN, FailureCode.INTERRUPTED
     elif outcome is None:
@@ -61,6 +62,7 @@ def trigger_result(row: Row, stop: StopCode | None) -> TriggerResult:
         message="; ".join(part for part in (message, undecided) if part) or None,
         origin=None if run_id is None else Origin(origin or Origin.ANSWER),
         candidates=tuple(json.loads(candidates)) if candidates else (),
+        cancelled=Cancelled(cancelled) if cancelled else None,
         attempts=attempts,
         throttles=throttles,
         wait_ms=wait_ms,
@@ -112,6 +114,12 @@ def lost_triggers(rows: Iterable[Row]) -> list[Lost]:
 def answered(row: Row) -> Answered:
     """A row of `schema.SELECT_ANSWERED`."""
     return Answered(run_id=row[0], cell=cell(row[1:7]), attempt=attempt_times(row[7:14]))
+
+
+def queued_run(row: Row) -> QueuedRun:
+    """A row of `schema.SELECT_UNCANCELLED`."""
+    seq, run_id, cancelled = row
+    return QueuedRun(seq, run_id, Cancelled(cancelled) if cancelled else None)
 
 
 def stamps(rows: Iterable[Row]) -> Iterator[Stamp]:

@@ -3,7 +3,7 @@
 `trigger` holds every cell of the batch from before the first send; its outcome is NULL until it has
 one, and again once an unknown one was found absent at the server. `attempt` holds a row from just
 before a request leaves; its end is 'open' until it has one. Of a run id that no answer named,
-`origin` says how it was found.
+`origin` says how it was found; `cancelled` says what came of asking to cancel one.
 """
 
 FORMAT_VERSION = 2
@@ -20,6 +20,7 @@ CREATE TABLE trigger (
   outcome TEXT CHECK (outcome IN ('queued', 'rejected', 'throttled', 'unknown', 'unsent')),
   failure_code TEXT, run_id TEXT, http_status INTEGER, error TEXT, message TEXT, finished_at REAL,
   origin TEXT CHECK (origin IN ('adopted', 'by_count')), candidates TEXT, undecided TEXT,
+  cancelled TEXT CHECK (cancelled IN ('yes', 'had ended', 'not found', 'refused', 'unclear')),
   CHECK ((outcome = 'queued') = (run_id IS NOT NULL) OR outcome IS NULL)
 );
 CREATE UNIQUE INDEX one_owner_a_run ON trigger (run_id) WHERE run_id IS NOT NULL;
@@ -52,6 +53,8 @@ MIGRATION_FROM_1 = """
 ALTER TABLE trigger ADD COLUMN origin TEXT CHECK (origin IN ('adopted', 'by_count'));
 ALTER TABLE trigger ADD COLUMN candidates TEXT;
 ALTER TABLE trigger ADD COLUMN undecided TEXT;
+ALTER TABLE trigger ADD COLUMN cancelled TEXT
+  CHECK (cancelled IN ('yes', 'had ended', 'not found', 'refused', 'unclear'));
 ALTER TABLE attempt ADD COLUMN session INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN steady_at REAL;
 ALTER TABLE attempt ADD COLUMN absent_at REAL;
@@ -92,6 +95,7 @@ WHERE id = ?
 # An answer outranks what was found by looking: the run goes to the trigger that the answer names.
 YIELD_ADOPTED = """
 UPDATE trigger SET outcome = 'unknown', failure_code = 'bad_response', run_id = NULL, origin = NULL,
+  cancelled = NULL,
   message = 'the run found for it was another trigger''s'
 WHERE run_id = ? AND origin IS NOT NULL
 """
@@ -187,13 +191,23 @@ UPDATE trigger SET outcome = NULL, failure_code = NULL, http_status = NULL, erro
 WHERE outcome IN ('rejected', 'throttled')
 """
 
+# --- cancelling -----------------------------------------------------------------------------------
+
+# Where nothing is left to cancel, nobody asks again.
+SELECT_UNCANCELLED = """
+SELECT seq, run_id, cancelled FROM trigger
+WHERE outcome = 'queued' AND (cancelled IS NULL OR cancelled NOT IN ('yes', 'had ended'))
+ORDER BY seq
+"""
+NOTE_CANCELLED = "UPDATE trigger SET cancelled = ? WHERE seq = ? AND run_id = ?"
+
 # --- for reports ----------------------------------------------------------------------------------
 
 SELECT_RESULTS = """
 SELECT t.seq, t.test_id, t.platform, t.mode, t.device_model, t.app_id, t.environment_id,
        t.repetition, t.name, t.tags, t.line, t.own,
        t.outcome, t.failure_code, t.run_id, t.http_status, t.error, t.message, t.finished_at,
-       t.origin, t.candidates, t.undecided,
+       t.origin, t.candidates, t.undecided, t.cancelled,
        coalesce(a.attempts, 0), coalesce(a.throttles, 0), a.wait_ms, last.latency_ms, a.total_ms,
        a.first_sent_at, last.end, last.absent_at
 FROM trigger t

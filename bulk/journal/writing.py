@@ -7,6 +7,7 @@ import sqlite3
 
 from bulk.journal import schema
 from bulk.journal.entries import (
+    CancelAsked,
     Ended,
     Entry,
     Intent,
@@ -34,6 +35,8 @@ def write_entry(sql: sqlite3.Connection, entry: Entry, session: int) -> None:
             sql.execute(schema.REOPEN_UNKNOWN, (entry.seq,))
         case Surplus():
             sql.execute(schema.INSERT_SURPLUS, (entry.run_id, entry.test_id, entry.created_at))
+        case CancelAsked():
+            sql.execute(schema.NOTE_CANCELLED, (entry.cancelled, entry.seq, entry.run_id))
 
 
 def _end(sql: sqlite3.Connection, entry: Ended) -> None:

@@ -31,6 +31,7 @@ RESULT_COLUMNS = (
     "finished",
     "origin",
     "candidates",
+    "cancelled",
 )
 REPETITION = "repetition"
 _REPORT_MARKS = frozenset(("key", "outcome", "run_id"))

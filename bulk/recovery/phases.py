@@ -5,12 +5,16 @@
 
 Reconciling begins when nothing is under way any more. A stop keeps absent triggers from being sent
 in this process, but not the others from being found; after an interrupt the server is not asked.
+
+Where the user wants it, an interrupt cancels the runs that were queued: from its first instant on,
+beside the drain, for whoever sends a signal may kill soon.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal, get_args
 
 import trio
@@ -19,26 +23,29 @@ from bulk.dispatch import Dispatch, DispatchEnd, LeaveNow
 from bulk.errors import StorageError
 from bulk.journal import Journal, SentAgain
 from bulk.model import StopCode
+from bulk.recovery.cancelling import Cancelling
 from bulk.recovery.rounds import Rounds
 from bulk.recovery.standing import Resolved
 from bulk.tally import Tally
 
+OnInterrupt = Literal["detach", "cancel"]
+ON_INTERRUPT: tuple[OnInterrupt, ...] = get_args(OnInterrupt)
 OnUnknown = Literal["reconcile", "report", "resend"]
 ON_UNKNOWN: tuple[OnUnknown, ...] = get_args(OnUnknown)
 # Each sends only what the one before lost and the server has no run of: a handful, and then none.
 DISPATCHES_MAX = 10
+INTERRUPTS = frozenset({StopCode.INTERRUPTED, StopCode.TERMINATED})
 # After these nobody is asked what became of the rest: the user wants to leave, or an answer can
 # neither be had nor kept.
-NOT_ASKED_AFTER = frozenset(
-    {
-        *(StopCode.INTERRUPTED, StopCode.TERMINATED),
-        *(StopCode.STORAGE, StopCode.AUTH, StopCode.UNREACHABLE),
-    }
-)
+NOT_ASKED_AFTER = INTERRUPTS | {StopCode.STORAGE, StopCode.AUTH, StopCode.UNREACHABLE}
 
 
 class Phases:
-    """Build it, call `run` once. `say` takes a line for people."""
+    """Build it, call `run` once. `say` takes a line for people.
+
+    `cancelling` is what an interrupt begins, None where runs are left alone. It and dispatch write
+    the journal side by side, by the same group commit.
+    """
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class Phases:
         journal: Journal,
         dispatch: Callable[[], Dispatch],
         rounds: Callable[[], Rounds],
+        cancelling: Cancelling | None,
         on_unknown: OnUnknown,
         reconcile_only: bool,
         interrupts: AsyncIterator[StopCode] | None,
@@ -54,12 +62,17 @@ class Phases:
         self._journal = journal
         self._dispatch = dispatch
         self._rounds = rounds
+        self._cancelling = cancelling
         self._on_unknown = on_unknown
         self._reconcile_only = reconcile_only
         self._interrupts = interrupts
         self._say = say
         self._interrupt: Callable[[StopCode], None] = lambda code: None
         self._sent_again: set[int] = set()
+        self._begin_cancelling: Callable[[], None] = lambda: None
+        self._all_queued = trio.Event()
+        self._cancelled = trio.Event()
+        self._not_cancelled = ""
 
     async def run(self) -> DispatchEnd:
         """Do what can be done; return when nothing is under way any more.
@@ -71,8 +84,12 @@ class Phases:
         end = DispatchEnd(self._tally())
         async with trio.open_nursery() as around:
             around.start_soon(self._watch_interrupts)
+            self._begin_cancelling = partial(self._start_cancelling, around)
             try:
                 end = await self._run()
+                if self._cancelling is not None and end.stop in INTERRUPTS:
+                    await self._end_cancelling()
+                    end = replace(end, not_cancelled=self._not_cancelled)
             except (LeaveNow, StorageError) as error:  # out of the nursery's sight
                 failure = error
             around.cancel_scope.cancel()
@@ -88,7 +105,7 @@ class Phases:
             return end
         for _ in range(DISPATCHES_MAX):
             dispatch = self._dispatch()
-            self._interrupt = dispatch.interrupt
+            self._interrupt = partial(self._stop, dispatch)
             end = await dispatch.run()
             if end.stop in NOT_ASKED_AFTER or not self._asks():
                 break
@@ -134,6 +151,39 @@ class Phases:
         seqs = {lost.seq for lost in self._journal.lost()} - self._sent_again
         self._sent_again |= seqs
         self._journal.write([SentAgain(seq) for seq in sorted(seqs)])
+
+    # --- interrupts -----------------------------------------------------------------------------
+
+    def _stop(self, dispatch: Dispatch, code: StopCode) -> None:
+        dispatch.interrupt(code)
+        self._begin_cancelling()
+
+    def _start_cancelling(self, around: trio.Nursery) -> None:
+        """Begin it, once."""
+        self._begin_cancelling = lambda: None
+        if self._cancelling is not None:
+            around.start_soon(self._cancel, self._cancelling)
+
+    async def _cancel(self, cancelling: Cancelling) -> None:
+        end = await cancelling.run(self._all_queued)
+        self._not_cancelled = end.detail
+        self._cancelled.set()
+
+    async def _end_cancelling(self) -> None:
+        """Nothing is under way any more: cancel what is left. Raises LeaveNow on an interrupt."""
+        self._begin_cancelling()
+        self._all_queued.set()
+        interrupted: list[StopCode] = []
+        with trio.CancelScope() as waiting:
+
+            def leave(code: StopCode) -> None:
+                interrupted.append(code)
+                waiting.cancel()
+
+            self._interrupt = leave
+            await self._cancelled.wait()
+        if interrupted:
+            raise LeaveNow(interrupted[0])
 
     async def _watch_interrupts(self) -> None:
         if self._interrupts is not None:

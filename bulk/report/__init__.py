@@ -12,7 +12,14 @@ from bulk.report.frames import attempts_frame, results_frame
 from bulk.report.github import ReportPaths, github_output, step_summary
 from bulk.report.junit import junit_bytes
 from bulk.report.page import page_bytes
-from bulk.report.summary import Summary, closing_lines, summarize, summary_json
+from bulk.report.summary import (
+    Summary,
+    cancelled_lines,
+    closing_lines,
+    exit_of_stop,
+    summarize,
+    summary_json,
+)
 from bulk.report.table import csv_bytes
 
 __all__ = [
@@ -22,7 +29,9 @@ __all__ = [
     "Rendered",
     "ReportPaths",
     "Summary",
+    "cancelled_lines",
     "closing_lines",
+    "exit_of_stop",
     "github_output",
     "render_all",
     "step_summary",

@@ -45,6 +45,11 @@ REPORT_COLUMNS = (
         "by_count, found so and this trigger's or an equal one's",
     ),
     Column("candidates", "of an unknown trigger: runs that could be its, separated by blanks"),
+    Column(
+        "cancelled",
+        "yes; had ended, before it could be; not found, at the server; refused, by the server; "
+        "unclear, asked without a clear answer; empty where nobody asked",
+    ),
 )
 ATTEMPT_COLUMNS = (
     Column("key", "the trigger's key"),

@@ -42,6 +42,7 @@ def results_frame(results: Iterable[TriggerResult], own_columns: Sequence[str]) 
                 *(result.attempts, result.throttles, result.wait_ms, result.latency_ms),
                 *(result.total_ms, result.first_sent_at, result.finished_at),
                 *(result.origin, " ".join(result.candidates) or None),
+                result.cancelled,
                 *(own.get(column) for column in own_columns),
             )
         )

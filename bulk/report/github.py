@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bulk.model import BatchFacts, Outcome, TriggerResult
+from bulk.model import BatchFacts, Cancelled, Outcome, TriggerResult
 from bulk.report.advice import advice
-from bulk.report.summary import Summary, headline, reconciled_lines, span
+from bulk.report.summary import Summary, cancelled_lines, headline, reconciled_lines, span
 
 ROWS_MAX = 200  # GitHub drops a whole summary above 1 MiB; 200 rows are below 200 kB
 CELL_CHARACTERS_MAX = 300
@@ -28,6 +28,7 @@ def github_output(facts: BatchFacts, summary: Summary, paths: ReportPaths) -> st
     """Lines for `$GITHUB_OUTPUT`."""
     fields = {
         **{outcome.value: getattr(summary, outcome.value) for outcome in Outcome},
+        "cancelled": summary.cancelled[Cancelled.YES],
         "total": summary.total,
         "exit_code": int(summary.exit_code),
         "batch": facts.name,
@@ -62,7 +63,8 @@ def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerR
         + f" | {summary.throttles} |",
         "",
     ]
-    lines += [f"- {line}" for line in reconciled_lines(facts, summary)]
+    further = [*reconciled_lines(facts, summary), *cancelled_lines(summary)]
+    lines += [f"- {line}" for line in further]
     for code, count in summary.failures:
         told = advice(code, facts.name, simulated=facts.simulated)
         lines.append(f"- **{count} {_plain(code)}**: {told.meaning} {told.remedy}")

@@ -63,6 +63,8 @@ def _case(facts: BatchFacts, result: TriggerResult) -> ElementTree.Element:
         ElementTree.SubElement(properties, "property", name="run_id", value=result.run_id)
         if result.origin is not None:
             ElementTree.SubElement(properties, "property", name="origin", value=result.origin)
+        if result.cancelled is not None:
+            ElementTree.SubElement(properties, "property", name="cancelled", value=result.cancelled)
     if result.outcome is not Outcome.QUEUED:
         assert result.failure_code is not None
         said = [f"HTTP {result.http_status}" if result.http_status else "", result.error or ""]

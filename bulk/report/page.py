@@ -16,7 +16,7 @@ import jinja2
 
 from bulk.model import BatchFacts, Outcome, TriggerResult
 from bulk.report.advice import Advice, advice
-from bulk.report.summary import Summary, headline, iso, reconciled_lines, span
+from bulk.report.summary import Summary, cancelled_lines, headline, iso, reconciled_lines, span
 
 ROWS_MAX = 2_000  # a plain table of more makes browsers slow; report.csv has them all
 SHOWN_PER_FAILURE_MAX = 50
@@ -73,7 +73,7 @@ def page_bytes(
         now=now,
         style=style,
         style_hash=base64.b64encode(sha256(style.encode()).digest()).decode(),
-        reconciled=reconciled_lines(facts, summary),
+        further=[*reconciled_lines(facts, summary), *cancelled_lines(summary)],
         groups=_groups(facts, summary, failed),
         cells=_cells(results),
         rows=rows,

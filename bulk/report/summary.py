@@ -6,11 +6,20 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bulk.exits import Exit, most_urgent
-from bulk.model import AttemptRecord, BatchFacts, Origin, Outcome, StopCode, TriggerResult
+from bulk.model import (
+    CANCEL_SETTLED,
+    AttemptRecord,
+    BatchFacts,
+    Cancelled,
+    Origin,
+    Outcome,
+    StopCode,
+    TriggerResult,
+)
 from bulk.report.advice import advice
 
 FORMAT = 1
@@ -55,7 +64,7 @@ class Summary:
     end. `waste` is 429s per queued trigger, None without one. `rate_per_s` is queued triggers over
     the batch's time. `failures` are failure codes and their counts, the most frequent first.
     `found` counts queued triggers whose run was found at the server after the answer was lost,
-    `surplus` runs that no trigger owns.
+    `surplus` runs that no trigger owns. `cancelled` counts what came of asking to cancel runs.
     """
 
     total: int
@@ -74,6 +83,7 @@ class Summary:
     exit_code: Exit
     found: int = 0
     surplus: int = 0
+    cancelled: Counter[Cancelled] = field(default_factory=Counter)
 
 
 def summarize(
@@ -107,6 +117,7 @@ def summarize(
         exit_code=exit_code(outcomes, facts.stop),
         found=sum(result.origin in (Origin.ADOPTED, Origin.BY_COUNT) for result in results),
         surplus=len(facts.surplus),
+        cancelled=Counter(result.cancelled for result in results if result.cancelled),
     )
 
 
@@ -119,6 +130,11 @@ def exit_code(outcomes: Iterable[Outcome], stop: StopCode | None) -> Exit:
     if stop is not None and (seen != {Outcome.QUEUED} or EXIT_BY_STOP[stop] >= Exit.INTERRUPTED):
         codes.append(EXIT_BY_STOP[stop])
     return most_urgent(codes)
+
+
+def exit_of_stop(stop: StopCode) -> Exit:
+    """The exit code of what was stopped before its end."""
+    return EXIT_BY_STOP[stop]
 
 
 def _latency(latencies: list[float]) -> Latency | None:
@@ -157,6 +173,7 @@ def summary_json(facts: BatchFacts, summary: Summary) -> str:
         "resent": summary.resent,
         "found": summary.found,
         "surplus": list(facts.surplus),
+        "cancelled": {word.replace(" ", "_"): summary.cancelled[word] for word in Cancelled},
         "waste": summary.waste,
         "rate_per_s": summary.rate_per_s,
         "latency_ms": None
@@ -194,7 +211,8 @@ def closing_lines(facts: BatchFacts, summary: Summary) -> list[str]:
         numbers.append(f"latency p50 {latency.p50_ms:.0f} ms, p95 {latency.p95_ms:.0f} ms")
     numbers.append(f"429s {summary.throttles}{_resent(summary)}")
     lines.append("  " + "; ".join(numbers))
-    lines += [f"  {line}" for line in reconciled_lines(facts, summary)]
+    further = [*reconciled_lines(facts, summary), *cancelled_lines(summary)]
+    lines += [f"  {line}" for line in further]
     for code, count in summary.failures:
         told = advice(code, facts.name, simulated=facts.simulated)
         lines += [f"  {count} {code}: {told.meaning}", f"    {told.remedy}"]
@@ -216,6 +234,27 @@ def reconciled_lines(facts: BatchFacts, summary: Summary) -> list[str]:
             + (f" and {more:,} more, all in summary.json" if more > 0 else "")
         )
     return lines
+
+
+def cancelled_lines(summary: Summary) -> list[str]:
+    """What came of cancelling the batch's runs, for people; empty where nobody asked for it."""
+    counts = summary.cancelled
+    if not counts:
+        return []
+    of = "1 queued run" if summary.queued == 1 else f"{summary.queued:,} queued runs"
+    line = (
+        f"Of {of}, {counts[Cancelled.YES]:,} cancelled, {counts[Cancelled.HAD_ENDED]:,} had ended"
+    )
+    left = summary.queued - sum(counts[word] for word in CANCEL_SETTLED)
+    words = {
+        Cancelled.NOT_FOUND: "not found at the server",
+        Cancelled.REFUSED: "refused",
+        Cancelled.UNCLEAR: "without a clear answer",
+    }
+    why = [f"{counts[word]:,} {text}" for word, text in words.items() if counts[word]]
+    if left:
+        line += f", {left:,} not" + (f" ({', '.join(why)})" if why else "")
+    return [f"{line}. A cancelled run may still be billed."]
 
 
 def _would_take(facts: BatchFacts, summary: Summary) -> str:

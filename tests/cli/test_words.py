@@ -33,7 +33,7 @@ def test_no_word_at_all_is_answered_with_help(terminal: Terminal) -> None:
     [
         ("resum", '"resum" is neither a command nor a file. Did you mean "resume"?'),
         ("Report", 'Did you mean "report"?'),
-        ("frobnicate", "Commands: run, resume, report, measure, sandbox, schema."),
+        ("frobnicate", "Commands: run, resume, cancel, report, measure, sandbox, schema."),
     ],
 )
 def test_a_mistyped_command_is_not_taken_for_a_file(

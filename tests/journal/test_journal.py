@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,17 +20,19 @@ from hypothesis import strategies as st
 from bulk.errors import StorageError
 from bulk.journal import (
     BatchInUseError,
+    CancelAsked,
     EmptyJournalError,
     Ended,
     Entry,
     GroupCommit,
     Intent,
     Journal,
+    QueuedRun,
     Withdrawn,
     in_thread,
 )
 from bulk.journal.place import kind_of_mount, parse_linux_mounts, parse_macos_mounts
-from bulk.model import FailureCode, Outcome, StopCode, Trigger
+from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
 from tests.virtual import a_batch, some_triggers
 
 RUN = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
@@ -175,6 +178,51 @@ def test_a_clean_end_leaves_one_file_that_only_its_owner_reads(path: Path) -> No
     assert [file.name for file in path.parent.iterdir()] == ["journal.sqlite"]
     if os.name != "nt":
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_journal_of_the_format_before_becomes_like_a_new_one(path: Path, tmp_path: Path) -> None:
+    Journal.create(path, a_batch(), some_triggers(1)).close()
+    sql = sqlite3.connect(path)
+    for column in ("origin", "candidates", "undecided", "cancelled"):
+        sql.execute(f"ALTER TABLE trigger DROP COLUMN {column}")
+    for column in ("session", "steady_at", "absent_at"):
+        sql.execute(f"ALTER TABLE attempt DROP COLUMN {column}")
+    for table in ("stamp", "surplus"):
+        sql.execute(f"DROP TABLE {table}")
+    sql.execute("PRAGMA user_version = 1")
+    sql.commit()
+    sql.close()
+    with Journal.open(path) as journal:
+        journal.begin_session(1.0)
+        journal.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
+        journal.write([CancelAsked(1, RUN, Cancelled.YES)])
+        assert [result.cancelled for result in journal.results()] == [Cancelled.YES]
+    new = tmp_path / "new.sqlite"
+    Journal.create(new, a_batch(), some_triggers(1)).close()
+    assert _columns(path) == _columns(new)
+
+
+def _columns(path: Path) -> dict[str, set[tuple[object, ...]]]:
+    """Each table's columns with their types and defaults, whatever their order."""
+    with closing(sqlite3.connect(path)) as sql:
+        tables = [
+            name for (name,) in sql.execute("SELECT name FROM sqlite_master WHERE type='table'")
+        ]
+        return {
+            table: {row[1:] for row in sql.execute(f"PRAGMA table_info({table})")}
+            for table in tables
+        }
+
+
+def test_a_run_is_asked_about_until_nothing_is_left_to_cancel(journal: Journal) -> None:
+    journal.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
+    assert journal.uncancelled() == [QueuedRun(1, RUN)]
+    for word in Cancelled:
+        journal.write([CancelAsked(1, RUN, word)])
+        left = [] if word in CANCEL_SETTLED else [QueuedRun(1, RUN, word)]
+        assert journal.uncancelled() == left
+    journal.write([CancelAsked(2, RUN, Cancelled.YES)])  # not that trigger's run
+    assert [result.cancelled for result in journal.results()] == [Cancelled.UNCLEAR, None, None]
 
 
 def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(path: Path) -> None:

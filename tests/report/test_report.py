@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bulk.exits import Exit
 from bulk.manifest.formulas import unescape_formula
-from bulk.model import FailureCode, Outcome, StopCode
+from bulk.model import Cancelled, FailureCode, Outcome, StopCode
 from bulk.report import (
     ATTEMPT_COLUMNS,
     REPORT_COLUMNS,
@@ -97,6 +97,7 @@ def test_report_csv_has_a_row_a_trigger_and_our_columns_first() -> None:
         "finished": "2026-09-22T00:00:01.111Z",
         "origin": "answer",
         "candidates": "",
+        "cancelled": "",
         "owner": "Ana",
     }
     assert [line[head.index("outcome")] for line in rest] == [
@@ -373,6 +374,40 @@ def test_what_was_not_real_says_so_first(about, words: str) -> None:  # type: ig
     assert words not in content(rendered(), "report.html")
 
 
+# --- cancelled runs ------------------------------------------------------------------------------
+
+
+def test_what_came_of_cancelling_is_told_everywhere_and_changes_no_outcome() -> None:
+    asked = [queued(number, cancelled=word) for number, word in enumerate(Cancelled, 1)]
+    results = [*asked, *(queued(number) for number in (6, 7))]
+    of = rendered(results)
+    line = (
+        "Of 7 queued runs, 1 cancelled, 1 had ended, 5 not (1 not found at the server, 1 refused, "
+        "1 without a clear answer). A cancelled run may still be billed."
+    )
+    assert f"  {line}" in closing_lines(facts(), of.summary)
+    assert line in content(of, "report.html")
+    assert "<small>cancelled: had ended</small>" in content(of, "report.html")
+    assert f"- {line}" in step_summary(facts(), of.summary, results)
+    assert "cancelled=1\n" in github_output(facts(), of.summary, PATHS)
+    head, *lines = table(of)
+    column = head.index("cancelled")
+    assert [cells[column] for cells in lines] == [*Cancelled, "", ""]
+    said = json.loads(content(of, "data/summary.json"))
+    words = ("yes", "had_ended", "not_found", "refused", "unclear")
+    assert said["cancelled"] == dict.fromkeys(words, 1)
+    assert (said["outcomes"]["queued"], of.summary.exit_code) == (7, Exit.OK)
+    junit = ElementTree.fromstring(content(of, "data/junit.xml"))
+    told = [prop.get("value") for prop in junit.iterfind(".//property[@name='cancelled']")]
+    assert (told, junit.get("errors")) == ([*Cancelled], "0")
+
+
+def test_nothing_is_said_of_cancelling_where_nobody_asked_for_it() -> None:
+    of = rendered()
+    assert not any("ancelled" in line for line in closing_lines(facts(), of.summary))
+    assert "ancelled" not in content(of, "report.html")
+
+
 # --- GitHub --------------------------------------------------------------------------------------
 
 
@@ -384,6 +419,7 @@ def test_github_gets_counts_and_paths_one_a_line() -> None:
         "throttled": "1",
         "unknown": "1",
         "unsent": "2",
+        "cancelled": "0",
         "total": "6",
         "exit_code": "11",
         "batch": "nightly",

@@ -1,0 +1,33 @@
+"""`bulk-trigger cancel BATCH`: cancels the runs that a batch queued."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bulk.cli.options import (
+    SETTINGS,
+    AskingOptions,
+    api_options,
+    asking_options,
+    json_option,
+    output_option,
+)
+
+
+@click.command("cancel", context_settings=SETTINGS)
+@click.argument("batch")
+@output_option
+@json_option
+@api_options
+@asking_options
+def command(batch: str, **given: Any) -> int:
+    """Cancel the runs that BATCH queued; a cancelled run may still be billed.
+
+    Sends no trigger: what was not sent stays unsent. Can be repeated, and then asks only for what
+    was not cancelled.
+    """
+    from bulk.cli.cancelling import cancel
+
+    return cancel(batch, AskingOptions(**given))
