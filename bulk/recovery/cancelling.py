@@ -25,6 +25,7 @@ from bulk.tally import Tally
 
 SUBJECT = "cancel"  # what the controller takes all requests for
 SILENT_MAX = 10  # runs in a row without a clear answer: the server is down, the rest can wait
+READ_AGAIN_S = 0.5  # what the drain brings shall not wait for its end, which may come too late
 PROGRESS_S = 0.25  # often enough to look alive
 
 
@@ -87,10 +88,13 @@ class Cancelling:
             self._everything = around.cancel_scope
             around.start_soon(self._watch_interrupts)
             around.start_soon(self._show_progress)
-            await self._cancel_all()
-            if all_queued is not None:
-                await all_queued.wait()
+            while True:
+                last = all_queued is None or all_queued.is_set()
                 await self._cancel_all()
+                if last or all_queued is None or self._stopping.asked:
+                    break
+                with trio.move_on_after(READ_AGAIN_S):
+                    await all_queued.wait()
             around.cancel_scope.cancel()
         if self._leave is not None:
             raise LeaveNow(self._leave)

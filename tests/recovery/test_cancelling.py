@@ -273,8 +273,7 @@ def test_an_interrupt_begins_to_cancel_beside_the_drain(tmp_path: Path) -> None:
     assert batch.words["yes"] == len(queued)
     assert 8.0 <= batch.clock_s < 8.5  # what hangs is drained for five seconds
     assert 3.0 <= batch.road.instants[0] < 3.1
-    early = sum(at < 4.5 for at in batch.road.instants)
-    assert early >= len(queued) - 32  # all but what was under way when the first were read
+    assert batch.road.instants[-1] < 5.5  # what the drain brings does not wait for its end
 
 
 def test_detached_runs_are_left_alone(tmp_path: Path) -> None:
