@@ -234,7 +234,7 @@ class Cancelling:
             await trio.sleep(PROGRESS_S)
 
     def _show(self) -> None:
-        if self._progress is not None:
+        if self._progress is not None and self._seen:
             settled = sum(self._counts[word] for word in CANCEL_SETTLED)
             failed = self._counts.total() - settled
             tally = Tally(len(self._seen), queued=settled, rejected=failed)

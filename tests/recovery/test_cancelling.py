@@ -16,12 +16,15 @@ import trio
 from trio.testing import MockClock
 
 from bulk.client import Client, Timeouts
+from bulk.dispatch import ProgressLine
 from bulk.job import JobSettings, Surroundings, cancel_runs
 from bulk.journal import Journal, inline
 from bulk.model import Outcome, StopCode, TriggerResult
+from bulk.pacing import PaceView
 from bulk.recovery import CancelEnd
 from bulk.recovery.cancelling import SILENT_MAX
 from bulk.sandbox import Sandbox, SandboxTransport, parse_spec
+from bulk.tally import Tally
 from bulk.virtual import BASE_URL, KEY, run_virtually
 from tests.virtual import EPOCH, a_batch, some_triggers
 
@@ -90,14 +93,16 @@ class Batch:
             )
         self.clock_s = done.clock_s
 
-    def cancel(self, settings: JobSettings | None = None) -> CancelEnd:
+    def cancel(
+        self, settings: JobSettings | None = None, progress: ProgressLine | None = None
+    ) -> CancelEnd:
         """Cancel its runs."""
         settings = settings or JobSettings()
         clock = MockClock(autojump_threshold=0)
         clock.jump(self.clock_s)
 
         async def work(journal: Journal) -> CancelEnd:
-            around = Surroundings(Random(0), inline, lambda: EPOCH + trio.current_time())
+            around = Surroundings(Random(0), inline, lambda: EPOCH + trio.current_time(), progress)
             timeouts = Timeouts(settings.connect_timeout_s, settings.answer_timeout_s)
             lanes = -(-settings.concurrency_max // 8)
             async with Client(
@@ -145,6 +150,33 @@ def test_a_limit_on_cancelling_is_found_and_kept_to(batch_of: Callable[..., Batc
     refused_since = batch.sandbox.truth.refused - refused
     assert took_s < 25.0, f"200 at 10/s take 20 s, and it took {took_s}"
     assert refused_since < 20
+
+
+class Shown:
+    """Remembers what a progress line was told: how many of how many."""
+
+    def __init__(self) -> None:
+        self.counts: list[tuple[int, int]] = []
+
+    def show(self, tally: Tally, view: PaceView, now: float) -> None:
+        self.counts.append((tally.done, tally.total))
+
+    def say(self, line: str) -> None:
+        raise AssertionError(line)
+
+
+def test_progress_counts_the_runs_from_the_first_to_the_last(
+    batch_of: Callable[..., Batch],
+) -> None:
+    shown = Shown()
+    batch = batch_of(100)
+    batch.road.fate = lambda number: 400 if number % 10 == 0 else None
+    batch.cancel(JobSettings(rate_per_s=20.0), shown)
+    assert {total for _, total in shown.counts} == {100}
+    assert [done for done, _ in shown.counts] == sorted(done for done, _ in shown.counts)
+    assert shown.counts[0][0] < 10
+    assert shown.counts[-1][0] == 100
+    assert len(shown.counts) > 15
 
 
 def test_a_known_rate_is_never_exceeded(batch_of: Callable[..., Batch]) -> None:
