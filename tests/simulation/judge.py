@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bulk.model import Origin, Outcome, Trigger, TriggerResult
+from bulk.model import Cancelled, Origin, Outcome, Trigger, TriggerResult
 from tests.simulation.life import Life
 
 Cell = tuple[str | None, ...]
@@ -73,6 +73,12 @@ def problems(life: Life) -> list[str]:
         found.append(f"runs that nobody owns or suspects: {lost}")
     if life.sent_after_stop:
         found.append(f"{life.sent_after_stop} requests were sent after the stop")
+    strange = life.cancelled - set(ids)
+    if strange:
+        found.append(f"runs that nobody owns were cancelled: {strange}")
+    said = {result.run_id for result in owned if result.cancelled is Cancelled.YES}
+    if said - life.cancelled:
+        found.append(f"said to be cancelled, and were not: {said - life.cancelled}")
     tried = Counter(attempt.key for attempt in life.attempts)
     budget = (world.settings.retries_max + 1) * life.processes * 4
     if tried and max(tried.values()) > budget:

@@ -8,6 +8,7 @@ anywhere.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Crashed(BaseException):
 
 @dataclass
 class Life:
-    """What came of a world. `sends` are the instants of POSTs, `stops` those of interrupts."""
+    """What came of a world. `sends` are the instants at which triggers left."""
 
     world: World
     sandbox: Sandbox
@@ -51,6 +52,12 @@ class Life:
     sent_after_stop: int = 0
     processes: int = 0
     crashes: int = 0
+
+    @property
+    def cancelled(self) -> set[str]:
+        """The runs that were cancelled, as the server has it."""
+        runs = self.sandbox._runs.newest_first(math.inf)
+        return {run.run_id for run in runs if run.cancelled_at_s is not None}
 
 
 def live(world: World, folder: Path) -> Life:
@@ -196,7 +203,7 @@ class _Process:
         await trio.sleep_forever()
 
     def note_send(self) -> None:
-        """A POST leaves."""
+        """A trigger leaves."""
         self.life.sends.append(trio.current_time())
         self.life.sent_after_stop += self._stopped
 
@@ -242,7 +249,7 @@ class _MortalTransport(httpx.AsyncBaseTransport):
         self._process.seen(trio.current_time())
         if self._process.died:
             await trio.sleep_forever()
-        if request.method == "POST":
+        if request.method == "POST" and request.url.path.endswith("/runs"):
             self._process.note_send()
         return await self._inner.handle_async_request(request)
 

@@ -29,6 +29,7 @@ def one_world(seed: int) -> tuple[int, Counter[str], list[str]]:
     counts.update(result.outcome.value for result in life.results)
     counts.update(f"found: {result.origin}" for result in life.results if result.origin)
     counts["absent, sent again"] = sum(attempt.end == "absent" for attempt in life.attempts)
+    counts["cancelled"] = len(life.cancelled)
     counts["crashes"], counts["processes"] = life.crashes, life.processes
     return seed, counts, found
 
