@@ -185,7 +185,11 @@ class Cancelling:
     async def _unknown(self, run: QueuedRun, answer: Answer) -> Cancelled | None:
         """Of a 404: whether it is the run that the server does not know, or the endpoint."""
         async with self._probe:
-            offered = answer.status == 404 and (self._offered or await self._is_offered(run))
+            offered: bool | None = False
+            if answer.status == 404 and not self._offered:
+                offered = await self._is_offered(run)
+            if self._offered:  # as another run's answer may have shown meanwhile
+                offered = True
             if self._stopping.asked:
                 return None
             if offered is None:
@@ -201,14 +205,17 @@ class Cancelling:
             return None
 
     async def _is_offered(self, run: QueuedRun) -> bool | None:
-        """Whether the server cancels runs, by what else it knows of them; None where it is mute.
+        """Whether the server cancels runs, by what else it knows of them; None where that is open.
 
-        One that shows the run has no endpoint to cancel it; one that has not even a list of runs
-        is older than both.
+        One that shows the run, and then still knows of no cancelling, has no endpoint for it; one
+        that has not even a list of runs is older than both.
         """
         shown = (await self._show_run(run)).answer
         if shown is not None and shown.status == 200:
-            return False
+            lane = self._client.aside
+            again = await self._ask(lambda drain: self._client.cancel(run.run_id, lane, drain))
+            gone = again.answer is not None and again.answer.status == 404
+            return False if gone else None  # it was only late to know the run
         url = f"{self._client.base_url}/v1/runs?limit=1"
         listed = (await self._ask(lambda drain: self._client.get(url, drain=drain))).answer
         return None if listed is None else listed.status == 200

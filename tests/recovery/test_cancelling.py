@@ -16,7 +16,7 @@ import trio
 from trio.testing import MockClock
 
 from bulk.client import Client, Timeouts
-from bulk.dispatch import ProgressLine
+from bulk.dispatch import DispatchEnd, LeaveNow, ProgressLine
 from bulk.job import JobSettings, Surroundings, cancel_runs
 from bulk.journal import Journal, inline
 from bulk.model import Outcome, StopCode, TriggerResult
@@ -71,7 +71,7 @@ class Batch:
         self.road = Road(self.sandbox)
         Journal.create(self.path, a_batch(), some_triggers(self.count)).close()
 
-    def trigger(self, settings: JobSettings, *interrupts: tuple[float, StopCode]) -> None:
+    def trigger(self, settings: JobSettings, *interrupts: tuple[float, StopCode]) -> DispatchEnd:
         """Send its triggers, with interrupts after so many seconds."""
         began = self.clock_s
 
@@ -92,6 +92,7 @@ class Batch:
                 transport=lambda: self.road,
             )
         self.clock_s = done.clock_s
+        return done.end
 
     def cancel(
         self, settings: JobSettings | None = None, progress: ProgressLine | None = None
@@ -277,7 +278,18 @@ def test_a_server_that_shows_the_run_but_cannot_cancel_it_is_an_older_one(
     assert end.stop is StopCode.ALL_REJECTED
     assert "the server cannot cancel runs (HTTP 404)" in end.detail
     assert batch.words == {None: 30}
-    assert len(batch.road.instants) <= 4
+    assert len(batch.road.instants) <= 4 + 1  # and once more of the run that it shows
+
+
+def test_a_server_that_was_late_to_know_a_run_is_no_older_one(
+    batch_of: Callable[..., Batch],
+) -> None:
+    batch = batch_of(1)
+    batch.road.fate = lambda number: 404 if number == 1 else None
+    assert batch.cancel().stop is None
+    assert batch.words == {"unclear": 1}
+    assert batch.cancel().settled == 1
+    assert batch.words == {"yes": 1}
 
 
 def test_a_single_run_that_the_server_lost_does_not_stop_the_others(
@@ -306,6 +318,30 @@ def test_an_interrupt_begins_to_cancel_beside_the_drain(tmp_path: Path) -> None:
     assert 8.0 <= batch.clock_s < 8.5  # what hangs is drained for five seconds
     assert 3.0 <= batch.road.instants[0] < 3.1
     assert batch.road.instants[-1] < 5.5  # what the drain brings does not wait for its end
+
+
+def test_a_second_interrupt_leaves_at_once_also_when_only_cancelling_goes_on(
+    tmp_path: Path,
+) -> None:
+    batch = Batch(tmp_path / "journal.sqlite", f"token-bucket 40/s burst 5; {LONG}", 100)
+    batch.road.fate = lambda number: None if number == 1 else 503
+    with pytest.raises(LeaveNow) as left:
+        batch.trigger(CANCEL, (1.0, StopCode.INTERRUPTED), (3.0, StopCode.TERMINATED))
+    assert left.value.code is StopCode.TERMINATED
+    assert batch.words["yes"] == 1
+    assert 2.0 < max(batch.road.instants) < 3.1
+    batch.road.fate = lambda number: None
+    batch.clock_s = 4.0
+    assert batch.cancel().stop is None
+    assert batch.words["yes"] == sum(one.outcome is Outcome.QUEUED for one in batch.results)
+
+
+def test_why_an_interrupt_could_not_cancel_is_told(tmp_path: Path) -> None:
+    batch = Batch(tmp_path / "journal.sqlite", f"token-bucket 40/s burst 5; {LONG}", 100)
+    batch.road.fate = lambda number: 403
+    end = batch.trigger(CANCEL, (1.0, StopCode.INTERRUPTED))
+    assert (end.stop, end.not_cancelled) == (StopCode.INTERRUPTED, "HTTP 403: on the way")
+    assert batch.words == {None: 100}
 
 
 def test_detached_runs_are_left_alone(tmp_path: Path) -> None:
