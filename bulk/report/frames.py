@@ -9,7 +9,8 @@ import pandas as pd
 from bulk.model import AttemptRecord, TriggerResult
 from bulk.report.columns import ATTEMPT_COLUMNS, REPORT_COLUMNS, apart_from, names
 
-# Never inferred: pandas would make 7.0 of "007" and NaN of "NA".
+# Of our own columns; all others are text. Never inferred: pandas would make 7.0 of "007" and NaN of
+# "NA".
 DTYPES = {
     "line": "Int64",
     "repetition": "Int64",
@@ -21,6 +22,7 @@ DTYPES = {
     "wait_ms": "Float64",
     "latency_ms": "Float64",
     "total_ms": "Float64",
+    **dict.fromkeys(("first_sent", "finished", "sent", "received"), "Float64"),
 }
 
 
@@ -47,7 +49,7 @@ def results_frame(results: Iterable[TriggerResult], own_columns: Sequence[str]) 
             )
         )
     ours = names(REPORT_COLUMNS)
-    frame = _frame(rows, ours + apart_from(ours, own_columns, "manifest"))
+    frame = _frame(rows, ours, apart_from(ours, own_columns, "manifest"))
     return _with_times(frame, ["first_sent", "finished"])
 
 
@@ -74,15 +76,17 @@ def attempts_frame(attempts: Iterable[AttemptRecord]) -> pd.DataFrame:
     return frame
 
 
-def _frame(rows: Sequence[tuple[object, ...]], columns: list[str]) -> pd.DataFrame:
+def _frame(
+    rows: Sequence[tuple[object, ...]], ours: Sequence[str], own: Sequence[str] = ()
+) -> pd.DataFrame:
+    # An own column may bear the name of a column of the other table: it is text all the same.
+    dtypes = [DTYPES.get(name, "string") for name in ours] + ["string"] * len(own)
+    columns = [*ours, *own]
     by_column = zip(*rows, strict=True) if rows else ([] for _ in columns)
-    times = {"first_sent", "finished", "sent", "received"}
     return pd.DataFrame(
         {
-            name: pd.Series(
-                list(values), dtype="Float64" if name in times else DTYPES.get(name, "string")
-            )
-            for name, values in zip(columns, by_column, strict=True)
+            name: pd.Series(list(values), dtype=dtype)
+            for name, values, dtype in zip(columns, by_column, dtypes, strict=True)
         }
     )
 

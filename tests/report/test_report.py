@@ -126,6 +126,13 @@ def test_own_columns_that_bear_our_names_get_others() -> None:
     assert len(set(head)) == len(head)
 
 
+@pytest.mark.parametrize("name", sorted({c.name for c in ATTEMPT_COLUMNS} | {"date"}))
+def test_an_own_column_is_text_whatever_its_name(name: str) -> None:
+    odd = queued(trigger=trigger(1, own=((name, "007 or so"),)))
+    _, row = table(rendered([odd], about=facts(own_columns=(name,))))
+    assert row[-1] == "007 or so"
+
+
 @given(texts=st.lists(text, min_size=1, max_size=5))
 @settings(deadline=None, max_examples=40)
 def test_no_cell_is_a_formula_and_each_text_comes_back(texts: list[str]) -> None:
