@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-# A spreadsheet takes a cell that begins so for a formula. Cells that already begin with quotes
-# before such a sign get one more, so that undoing gives back each text as it was.
-_RISKY = re.compile(r"'*[=+\-@\t\r]")
-_ESCAPED = re.compile(r"'+[=+\-@\t\r]")
+# A spreadsheet takes a cell that begins so for a formula, in East Asian settings also one with a
+# full-width sign (OWASP, "CSV Injection"). Cells that already begin with quotes before such a sign
+# get one more, so that undoing gives back each text as it was.
+_SIGNS = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_RISKY = re.compile(f"'*{_SIGNS}")
+_ESCAPED = re.compile(f"'+{_SIGNS}")
 
 
 def escape_formula(text: str) -> str:

@@ -37,10 +37,12 @@ def manifest_file(name: str, content: bytes) -> Iterator[Path]:
 @example("'=1+1")
 @example("''")
 @example("\t=1")
+@example("\n=1")
+@example("\uff1d1+1")
 def test_a_formula_escape_is_undone_and_leaves_no_formula(text: str) -> None:
     escaped = escape_formula(text)
     assert unescape_formula(escaped) == text
-    assert not re.match(r"[=+\-@\t\r]", escaped)
+    assert not re.match(r"[=+\-@\t\r\n＝＋－＠]", escaped)
 
 
 @st.composite

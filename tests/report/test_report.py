@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bulk.exits import Exit
 from bulk.manifest.formulas import unescape_formula
+from bulk.manifest.header import COLUMNS, REPETITION, RESULT_COLUMNS
 from bulk.model import Cancelled, FailureCode, Outcome, StopCode
 from bulk.report import (
     ATTEMPT_COLUMNS,
@@ -117,6 +118,11 @@ def test_report_csv_keeps_ids_and_counts_as_they_are() -> None:
     assert row[-2:] == ["NA", "00123"]
 
 
+def test_a_report_that_is_read_as_a_manifest_brings_no_own_columns_of_ours() -> None:
+    ours = {column.name for column in REPORT_COLUMNS}
+    assert ours == {*COLUMNS, *RESULT_COLUMNS, REPETITION} - {"repeat"}
+
+
 def test_own_columns_that_bear_our_names_get_others() -> None:
     about = facts(own_columns=("outcome", "outcome (manifest)", "=x"))
     odd = queued(trigger=trigger(1, own=(("outcome", "mine"), ("=x", "y"))))
@@ -139,7 +145,7 @@ def test_no_cell_is_a_formula_and_each_text_comes_back(texts: list[str]) -> None
     head, *lines = table(rendered(hostile_results(texts)))
     assert len(lines) == len(texts)
     for said, line in zip(texts, lines, strict=True):
-        assert not any(re.match(r"[=+\-@\t\r]", cell) for cell in line if cell)
+        assert not any(re.match(r"[=+\-@\t\r\n＝＋－＠]", cell) for cell in line if cell)
         wanted = said.encode("utf-8", "replace").decode()
         for column in ("name", "message", "owner"):
             assert unescape_formula(line[head.index(column)]) == wanted
