@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -69,3 +75,52 @@ def test_a_key_does_not_show_itself() -> None:
     assert CANARY not in f"{key} {key!r} {[key]}"
     assert key.scrub(f"Bearer {CANARY}!") == "Bearer [API key]!"
     assert key.scrub_bytes(CANARY.encode()) == b"[API key]"
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        json.dumps,
+        lambda key: json.dumps(json.dumps(key)),
+        lambda key: "".join(f"\\u{ord(c):04X}" for c in key),
+        lambda key: quote(key, safe=""),
+        lambda key: quote(quote(key, safe=""), safe=""),
+        lambda key: "".join(f"%{ord(c):02x}" for c in key),
+        html.escape,
+        lambda key: "".join(f"&#{ord(c)};" for c in key),
+        lambda key: repr(key.encode()),
+        str.lower,
+        lambda key: key.encode().hex(),
+        *(
+            lambda key, before=before: base64.b64encode(f"{before}{key}?".encode()).decode()
+            for before in ("", "x", "xx", "Bearer ")
+        ),
+        lambda key: base64.urlsafe_b64encode(key.encode()).decode(),
+    ],
+)
+def test_a_key_is_found_however_a_server_writes_it(echo: Callable[[str], str]) -> None:
+    key = "sk_CANARY_~~~/'\\\"<&9Z"
+    text = echo(key)
+    scrubbed = ApiKey(key, "a test").scrub(f"-{text}-")
+    assert "[API key]" in scrubbed
+    assert len(scrubbed) <= len("-[API key]-") + 13  # at most what stood around it
+    assert ApiKey(key, "a test").scrub_bytes(f"-{text}-".encode()).decode() == scrubbed
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_a_key_is_found_in_what_json_may_be_encoded_as(encoding: str) -> None:
+    content = ApiKey(CANARY, "a test").scrub_bytes(json.dumps({"message": CANARY}).encode(encoding))
+    assert json.loads(content) == {"message": "[API key]"}
+
+
+@pytest.mark.parametrize("text", ["\\", "&#0", "%25", "\\u00", "s\\"])
+def test_no_text_takes_long_to_search(text: str) -> None:
+    key = ApiKey(CANARY, "a test")
+    began = time.process_time()
+    key.scrub(text * (65_536 // len(text)))
+    assert time.process_time() - began < 1
+
+
+def test_a_short_key_is_not_taken_for_other_words() -> None:
+    id_as_base64_looks = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
+    assert ApiKey("key", "a test").scrub(id_as_base64_looks) == id_as_base64_looks
