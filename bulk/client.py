@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import trio
@@ -34,6 +36,10 @@ LANE_CONNECTIONS = 8
 IDLE_S_MAX = 1.5
 BODY_BYTES_MAX = 65_536  # the promised answers have a few hundred bytes
 FAILURE_CHARACTERS_MAX = 300
+
+# We ask for none, but some gateways pack all the same.
+_ZLIB_ENCODINGS = ("gzip", "x-gzip", "deflate")
+_EITHER_FORMAT = 47  # for zlib: takes the header of gzip and of deflate
 
 # What httpx raises when no byte of the request can have left.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -133,7 +139,9 @@ class Client:
                     connect=self._timeouts.connect_s,
                     pool=self._timeouts.connect_s,
                 ),
+                cookies=_NoCookies(),
                 follow_redirects=False,
+                event_hooks={"response": [_hide_location]},
                 trust_env=trust_env,
                 verify=context,
                 transport=transport() if transport is not None else None,
@@ -239,12 +247,15 @@ class Client:
                 await response.aclose()
         return Answer(
             status=response.status_code,
-            headers=tuple(
-                (name, self._key.scrub(value))
-                for name, value in kept_headers(response.headers.multi_items())
+            # Scrubbed before they are cut: half a key is no longer found.
+            headers=kept_headers(
+                (self._key.scrub(name), self._key.scrub(value))
+                for name, value in response.headers.multi_items()
             ),
             body=self._key.scrub_bytes(body),
-            location=self._key.scrub(response.headers.get("location", ""))[:FAILURE_CHARACTERS_MAX],
+            location=self._key.scrub(response.extensions.get("location", ""))[
+                :FAILURE_CHARACTERS_MAX
+            ],
         )
 
 
@@ -259,11 +270,32 @@ class _Leaving:
             self.may_have_begun = True
 
 
+class _NoCookies(CookieJar):
+    """Takes no cookie: a server could make each request larger than the one before."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Leave them where they are."""
+
+
+async def _hide_location(response: httpx.Response) -> None:
+    """Keep httpx from building the next request, which fails in many ways on a bad `Location`."""
+    if "location" in response.headers:
+        response.extensions["location"] = response.headers.pop("location")
+
+
 async def _bounded_body(response: httpx.Response, bytes_max: int) -> bytes:
+    """The body's beginning. It is unpacked here, as httpx would unpack a bomb as a whole."""
     body = bytearray()
+    packed = response.headers.get("content-encoding", "").strip().lower() in _ZLIB_ENCODINGS
+    unpacker = zlib.decompressobj(_EITHER_FORMAT) if packed else None
     try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
+        async for chunk in response.aiter_raw():
+            room = max(1, bytes_max + 1 - len(body))  # to zlib, 0 would be no bound
+            try:
+                body += chunk[:room] if unpacker is None else unpacker.decompress(chunk, room)
+            except zlib.error:  # not packed as it says, so taken as it is
+                unpacker = None
+                body += chunk[:room]
             if len(body) > bytes_max:
                 # Closing makes the stream end by itself; leaving the loop would leave httpx's
                 # nested generators to the garbage collector.

@@ -15,7 +15,8 @@ from email.utils import parsedate_to_datetime
 
 # Longer than any pause a release can wait for; a larger value is a stamp or a slip, not a span.
 RETRY_AFTER_S_MAX = 31 * 86_400.0
-KEPT_HEADER = re.compile(r"date|retry-after|(x-)?rate-?limit.*", re.IGNORECASE)
+# A hostile name shall not fill the journal either: the longest in use is half as long.
+KEPT_HEADER = re.compile(r"date|retry-after|(x-)?rate-?limit.{0,60}", re.IGNORECASE)
 KEPT_HEADERS_MAX = 24  # servers send under ten; a hostile one shall not fill the journal
 KEPT_VALUE_CHARACTERS_MAX = 200
 # A reset above this is no span but a stamp, in seconds or (above the second) in milliseconds.
