@@ -133,7 +133,8 @@ def judge(answer: Answer) -> Verdict:
         )
     end, pace, failure_code, stop = _by_status(status, error)
     if 300 <= status < 400 and answer.location:
-        message = f"redirected to {answer.location}; redirects are not followed"
+        place = _printable(answer.location, MESSAGE_CHARACTERS_MAX)
+        message = f"redirected to {place}; redirects are not followed"
     return Verdict(end, pace, failure_code, error=error, message=message, stop=stop)
 
 

@@ -147,7 +147,7 @@ def _words(given: tuple[str, ...]) -> frozenset[str]:
 
 def _show_expansion(manifest: Manifest) -> None:
     """The expansion on stdout, a line a trigger, and how it came about on stderr."""
-    from bulk.cli.words import expansion_line
+    from bulk.cli.words import expansion_line, on_one_line
 
     for trigger in manifest.triggers():
         fields = [trigger.test_id, trigger.platform, trigger.mode, trigger.device_model]
@@ -155,7 +155,7 @@ def _show_expansion(manifest: Manifest) -> None:
         words = [str(field or "-") for field in fields]
         if trigger.repetition > 1:
             words.append(f"#{trigger.repetition}")
-        click.echo("  ".join([*words, trigger.name]).rstrip())
+        click.echo("  ".join([*words, on_one_line(trigger.name)]).rstrip())
     for note in manifest.notes:
         click.echo(f"note: {note}", err=True)
     for change in manifest.changes[:CHANGES_SHOWN_MAX]:

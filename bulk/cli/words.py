@@ -21,3 +21,8 @@ def expansion_line(manifest: Manifest) -> str:
         f"{manifest.path}: {count_of(manifest.rows, unit)}, "
         f"{count_of(manifest.count, 'trigger')} ({platforms})"
     )
+
+
+def on_one_line(text: str) -> str:
+    """A text of others for a terminal: no line ends, and nothing that moves its cursor."""
+    return "".join(char if char.isprintable() else " " for char in text)

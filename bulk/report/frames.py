@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -24,6 +25,10 @@ DTYPES = {
     "total_ms": "Float64",
     **dict.fromkeys(("first_sent", "finished", "sent", "received"), "Float64"),
 }
+
+
+# Servers send under ten names. One that makes up names would make the table square.
+HEADER_COLUMNS_MAX = 50
 
 
 def results_frame(results: Iterable[TriggerResult], own_columns: Sequence[str]) -> pd.DataFrame:
@@ -54,7 +59,10 @@ def results_frame(results: Iterable[TriggerResult], own_columns: Sequence[str]) 
 
 
 def attempts_frame(attempts: Iterable[AttemptRecord]) -> pd.DataFrame:
-    """A row an attempt: `ATTEMPT_COLUMNS`, then one column for each rate header ever seen."""
+    """A row an attempt: `ATTEMPT_COLUMNS`, then a column for each rate header that was seen.
+
+    Of more than `HEADER_COLUMNS_MAX` names, the ones seen most often.
+    """
     rows = []
     headers: list[dict[str, str]] = []
     for attempt in attempts:
@@ -68,7 +76,8 @@ def attempts_frame(attempts: Iterable[AttemptRecord]) -> pd.DataFrame:
             )
         )
         headers.append(said)
-    seen = sorted({name for said in headers for name in said})
+    counts = Counter(name for said in headers for name in said)
+    seen = sorted(name for name, _ in counts.most_common(HEADER_COLUMNS_MAX))
     ours = names(ATTEMPT_COLUMNS)
     frame = _with_times(_frame(rows, ours), ["sent", "received"])
     for name, column in zip(seen, apart_from(ours, seen, "header"), strict=True):

@@ -21,6 +21,9 @@ from bulk.report.summary import Summary, cancelled_lines, headline, iso, reconci
 ROWS_MAX = 2_000  # a plain table of more makes browsers slow; report.csv has them all
 SHOWN_PER_FAILURE_MAX = 50
 OWN_COLUMNS_MAX = 4  # more would push the outcome out of sight; report.csv has them all
+# A cell of a manifest may have 131,072 characters and as many tags; report.csv has them whole.
+TEXT_CHARACTERS_MAX = 500
+TAGS_MAX = 20
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -60,7 +63,7 @@ def page_bytes(
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    environment.filters |= {"day": _day, "iso": iso, "span": span, "ms": _ms}
+    environment.filters |= {"day": _day, "iso": iso, "span": span, "ms": _ms, "brief": brief}
     template = environment.from_string((folder / "report.html.j2").read_bytes().decode())
     failed = [result for result in results if result.outcome is not Outcome.QUEUED]
     queued = [result for result in results if result.outcome is Outcome.QUEUED]
@@ -78,6 +81,7 @@ def page_bytes(
         cells=_cells(results),
         rows=rows,
         left_out=len(results) - len(rows),
+        tags_max=TAGS_MAX,
         own_columns=facts.own_columns[:OWN_COLUMNS_MAX],
         own_columns_left_out=max(0, len(facts.own_columns) - OWN_COLUMNS_MAX),
     )
@@ -126,3 +130,8 @@ def _ms(milliseconds: float | None) -> str:
     if milliseconds is None:
         return ""
     return f"{milliseconds:,.0f} ms" if milliseconds < 10_000 else span(milliseconds / 1000)
+
+
+def brief(text: str) -> str:
+    """The text, or its beginning where it is too long to be read in a table."""
+    return text if len(text) <= TEXT_CHARACTERS_MAX else text[: TEXT_CHARACTERS_MAX - 1] + "…"
