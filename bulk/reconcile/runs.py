@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 from bulk.model import UUID_PATTERN
 
-TEXT_CHARACTERS_MAX = 200  # of a field; ids, names of platforms and cursors are shorter
+TEXT_CHARACTERS_MAX = 200  # of a field; ids and names of platforms are shorter
+CURSOR_CHARACTERS_MAX = 2_000  # a request's first line has room for no more at usual servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,16 @@ def read_page(body: bytes) -> RunPage | None:
         return None
     runs = [_run(row) for row in content["runs"]]
     cursor = content.get("nextCursor")
-    following = cursor if isinstance(cursor, str) and cursor else None
+    following = cursor if isinstance(cursor, str) and _can_be_sent(cursor) else None
     return RunPage(
         runs=tuple(run for run in runs if run is not None),
         next_cursor=following,
         whole=None not in runs and cursor in (None, "", following),
     )
+
+
+def _can_be_sent(cursor: str) -> bool:
+    return 0 < len(cursor) <= CURSOR_CHARACTERS_MAX and cursor.isprintable()
 
 
 def _run(row: object) -> ListedRun | None:

@@ -67,6 +67,13 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.parametrize("cursor", ["\udcff", "a\nb", "c" * 100_000])
+def test_a_cursor_that_cannot_be_sent_makes_the_list_no_evidence(cursor: str) -> None:
+    found = read_page(json.dumps({"runs": [], "nextCursor": cursor}).encode())
+    assert found is not None
+    assert (found.next_cursor, found.whole) == (None, False)
+
+
 @given(
     st.lists(
         st.dictionaries(
