@@ -21,6 +21,7 @@ test:
 soak:
 	@$(PYTHON) tools/prepare.py test
 	$(BIN)/python -m tests.simulation.soak
+	$(BIN)/python -m tests.fuzz.soak
 
 format:
 	@$(PYTHON) tools/prepare.py test
