@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from bulk.manifest import values
+from bulk.manifest.findings import shown
 from bulk.manifest.header import COLUMNS, normal
 from bulk.manifest.matrix import Pairs
 from bulk.model import DeviceModel, Mode, Platform
@@ -47,7 +48,7 @@ def _own_name(value: object) -> str:
     if not name:
         raise ValueError("an own column needs a name")
     if normal(name) in COLUMNS:
-        raise ValueError(f'"{name}" is no own column; it has a meaning of its own')
+        raise ValueError(f"{shown(name)} is no own column; it has a meaning of its own")
     return name
 
 

@@ -71,12 +71,12 @@ def _explained(path: Path, error: Any) -> str:
     elif kind in ("model_type", "dict_type"):
         text = "needs a mapping, as key: value"
         if path and isinstance(path[-1], int):
-            return f'each entry of "{key}" {text}'
+            return f"each entry of {shown(key)} {text}"
     elif kind == "too_short":
         text = "is an empty list"
     elif kind == "too_long":
         text = f"has more than {error['ctx']['max_length']} entries"
-    return f'key "{key}": {text}' if key else f"the manifest {text}"
+    return f"key {shown(key)}: {text}" if key else f"the manifest {text}"
 
 
 def _matrix(form: MatrixForm, path: Path, tree: Tree) -> Matrix:

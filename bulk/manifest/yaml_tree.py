@@ -94,7 +94,8 @@ class _Builder:
         elif isinstance(event, CollectionEndEvent):
             self.frames.pop()
         elif isinstance(event, AliasEvent):
-            self._give_up(event, f"the alias *{event.anchor} has no place here; write the value")
+            name = shown(event.anchor)[1:-1]
+            self._give_up(event, f"the alias *{name} has no place here; write the value")
         elif isinstance(event, ScalarEvent | CollectionStartEvent):
             self._node(event)
 
@@ -103,7 +104,8 @@ class _Builder:
         if self.nodes > NODES_MAX:
             self._give_up(event, f"more than {NODES_MAX:,} values; {_TOO_LARGE}")
         if event.anchor is not None:
-            self._tell(event, f"the anchor &{event.anchor} has no place here; write the value")
+            name = shown(event.anchor)[1:-1]
+            self._tell(event, f"the anchor &{name} has no place here; write the value")
         if event.tag is not None:
             self._tell(event, f"the tag {shown(event.tag)} has no place here; all is plain text")
         if isinstance(event, ScalarEvent) and _UNWRITABLE.search(event.value):
