@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
+import ssl
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -124,7 +125,7 @@ class Client:
         )
         # A proxy would resolve "localhost" to itself, so loopback never goes through one.
         trust_env = not is_loopback(base_url)
-        context = httpx.create_ssl_context()  # once for all lanes: loading the CAs takes 20 ms
+        context = _tls_context()  # once for all lanes: loading the CAs takes 20 ms
         self._lanes = [
             httpx.AsyncClient(
                 headers={
@@ -152,12 +153,7 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         with trio.CancelScope(shield=True):
             for lane in self._lanes:
                 await lane.aclose()
@@ -270,6 +266,15 @@ class _Leaving:
             self.may_have_begun = True
 
 
+def _tls_context() -> ssl.SSLContext:
+    """Trusts the usual certificates, or those that the environment names; checks them always."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+        raise OptionError(f"SSL_CERT_FILE {named}: no certificates can be read: {error}") from error
+
+
 class _NoCookies(CookieJar):
     """Takes no cookie: a server could make each request larger than the one before."""
 
@@ -297,8 +302,7 @@ async def _bounded_body(response: httpx.Response, bytes_max: int) -> bytes:
                 unpacker = None
                 body += chunk[:room]
             if len(body) > bytes_max:
-                # Closing makes the stream end by itself; leaving the loop would leave httpx's
-                # nested generators to the garbage collector.
+                # Closing ends the stream; leaving the loop would leave it to the garbage collector.
                 await response.aclose()
     except (httpx.HTTPError, httpx.StreamError):
         if len(body) <= bytes_max:
@@ -307,4 +311,8 @@ async def _bounded_body(response: httpx.Response, bytes_max: int) -> bytes:
 
 
 def _in_words(error: httpx.HTTPError) -> str:
-    return str(error) or type(error).__name__
+    """Its words, or those of the nearest cause that has any: trio wraps what TLS says."""
+    cause: BaseException | None = error
+    while cause is not None and not str(cause):
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__ if cause is None else str(cause)
