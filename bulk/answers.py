@@ -110,8 +110,11 @@ _FAILURES = {
 }
 
 
-def judge(answer: Answer) -> Verdict:
-    """Both verdicts on one answer. That a run id is new, the caller must still see to."""
+def judge(answer: Answer, test_id: str | None = None) -> Verdict:
+    """Both verdicts on one answer to a trigger of `test_id`; None where that does not matter.
+
+    That a run id is new, the caller must still see to.
+    """
     if answer.failure is not None:
         end, pace, code = _FAILURES[answer.failure]
         return Verdict(end, pace, code, message=answer.failure_text or None)
@@ -120,10 +123,14 @@ def judge(answer: Answer) -> Verdict:
     fields = _json_object(answer.body)
     error, message = _server_words(fields, answer.body)
     if 200 <= status < 300:
-        run_id = _run_id(fields)
-        if run_id is not None:
+        run_id, of_test = _uuid(fields.get("runId")), _uuid(fields.get("testId"))
+        # A gateway that mixes answers up hands out another test's.
+        of_another = None not in (test_id, of_test) and test_id != of_test
+        if run_id is not None and not of_another:
             return Verdict(Outcome.QUEUED, Pace.ACCEPTED, run_id=run_id)
         said = message or "the answer is not the JSON that was promised"
+        if of_another:
+            said = f"the answer is of test {of_test}"
         return Verdict(
             Outcome.UNKNOWN,
             Pace.ACCEPTED,
@@ -178,12 +185,11 @@ def _json_object(body: bytes) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _run_id(fields: dict[str, object]) -> str | None:
-    run_id = fields.get("runId")
-    if not isinstance(run_id, str):
+def _uuid(value: object) -> str | None:
+    if not isinstance(value, str):
         return None
-    run_id = run_id.strip().lower()
-    return run_id if UUID_PATTERN.fullmatch(run_id) else None
+    value = value.strip().lower()
+    return value if UUID_PATTERN.fullmatch(value) else None
 
 
 def _server_words(fields: dict[str, object], body: bytes) -> tuple[str | None, str | None]:

@@ -142,3 +142,19 @@ def test_an_answer_is_a_status_or_a_failure() -> None:
         Answer()
     with pytest.raises(ValueError, match="a status or a failure"):
         Answer(status=200, failure=Failure.LOST)
+
+
+@pytest.mark.parametrize(
+    ("test_id", "end"),
+    [(RUN, Outcome.QUEUED), (None, Outcome.QUEUED), (RUN.replace("0", "1"), Outcome.UNKNOWN)],
+)
+def test_an_answer_of_another_test_queues_nothing(test_id: str | None, end: Outcome) -> None:
+    verdict = judge(Answer(202, body=GOOD), test_id)
+    assert verdict.end is end
+    assert (verdict.run_id is None) == (end is Outcome.UNKNOWN)
+
+
+@pytest.mark.parametrize("said", ["", None, 7, "test 1", []])
+def test_an_answer_that_names_no_test_is_taken_as_it_is(said: object) -> None:
+    body = json.dumps({"runId": RUN, "testId": said}).encode()
+    assert judge(Answer(202, body=body), RUN).end is Outcome.QUEUED

@@ -208,7 +208,7 @@ class Dispatch:
         finally:
             self._in_flight -= 1
         received, received_at = trio.current_time(), self._wall()
-        verdict = self._own_run(judge(answer))
+        verdict = self._own_run(judge(answer, waiting.pending.trigger.test_id))
         signals = read_signals(answer.headers, received_at)
         self._controller.answered(received, ticket, Observation(verdict.pace, signals))
         self._wake()
