@@ -17,9 +17,9 @@ KEY_CHARACTERS_MAX = 4_096  # servers refuse headers of 8 KiB; a longer "key" is
 SHOWN_INSTEAD = "[API key]"
 # Forms of a shorter key are no longer than a word, and would be found where no key is.
 FORMS_CHARACTERS_MIN = 12
-# Text that is escaped again doubles its backslashes: 8 are four times. Without a bound, a page of
+# Text that is escaped again doubles its backslashes: 32 are five times. Without a bound, a page of
 # backslashes would be searched in quadratic time.
-ESCAPES_MAX = 8
+ESCAPES_MAX = 32
 
 
 class ApiKey:

@@ -89,6 +89,7 @@ def test_a_key_does_not_show_itself() -> None:
         html.escape,
         lambda key: "".join(f"&#{ord(c)};" for c in key),
         lambda key: repr(key.encode()),
+        lambda key: repr(json.dumps(json.dumps(key))),
         str.lower,
         lambda key: key.encode().hex(),
         *(
