@@ -59,9 +59,9 @@ NOT_HTTP = (
 )
 
 
-def make_answer(seed: int) -> Script:
-    """The answer of this number."""
-    random = Random(f"answer {seed}")
+def make_answer(seed: int, turn: int = 0) -> Script:
+    """The answer of this number; `turn` 1 is the next one on the same connection."""
+    random = Random(f"answer {seed} {turn}")
     if random.random() < 0.04:
         junk = random.choice((random.choice(NOT_HTTP), random.randbytes(random.randint(1, 2_000))))
         return Script((junk,), 0.0, _ending(random))
