@@ -36,7 +36,10 @@ LANE_CONNECTIONS = 8
 # would lose a trigger's answer, and a new connection costs only a round trip or two.
 IDLE_S_MAX = 1.5
 BODY_BYTES_MAX = 65_536  # the promised answers have a few hundred bytes
-FAILURE_CHARACTERS_MAX = 300
+KEY_BYTES_MAX = (
+    16_384  # of an echoed key in its longest form, lest a body is cut in the midst of one
+)
+WORDS_MAX = 300  # characters of a failure's or a redirect's text
 
 # We ask for none, but some gateways pack all the same.
 _ZLIB_ENCODINGS = ("gzip", "x-gzip", "deflate")
@@ -225,13 +228,13 @@ class Client:
             failure, text = Failure.LOST, _in_words(error)
         if not leaving.may_have_begun:
             failure = Failure.CONNECT
-        return Answer(failure=failure, failure_text=self._key.scrub(text)[:FAILURE_CHARACTERS_MAX])
+        return Answer(failure=failure, failure_text=self._key.scrub(text)[:WORDS_MAX])
 
     async def _send(self, request: httpx.Request, lane: int, body_bytes_max: int) -> Answer:
         response = await self._lanes[lane].send(request, stream=True)
         try:
             try:
-                body = await _bounded_body(response, body_bytes_max)
+                body = await _bounded_body(response, body_bytes_max + KEY_BYTES_MAX)
             except httpx.HTTPError:
                 # The status is known, the body is not. A refusal stays a refusal; of a success
                 # it would be the run id that is lost.
@@ -248,10 +251,8 @@ class Client:
                 (self._key.scrub(name), self._key.scrub(value))
                 for name, value in response.headers.multi_items()
             ),
-            body=self._key.scrub_bytes(body),
-            location=self._key.scrub(response.extensions.get("location", ""))[
-                :FAILURE_CHARACTERS_MAX
-            ],
+            body=self._key.scrub_bytes(body)[:body_bytes_max],
+            location=self._key.scrub(response.extensions.get("location", ""))[:WORDS_MAX],
         )
 
 

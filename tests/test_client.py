@@ -18,7 +18,7 @@ import trio
 from bulk.answers import Answer, Failure, judge
 from bulk.client import (
     BODY_BYTES_MAX,
-    FAILURE_CHARACTERS_MAX,
+    WORDS_MAX,
     Client,
     Timeouts,
     check_base_url,
@@ -151,7 +151,7 @@ async def test_a_redirect_to_what_is_no_address_is_still_a_refusal(location: str
     async with listening(Peer(http("307 Moved", b"", f"Location: {location}"))) as peer:
         answer = await post(peer.base_url)
     assert judge(answer).failure_code == "http_307"
-    assert len(answer.location) <= FAILURE_CHARACTERS_MAX
+    assert len(answer.location) <= WORDS_MAX
 
 
 async def test_no_cookie_is_kept() -> None:
@@ -199,6 +199,13 @@ async def test_the_key_is_scrubbed_from_all_that_a_server_echoes() -> None:
         answer = await post(peer.base_url)
     assert "sk_test" not in repr(answer).lower()
     assert "sk_test" not in repr(judge(answer))
+
+
+async def test_a_body_is_not_cut_in_the_midst_of_the_key() -> None:
+    echo = b"x" * (BODY_BYTES_MAX - 8) + b"sk_test_CANARY" * 9
+    async with listening(Peer(http("400 Bad Request", echo))) as peer:
+        answer = await post(peer.base_url)
+    assert answer.body[-20:] == b"x" * 12 + b"[API key"
 
 
 async def test_only_what_cannot_have_left_is_a_failure_to_connect() -> None:
