@@ -19,7 +19,7 @@ from socket import SO_LINGER, SOL_SOCKET
 import trio
 
 from bulk.answers import Answer, Failure, Verdict, judge
-from bulk.client import BODY_BYTES_MAX, FAILURE_CHARACTERS_MAX, Client, Timeouts
+from bulk.client import BODY_BYTES_MAX, WORDS_MAX, Client, Timeouts
 from bulk.model import UUID_PATTERN, Outcome, Trigger
 from bulk.reconcile import Listing, read_page
 from bulk.secret import ApiKey
@@ -162,9 +162,9 @@ def answer_problems(answer: Answer) -> list[str]:
     wrong = []
     if len(answer.body) > BODY_BYTES_MAX:
         wrong.append(f"a body of {len(answer.body)} bytes")
-    if len(answer.location) > FAILURE_CHARACTERS_MAX:
+    if len(answer.location) > WORDS_MAX:
         wrong.append(f"a location of {len(answer.location)} characters")
-    if len(answer.failure_text) > FAILURE_CHARACTERS_MAX:
+    if len(answer.failure_text) > WORDS_MAX:
         wrong.append(f"a failure of {len(answer.failure_text)} characters")
     if len(answer.headers) > KEPT_HEADERS_MAX or any(
         len(name) > 100 or len(value) > KEPT_VALUE_CHARACTERS_MAX for name, value in answer.headers
