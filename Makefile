@@ -1,5 +1,6 @@
 # make run    sets up .venv (once), then runs the sample manifest against the sandbox
 # make test   the same set-up, then all checks a change must pass
+# make soak   many more simulated worlds and hostile inputs than the tests have
 # Another Python: make PYTHON=/path/to/python3.12
 
 PYTHON ?= python3

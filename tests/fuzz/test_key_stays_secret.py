@@ -90,7 +90,7 @@ def test_a_whole_run_and_all_that_follows_it_show_no_key(
     ended(start(tmp_path, "resume", "--last-failed", *FAST), tmp_path)
 
 
-@pytest.mark.parametrize("status", [200, 401, 403, 429, 500])
+@pytest.mark.parametrize("status", [200, 401, 500])
 def test_a_preflight_that_echoes_shows_no_key(
     tmp_path: Path, server: EchoServer, status: int
 ) -> None:
@@ -109,10 +109,13 @@ def test_an_interrupt_shows_no_key_and_the_journal_is_its_owners(
     manifest = write_manifest(tmp_path / "m.csv", EACH_WAY)
     for interrupts in (1, 2):
         server.triggers = 0
-        process = start(tmp_path, manifest, "--new", "--base-url", server.base_url, *FAST)
+        process = start(
+            tmp_path,
+            *(manifest, "--base-url", server.base_url, "--output", str(interrupts), *FAST),
+        )
         _wait_for(lambda: server.triggers > len(PLACES), process)
         server.go_on.clear()
-        journal = next((tmp_path / "reports").glob("*/data/journal.sqlite"))
+        (journal,) = (tmp_path / str(interrupts)).glob("*/data/journal.sqlite")
         files = [path for path in journal.parent.iterdir() if path.name.startswith(journal.name)]
         assert {"journal.sqlite", "journal.sqlite-wal"} <= {path.name for path in files}
         for path in files:
@@ -121,7 +124,8 @@ def test_an_interrupt_shows_no_key_and_the_journal_is_its_owners(
             process.send_signal(signal.SIGINT)
             time.sleep(0.3)
         server.go_on.set()
-        assert ended(process, tmp_path)[0] == 130
+        # The second may also come when all is done but for Python's own end, which it cuts short.
+        assert ended(process, tmp_path)[0] in ((130,) if interrupts == 1 else (130, -signal.SIGINT))
 
 
 def test_a_full_disk_shows_no_key(tmp_path: Path, server: EchoServer) -> None:
