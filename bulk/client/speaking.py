@@ -1,4 +1,4 @@
-"""Sends one request and brings back its answer as data; the only module that knows httpx.
+"""Sends one request and brings back its answer as data.
 
 It decides nothing: no retry, no redirect, no pause. What a failure means is judged in
 `bulk.answers`; here only the question is settled whether a byte of the request may have left.
@@ -9,11 +9,9 @@ the connections it holds: one client with 64 connections is slower than eight wi
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import ssl
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
@@ -24,13 +22,14 @@ import trio
 
 from bulk import __version__
 from bulk.answers import Answer, Failure
+from bulk.client.address import is_loopback
+from bulk.client.bodies import bounded_body
 from bulk.errors import OptionError
 from bulk.model import Trigger
 from bulk.reconcile import Heard
 from bulk.secret import ApiKey
 from bulk.signals import kept_headers
 
-DEFAULT_BASE_URL = "https://tester.army"
 LANE_CONNECTIONS = 8
 # Below the idle time-outs of usual servers (2 to 75 s): a connection the server is about to close
 # would lose a trigger's answer, and a new connection costs only a round trip or two.
@@ -40,10 +39,6 @@ KEY_BYTES_MAX = (
     16_384  # of an echoed key in its longest form, lest a body is cut in the midst of one
 )
 WORDS_MAX = 300  # characters of a failure's or a redirect's text
-
-# We ask for none, but some gateways pack all the same.
-_ZLIB_ENCODINGS = ("gzip", "x-gzip", "deflate")
-_EITHER_FORMAT = 47  # for zlib: takes the header of gzip and of deflate
 
 # What httpx raises when no byte of the request can have left.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -55,37 +50,6 @@ class Timeouts:
 
     connect_s: float = 10.0
     answer_s: float = 60.0
-
-
-def check_base_url(text: str) -> str:
-    """The base URL without a trailing slash or `/v1`; raises OptionError where it is none."""
-    try:
-        url = httpx.URL(text.strip())
-        host = url.host
-    except (httpx.InvalidURL, ValueError) as error:
-        raise OptionError(f"--base-url: {text!r} is no URL: {error}") from error
-    if url.scheme not in ("http", "https") or not host:
-        raise OptionError(
-            f"--base-url: {text!r} is no http(s) URL; it looks like {DEFAULT_BASE_URL}"
-        )
-    if url.port is not None and not 0 < url.port < 65_536:
-        raise OptionError(f"--base-url: {url.port} is no port number")
-    if url.userinfo:
-        raise OptionError("--base-url: user and password do not belong in the URL")
-    if url.query or url.fragment:
-        raise OptionError(f"--base-url: {text!r} has a query or fragment; leave it out")
-    return str(url).rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def is_loopback(base_url: str) -> bool:
-    """Whether the URL can only mean this machine."""
-    host = httpx.URL(base_url).host
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def request_body(trigger: Trigger) -> bytes:
@@ -234,7 +198,7 @@ class Client:
         response = await self._lanes[lane].send(request, stream=True)
         try:
             try:
-                body = await _bounded_body(response, body_bytes_max + KEY_BYTES_MAX)
+                body = await bounded_body(response, body_bytes_max + KEY_BYTES_MAX)
             except httpx.HTTPError:
                 # The status is known, the body is not. A refusal stays a refusal; of a success
                 # it would be the run id that is lost.
@@ -287,28 +251,6 @@ async def _hide_location(response: httpx.Response) -> None:
     """Keep httpx from building the next request, which fails in many ways on a bad `Location`."""
     if "location" in response.headers:
         response.extensions["location"] = response.headers.pop("location")
-
-
-async def _bounded_body(response: httpx.Response, bytes_max: int) -> bytes:
-    """The body's beginning. It is unpacked here, as httpx would unpack a bomb as a whole."""
-    body = bytearray()
-    packed = response.headers.get("content-encoding", "").strip().lower() in _ZLIB_ENCODINGS
-    unpacker = zlib.decompressobj(_EITHER_FORMAT) if packed else None
-    try:
-        async for chunk in response.aiter_raw():
-            room = max(1, bytes_max + 1 - len(body))  # to zlib, 0 would be no bound
-            try:
-                body += chunk[:room] if unpacker is None else unpacker.decompress(chunk, room)
-            except zlib.error:  # not packed as it says, so taken as it is
-                unpacker = None
-                body += chunk[:room]
-            if len(body) > bytes_max:
-                # Closing ends the stream; leaving the loop would leave it to the garbage collector.
-                await response.aclose()
-    except (httpx.HTTPError, httpx.StreamError):
-        if len(body) <= bytes_max:
-            raise
-    return bytes(body[:bytes_max])
 
 
 def _in_words(error: httpx.HTTPError) -> str:

@@ -1,0 +1,42 @@
+"""Where the API is: checks the address that a user gives."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import httpx
+
+from bulk.errors import OptionError
+
+DEFAULT_BASE_URL = "https://tester.army"
+
+
+def check_base_url(text: str) -> str:
+    """The base URL without a trailing slash or `/v1`; raises OptionError where it is none."""
+    try:
+        url = httpx.URL(text.strip())
+        host = url.host
+    except (httpx.InvalidURL, ValueError) as error:
+        raise OptionError(f"--base-url: {text!r} is no URL: {error}") from error
+    if url.scheme not in ("http", "https") or not host:
+        raise OptionError(
+            f"--base-url: {text!r} is no http(s) URL; it looks like {DEFAULT_BASE_URL}"
+        )
+    if url.port is not None and not 0 < url.port < 65_536:
+        raise OptionError(f"--base-url: {url.port} is no port number")
+    if url.userinfo:
+        raise OptionError("--base-url: user and password do not belong in the URL")
+    if url.query or url.fragment:
+        raise OptionError(f"--base-url: {text!r} has a query or fragment; leave it out")
+    return str(url).rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether the URL can only mean this machine."""
+    host = httpx.URL(base_url).host
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
