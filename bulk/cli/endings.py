@@ -38,16 +38,16 @@ def finish(
     unsaved: tuple[tuple[str, str], ...] = (),
 ) -> int:
     """Write the reports and say how it went: the summary on stdout, all else on stderr."""
+    if unsaved:  # first of all: what made the journal fail may break the reports as well
+        click.echo("error: these run ids could not be saved; keep this text:", err=True)
+        for key, run_id in unsaved:
+            click.echo(f"  trigger {key}  run {run_id}", err=True)
     reported = write_reports(journal, folder, now)
     paths = _paths(folder)
     _say(closing_lines(reported.facts, reported.summary), reported, paths, as_json=as_json)
     problems = [*reported.problems, *_tell_github(reported, journal, paths)]
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
-    if unsaved:
-        click.echo("error: these run ids could not be saved; keep this text:", err=True)
-        for key, run_id in unsaved:
-            click.echo(f"  trigger {key}  run {run_id}", err=True)
     return most_urgent([reported.exit, Exit.STORAGE if unsaved else Exit.OK])
 
 
