@@ -20,7 +20,9 @@ from bulk.journal import Journal
 from bulk.manifest import read_manifest
 from bulk.recovery import OnUnknown
 from bulk.report import Summary
+from bulk.salvage import saving
 from bulk.secret import ApiKey
+from bulk.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Ended:
     unsaved: tuple[tuple[str, str], ...] = ()
 
 
+@saving()
 def trigger(
     manifest: Path,
     *,
@@ -62,10 +65,10 @@ def trigger(
         on_unknown=on_unknown,
     )
     folder = batches.folder_for(checked, output, batch)
-    if batches.exists(folder):
+    if folder.exists:
         with Journal.open(folder.journal) as journal:
             batches.check_same(journal.batch, checked, base_url)
-        tally = batches.standing(folder)
+            tally = Tally.of(journal.counts())
         if not tally.left and (on_unknown == "report" or not tally.unknown):
             with Journal.open(folder.journal) as journal:
                 return _ended(folder, write_reports(journal, folder, time.time()))

@@ -18,7 +18,6 @@ from bulk.job import JobSettings
 from bulk.journal import (
     BatchInUseError,
     Claims,
-    EmptyJournalError,
     Journal,
     NewBatch,
     claims_of,
@@ -37,18 +36,6 @@ def folder_for(
         return BatchFolder(output / check_name(name))
     about = f"simulated-{manifest.name}" if simulated else manifest.name
     return BatchFolder(output / new_name(about, time.time(), secrets.token_hex(2)))
-
-
-def exists(folder: BatchFolder) -> bool:
-    """Whether there is a batch in the folder; what was never completely written is cleared away."""
-    if not folder.exists:
-        return False
-    try:
-        Journal.open(folder.journal).close()
-    except EmptyJournalError:  # nothing was ever sent from it
-        folder.journal.unlink()
-        return False
-    return True
 
 
 def standing(folder: BatchFolder) -> Tally:

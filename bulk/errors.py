@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bulk.exits import Exit
 
@@ -41,6 +42,14 @@ class StorageError(BulkError):
     """The batch's folder or journal cannot be read or written."""
 
     exit = Exit.STORAGE
+
+
+class DamagedError(StorageError):
+    """A journal lacks what was written to it, or holds what never was. Its text begins with it."""
+
+    def __init__(self, journal: Path, what: str) -> None:
+        self.journal = journal
+        super().__init__(f"{journal}: the journal is damaged: {what}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bulk import __version__
-from bulk.errors import BulkError
+from bulk.errors import BulkError, DamagedError
 from bulk.exits import Exit
 
 # Name and help of each command; its module holds it as `command`.
@@ -118,6 +118,11 @@ def _exit_code() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return Exit.INTERRUPTED
+    except DamagedError as error:
+        from bulk.salvage import salvaged
+
+        click.echo(f"error: {salvaged(error)}", err=True)
+        return error.exit
     except BulkError as error:
         click.echo(f"error: {error}", err=True)
         return error.exit

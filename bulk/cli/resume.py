@@ -39,7 +39,6 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     What was queued is not sent again. What may have been executed is looked for at the server
     first, and sent again only where the server has no run of it. The manifest is not needed.
     """
-    from bulk.batch import standing
     from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
     from bulk.cli.endings import finish_again
     from bulk.cli.starting import key_or_error, parse_sandbox
@@ -48,11 +47,13 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     from bulk.errors import OptionError
     from bulk.folder import find
     from bulk.journal import Journal
+    from bulk.tally import Tally
 
     options = BatchOptions(**given)
     folder = find(options.output, batch)
     with Journal.open(folder.journal) as journal:
         born = journal.batch
+        tally = Tally.of(journal.counts())
     if born.simulated:
         raise OptionError(
             f"batch {folder.name} is a simulation, which sent nothing: there is nothing to resume. "
@@ -60,7 +61,6 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
         )
     if last_failed and reconcile_only:
         raise click.UsageError("--last-failed sends, and --reconcile-only does not; choose one")
-    tally = standing(folder)
     to_send = 0 if reconcile_only else tally.left + (tally.refused if last_failed else 0)
     to_ask = 0 if options.on_unknown == "report" else tally.unknown
     if not to_send + to_ask:

@@ -42,7 +42,7 @@ def simulate(manifest: Manifest, options: RunOptions) -> int:
     """Simulate the batch and write its reports; the exit code. Raises BulkError, click.Abort."""
     config, notes = _model(options.simulate or "")
     folder = batch.folder_for(manifest, options.output, options.batch, simulated=True)
-    if batch.exists(folder):
+    if folder.exists:
         raise OptionError(
             f"batch {folder.name} exists already, and a simulation is always a new one; "
             "give it another --batch name"

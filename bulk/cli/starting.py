@@ -19,6 +19,7 @@ from bulk.errors import AuthError, OptionError
 from bulk.folder import BatchFolder
 from bulk.journal import Journal
 from bulk.secret import KEY_VARIABLE, ApiKey, find_key
+from bulk.tally import Tally
 
 if TYPE_CHECKING:
     from bulk.manifest import Manifest
@@ -45,7 +46,7 @@ def start(manifest: Manifest, options: RunOptions) -> int:
             "Put your own test ids into it, or add --sandbox"
         )
     folder = starting.folder()
-    return starting.go_on(folder) if batch.exists(folder) else starting.begin(folder)
+    return starting.go_on(folder) if folder.exists else starting.begin(folder)
 
 
 def key_or_error(options: BatchOptions, manifest: str) -> ApiKey:
@@ -108,7 +109,7 @@ class _Starting:
         """Continue a batch that exists; send nothing if it is finished."""
         with Journal.open(folder.journal) as journal:
             batch.check_same(journal.batch, self.manifest, self.base_url if self.real else None)
-        tally = batch.standing(folder)
+            tally = Tally.of(journal.counts())
         to_ask = 0 if self.options.on_unknown == "report" else tally.unknown
         if not tally.left + to_ask:
             return finish_again(folder, as_json=self.options.as_json)

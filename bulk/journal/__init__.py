@@ -17,8 +17,9 @@ from bulk.journal.entries import (
     Withdrawn,
 )
 from bulk.journal.group_commit import GroupCommit, Runner, in_thread, inline
-from bulk.journal.opening import BatchInUseError, EmptyJournalError
+from bulk.journal.opening import BatchInUseError
 from bulk.journal.reading import NewBatch
+from bulk.journal.remains import Remains, Remnant, remains_of
 from bulk.journal.store import Journal
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "BatchInUseError",
     "CancelAsked",
     "Claims",
-    "EmptyJournalError",
     "Ended",
     "Entry",
     "GroupCommit",
@@ -38,6 +38,8 @@ __all__ = [
     "Pending",
     "QueuedRun",
     "Reconciled",
+    "Remains",
+    "Remnant",
     "Runner",
     "SentAgain",
     "Surplus",
@@ -45,4 +47,5 @@ __all__ = [
     "claims_of",
     "in_thread",
     "inline",
+    "remains_of",
 ]

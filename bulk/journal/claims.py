@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bulk.errors import StorageError
 from bulk.journal import schema
+from bulk.journal.checking import log_of, past_the_log
 from bulk.journal.opening import BatchInUseError
 from bulk.journal.store import Journal
 
@@ -40,7 +41,7 @@ def claims_of(path: Path, since: float, until: float) -> Claims:
     another process has open may have made any run of its tests. Raises StorageError where it is
     unreadable.
     """
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     try:
         if not log.exists() or not log.stat().st_size:
             return _read(path, since, until)
@@ -68,6 +69,5 @@ def _read(path: Path, since: float, until: float) -> Claims:
 
 
 def _column(path: Path, query: str, *values: float) -> list[str]:
-    uri = f"{path.absolute().as_uri()}?immutable=1"
-    with closing(sqlite3.connect(uri, uri=True)) as sql:
+    with closing(past_the_log(path)) as sql:
         return [value for (value,) in sql.execute(query, values)]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bulk.errors import BulkError, StorageError
+from bulk.errors import BulkError, DamagedError, StorageError
 from bulk.journal import schema
 
 
@@ -21,8 +21,10 @@ class BatchInUseError(BulkError):
     """Another process has the batch open. Not raised for a process that died."""
 
 
-class EmptyJournalError(StorageError):
-    """The file holds no batch: its making was cut short, so nothing was ever sent from it."""
+# What SQLite says where a file's content, or the disk below it, cannot be right.
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+DISK_DAMAGE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ})
+NO_TEXT = "Could not decode to UTF-8"  # Python's own words, without a code of SQLite's
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -50,18 +52,9 @@ def lock(sql: sqlite3.Connection) -> None:
 def to_our_format(sql: sqlite3.Connection, path: Path) -> None:
     """Make sure that this is a journal we can work with; one of the format before is brought up.
 
-    Raises EmptyJournalError, or StorageError where it is none.
+    Raises StorageError where it is of a format we do not know.
     """
-    (application,) = sql.execute("PRAGMA application_id").fetchone()
     (version,) = sql.execute("PRAGMA user_version").fetchone()
-    (tables,) = sql.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()
-    if not tables:
-        raise EmptyJournalError(
-            f"{path}: the batch was never completely written, so nothing was sent from it; "
-            "delete its folder and start it anew"
-        )
-    if application != schema.APPLICATION_ID:
-        raise StorageError(f"{path}: this SQLite file is not a bulk-trigger journal")
     if version == 1:
         sql.execute("BEGIN")
         for statement in schema.MIGRATION_FROM_1.split(";\n"):
@@ -75,6 +68,21 @@ def to_our_format(sql: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def put(made: Path, path: Path) -> None:
+    """Give a complete, closed journal its name. Raises FileExistsError where that is taken."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError(path) from None
+        made.rename(path)
+    else:
+        made.unlink()
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's new entry durable, where the system lets a folder be synced."""
     if os.name == "nt":
@@ -86,22 +94,40 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def in_use(path: Path) -> BatchInUseError:
+    """The error that says so."""
+    return BatchInUseError(
+        f"{path}: another bulk-trigger is at work on this batch; wait for it to end"
+    )
+
+
 @contextmanager
 def mapped(path: Path) -> Iterator[None]:
-    """Turn foreign errors into BatchInUseError or StorageError, naming the file."""
+    """Turn foreign errors into BatchInUseError, DamagedError or StorageError, naming the file."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        detail = getattr(error, "sqlite_errorcode", 0)
+        code = detail & 0xFF
+        if code in DAMAGE or detail in DISK_DAMAGE or NO_TEXT in str(error):
+            raise DamagedError(path, str(error)) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             raise StorageError(
                 f"{path}: no permission to write here, which opening a batch takes; "
                 "copy its folder to where you may write, and name that"
             ) from error
         if code == sqlite3.SQLITE_BUSY:
-            raise BatchInUseError(
-                f"{path}: another bulk-trigger is at work on this batch; wait for it to end"
-            ) from error
+            raise in_use(path) from error
         raise StorageError(f"{path}: the journal failed: {error}") from error
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def decoded(path: Path) -> Iterator[None]:
+    """As `mapped`, for rows that become records: one that cannot was never written so."""
+    with mapped(path):
+        try:
+            yield
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedError(path, f"a row cannot be what was written: {error}") from error

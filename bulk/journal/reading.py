@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bulk.journal import schema
 from bulk.journal.entries import Lost, Past, Pending, QueuedRun
-from bulk.journal.opening import mapped
+from bulk.journal.opening import decoded, mapped
 from bulk.journal.rows import (
     answered,
     attempt_record,
@@ -58,7 +58,7 @@ class JournalReader:
     @property
     def batch(self) -> NewBatch:
         """What the batch was born with."""
-        with mapped(self.path):
+        with decoded(self.path):
             return batch_of(self._sql)
 
     def next_attempt_id(self) -> int:
@@ -76,13 +76,13 @@ class JournalReader:
 
     def counts(self) -> dict[Outcome | None, int]:
         """How many triggers have which outcome; None counts those that still have to be sent."""
-        with mapped(self.path):
+        with decoded(self.path):
             rows = self._sql.execute(schema.COUNT_OUTCOMES).fetchall()
-        return {Outcome(outcome) if outcome else None: count for outcome, count in rows}
+            return {Outcome(outcome) if outcome else None: count for outcome, count in rows}
 
     def pending(self, after_seq: int, rows_max: int) -> list[Pending]:
         """Triggers that still have to be sent, in order, from behind place `after_seq`."""
-        with mapped(self.path):
+        with decoded(self.path):
             rows = self._sql.execute(schema.SELECT_PENDING, (after_seq, rows_max))
             return [pending_trigger(row) for row in rows]
 
@@ -95,13 +95,13 @@ class JournalReader:
 
     def lost(self) -> list[Lost]:
         """The triggers that may have been executed, in the manifest's order."""
-        with mapped(self.path):
+        with decoded(self.path):
             return lost_triggers(self._sql.execute(schema.SELECT_LOST))
 
     def past(self) -> Past:
         """What else reconciliation has to know of the batch."""
         sql = self._sql
-        with mapped(self.path):
+        with decoded(self.path):
             ends = [attempt_times(row) for row in sql.execute(schema.SELECT_OUTERMOST)]
             return Past(
                 answered=tuple(answered(row) for row in sql.execute(schema.SELECT_ANSWERED)),
@@ -145,13 +145,13 @@ class JournalReader:
     def results(self) -> Iterator[TriggerResult]:
         """Every trigger of the batch with how it ended, in the manifest's order."""
         stop = self.facts().stop
-        with mapped(self.path):
+        with decoded(self.path):
             for row in self._sql.execute(schema.SELECT_RESULTS):
                 yield trigger_result(row, stop)
 
     def attempts(self) -> Iterator[AttemptRecord]:
         """Every attempt of the batch, in the order in which they left."""
-        with mapped(self.path):
+        with decoded(self.path):
             for row in self._sql.execute(schema.SELECT_ATTEMPTS):
                 yield attempt_record(row)
 

@@ -156,6 +156,22 @@ def cell(row: Row) -> Trigger:
     return _trigger((*row, 1, "", "[]", 0, "[]"))
 
 
+def check_key(row: Row) -> None:
+    """Raise ValueError unless a row of `schema.SELECT_CELLS_AND_KEYS` is the cell of its key."""
+    if _trigger(row[:11]).key != row[11]:
+        raise ValueError(f"the cell of trigger {row[11]} is another's")
+
+
+def salvaged_trigger(row: Row) -> Trigger | None:
+    """The trigger of a damaged file's row, from its test to its own columns; None if broken."""
+    for told in (row, (*row[:7], "", "[]", 0, "[]")):  # the cell counts more than its name
+        try:
+            return _trigger(told)
+        except (ValueError, TypeError):
+            continue
+    return None
+
+
 def _trigger(row: Row) -> Trigger:
     (test_id, platform, mode, device_model, app_id, environment_id, repetition) = row[:7]
     name, tags, line, own = row[7:]

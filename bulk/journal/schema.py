@@ -73,6 +73,13 @@ INSERT INTO trigger (key, test_id, platform, mode, device_model, app_id, environ
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
+SELECT_CELLS_AND_KEYS = """
+SELECT test_id, platform, mode, device_model, app_id, environment_id, repetition,
+       name, tags, line, own, key FROM trigger
+"""
+SELECT_ALL_OF_ATTEMPTS = "SELECT json_valid(headers), * FROM attempt"
+MARK_LOG = "INSERT OR REPLACE INTO meta VALUES ('log', ?)"
+
 SELECT_PENDING = """
 SELECT seq, test_id, platform, mode, device_model, app_id, environment_id, repetition,
        name, tags, line, own, coalesce(a.attempts, 0)

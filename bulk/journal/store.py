@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from bulk.errors import StorageError
+from bulk.errors import DamagedError, StorageError
 from bulk.journal import schema
+from bulk.journal.checking import check, check_ended, lacks_its_log, log_of, past_the_log
 from bulk.journal.entries import Entry
-from bulk.journal.opening import connect, lock, mapped, sync_folder, to_our_format
+from bulk.journal.opening import connect, in_use, lock, mapped, put, to_our_format
 from bulk.journal.place import network_file_system
 from bulk.journal.reading import JournalReader, NewBatch, batch_of
 from bulk.journal.rows import trigger_row
 from bulk.journal.writing import write_entry
 from bulk.model import StopCode, Trigger
 from bulk.reconcile import Heard
+
+# SQLite begins the log anew after 1,000 pages, and no commit fills fewer than two.
+MARKED_EVERY = 100
 
 
 class Journal(JournalReader):
@@ -31,6 +36,7 @@ class Journal(JournalReader):
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         super().__init__(path, connection)
         self._session_id = 0
+        self._commits = 0
 
     @classmethod
     def create(cls, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> Journal:
@@ -47,52 +53,53 @@ class Journal(JournalReader):
                 "Name a local folder with --output"
             )
         with mapped(path):
+            if log_of(path).exists():  # SQLite would take it for the new journal's
+                raise DamagedError(path, f"it is missing, and {log_of(path).name} is there")
+            made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
             # Owner only, from the first byte: SQLite gives its log files the same rights.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            journal = cls(path, connect(path))
+            os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             try:
-                journal._fill(batch, triggers)
-                if batch.simulated:  # half a simulation is worth nothing, so it need not survive
-                    journal._sql.execute("PRAGMA synchronous = OFF")
-            except BaseException:
-                journal._sql.close()
-                path.unlink(missing_ok=True)
-                raise
-            sync_folder(path.parent)
+                with closing(connect(made)) as connection:
+                    _fill(connection, batch, triggers)
+                put(made, path)
+            except (FileExistsError, FileNotFoundError) as error:  # another process was faster
+                raise in_use(path) from error
+            finally:
+                made.unlink(missing_ok=True)
+            for left in path.parent.glob(f".{path.name}.*"):  # of a process that died at this
+                with suppress(OSError):
+                    left.unlink()
+            journal = cls(path, cls._connection(path))
+            if batch.simulated:  # half a simulation is worth nothing, so it need not survive
+                journal._sql.execute("PRAGMA synchronous = OFF")
         return journal
-
-    def _fill(self, batch: NewBatch, triggers: Iterable[Trigger]) -> None:
-        sql = self._sql
-        lock(sql)
-        sql.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        sql.execute(f"PRAGMA user_version = {schema.FORMAT_VERSION}")
-        sql.execute("BEGIN")
-        for statement in schema.TABLES.split(";\n"):
-            sql.execute(statement)
-        fields = {name: getattr(batch, name) for name in NewBatch.__slots__}
-        sql.execute("INSERT INTO meta VALUES ('batch', ?)", (json.dumps(fields),))
-        sql.executemany(schema.INSERT_TRIGGER, map(trigger_row, triggers))
-        sql.execute("COMMIT")
-        sql.execute("PRAGMA journal_mode = WAL")
 
     @classmethod
     def open(cls, path: Path) -> Journal:
         """Open an existing batch for this process alone.
 
-        Raises BatchInUseError, EmptyJournalError, or StorageError for anything else.
+        Raises BatchInUseError, DamagedError, or StorageError for anything else.
         """
+        check(path)
         with mapped(path):
-            if not path.is_file():
-                raise StorageError(f"{path}: there is no journal here")
-            connection = connect(path)
-            try:
-                lock(connection)
-                to_our_format(connection, path)
-                connection.execute("PRAGMA journal_mode = WAL")
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection)
+            return cls(path, cls._connection(path))
+
+    @staticmethod
+    def _connection(path: Path) -> sqlite3.Connection:
+        without_log = lacks_its_log(path)
+        sql = connect(path)
+        try:
+            lock(sql)
+            to_our_format(sql, path)
+            if without_log:
+                check_ended(sql, path)
+            sql.execute("PRAGMA journal_mode = WAL")
+            # The log is made when first read: from here on, a file without it has lost it.
+            sql.execute("SELECT 1 FROM meta").fetchone()
+        except BaseException:
+            sql.close()
+            raise
+        return sql
 
     @classmethod
     def peek(cls, path: Path) -> NewBatch | None:
@@ -102,9 +109,7 @@ class Journal(JournalReader):
         be read past all locks.
         """
         try:
-            with closing(
-                sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
-            ) as sql:
+            with closing(past_the_log(path)) as sql:
                 return batch_of(sql)
         except (sqlite3.Error, OSError, ValueError, TypeError, KeyError):
             return None
@@ -141,6 +146,7 @@ class Journal(JournalReader):
                 self._sql.execute(schema.REOPEN_FAILED)
             cursor = self._sql.execute("INSERT INTO session (started_at) VALUES (?)", (now,))
             self._session_id = cursor.lastrowid or 0
+            self._mark_log()
 
     def note(self, heard: Heard) -> None:
         """Keep what was heard of the server's clock before this session's first attempt."""
@@ -174,6 +180,13 @@ class Journal(JournalReader):
         with mapped(self.path), self._transaction():
             for entry in entries:
                 write_entry(self._sql, entry, self._session_id)
+            self._commits += 1
+            if self._commits % MARKED_EVERY == 0:
+                self._mark_log()
+
+    def _mark_log(self) -> None:
+        """Have the log hold what the batch was born with, which tells whose log it is."""
+        self._sql.execute(schema.MARK_LOG, (f"{self._session_id}.{self._commits}",))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -185,3 +198,16 @@ class Journal(JournalReader):
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
             raise
+
+
+def _fill(sql: sqlite3.Connection, batch: NewBatch, triggers: Iterable[Trigger]) -> None:
+    """Write a new batch's file."""
+    sql.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    sql.execute(f"PRAGMA user_version = {schema.FORMAT_VERSION}")
+    sql.execute("BEGIN")
+    for statement in schema.TABLES.split(";\n"):
+        sql.execute(statement)
+    fields = {name: getattr(batch, name) for name in NewBatch.__slots__}
+    sql.execute("INSERT INTO meta VALUES ('batch', ?)", (json.dumps(fields),))
+    sql.executemany(schema.INSERT_TRIGGER, map(trigger_row, triggers))
+    sql.execute("COMMIT")

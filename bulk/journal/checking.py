@@ -1,0 +1,115 @@
+"""Tells whether a journal is sound before anything is written to it; writes nothing itself.
+
+SQLite folds a log back into its file when the last connection that may write is closed, and would
+so spread a log's damage. Hence a connection of its own, which may only read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from bulk.errors import DamagedError, StorageError
+from bulk.journal import schema
+from bulk.journal.opening import decoded
+from bulk.journal.reading import batch_of
+from bulk.journal.rows import check_key
+
+LOG_VERSION_AT = 18  # this byte of the file is 2 where SQLite expects a log beside it
+LOG_VERSION = 2
+ABOUT = """
+SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master WHERE name = 'meta')
+FROM pragma_application_id, pragma_user_version
+"""
+TOLD_BY_OPENING = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+)
+
+
+def check(path: Path) -> None:
+    """Raise DamagedError where the journal is not sound, StorageError where it is no file.
+
+    Says nothing of a file that is in use, of another format, or may not be opened: to open it for
+    work tells that.
+
+    For 100,000 triggers it takes 1.3 s, against the minutes that they take to be sent. SQLite's
+    full check takes 0.3 s of that; its quick one would take 0.1 s, but does not see a run id that
+    differs between table and index. The rest of the time is for each cell's key, without which a
+    test id that a disk altered would trigger another test.
+    """
+    if path.is_dir():
+        raise StorageError(f"{path}: this is a folder, where the journal's file should be")
+    if not path.is_file():
+        raise StorageError(f"{path}: there is no journal here")
+    if not path.stat().st_size:
+        raise DamagedError(path, "it is empty")
+    with decoded(path), _for_reading(path) as sql:
+        try:
+            marked, version, tables = sql.execute(ABOUT).fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in TOLD_BY_OPENING:
+                return
+            raise
+        if marked != schema.APPLICATION_ID:
+            raise DamagedError(path, "it is not marked as one of ours")
+        if not tables:
+            raise DamagedError(path, "there is no batch in it")
+        if version not in (1, schema.FORMAT_VERSION):
+            return
+        (first,) = sql.execute("PRAGMA integrity_check(1)").fetchone()
+        if first != "ok":
+            raise DamagedError(path, first.splitlines()[-1])
+        for row in sql.execute(schema.SELECT_CELLS_AND_KEYS):
+            check_key(row)
+        for valid, *_ in sql.execute(schema.SELECT_ALL_OF_ATTEMPTS):
+            if not valid:
+                raise DamagedError(path, "an attempt's headers cannot be what was written")
+        born = batch_of(sql)
+        with closing(past_the_log(path)) as file:
+            if batch_of(file) != born:
+                raise DamagedError(path, f"{path.name}-wal beside it is another batch's")
+
+
+def lacks_its_log(path: Path) -> bool:
+    """Whether the file was last open with a log, as when a process died, and that is gone."""
+    if log_of(path).exists():  # as whenever a process has it open; reading would lift its lock
+        return False
+    with path.open("rb") as file:
+        return file.read(LOG_VERSION_AT + 1)[LOG_VERSION_AT:] == bytes([LOG_VERSION])
+
+
+def check_ended(sql: sqlite3.Connection, path: Path) -> None:
+    """Raise DamagedError unless the newest session came to its end: the log held the rest of it."""
+    newest = sql.execute("SELECT elapsed_s FROM session ORDER BY id DESC LIMIT 1").fetchone()
+    if newest is None or newest[0] is None:
+        raise DamagedError(path, f"{path.name}-wal is missing, which held the newest outcomes")
+
+
+def log_of(path: Path) -> Path:
+    """Where SQLite keeps the write-ahead log of the file."""
+    return path.with_name(path.name + "-wal")
+
+
+def past_the_log(path: Path) -> sqlite3.Connection:
+    """A connection that reads the file alone, past its log and all locks."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+
+
+@contextmanager
+def _for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that writes neither file nor log; its index of the log is cleared away."""
+    index = path.with_name(path.name + "-shm")
+    before = index.exists()
+    alone = not log_of(path).exists()  # a reader would make one
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with closing(
+            past_the_log(path) if alone else sqlite3.connect(uri, uri=True, timeout=0)
+        ) as sql:
+            yield sql
+    finally:
+        if not before:
+            with suppress(OSError):
+                index.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""A damaged journal as a user meets it: nothing is sent, what is left is saved and named."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import bulk
+from bulk.errors import StorageError
+from tests.cli.talking import (
+    ENVIRONMENT,
+    KEY,
+    Terminal,
+    rows,
+    sandbox,
+    spawn,
+    truth,
+    wait_until_accepted,
+    write_manifest,
+)
+
+SLOW = "token-bucket 40/s burst 5; headers retry-after-fractional; latency 20ms"
+COUNT = 80
+
+pytestmark = pytest.mark.sockets
+
+
+def _cut(journal: Path) -> None:
+    journal.write_bytes(journal.read_bytes()[:-5_000])
+
+
+def _zeros(journal: Path) -> None:
+    content = journal.read_bytes()
+    journal.write_bytes(content[:8_192] + bytes(8_192) + content[16_384:])
+
+
+def _without_log(journal: Path) -> None:
+    journal.with_name(f"{journal.name}-wal").unlink()
+
+
+def _emptied(journal: Path) -> None:
+    journal.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [_cut, _zeros, _without_log, _emptied])
+def test_a_damaged_journal_is_never_gone_on_with(
+    terminal: Terminal, spoil: Callable[[Path], None]
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", COUNT)
+    with sandbox(SLOW) as base_url:
+        run = (manifest, "--base-url", base_url, "--batch", "nightly")
+        process = spawn(*run, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 25)
+        process.kill()
+        process.communicate()
+        (batch,) = terminal.batches()
+        shutil.copytree(batch / "data", terminal.folder / "backup")
+        spoil(batch / "data" / "journal.sqlite")
+        content = {file: file.read_bytes() for file in (batch / "data").iterdir()}
+        before = truth(base_url)["accepted"]
+        for call in (("resume",), ("report",), ("measure",), run):
+            said = terminal.call(*call, **ENVIRONMENT)
+            assert (said.code, said.out) == (8, ""), said
+            assert "nightly/data/journal.sqlite: the journal is damaged: " in said.err
+            assert "nightly/salvaged.csv" in said.err
+            assert "put an intact copy of the folder `data` back and resume" in said.err
+        with pytest.raises(StorageError, match=r"salvaged\.csv"):
+            bulk.trigger(
+                manifest,
+                api_key=KEY,
+                base_url=base_url,
+                output=terminal.folder / "reports",
+                batch="nightly",
+            )
+        assert {file: file.read_bytes() for file in (batch / "data").iterdir()} == content
+        assert truth(base_url)["accepted"] == before
+        with (batch / "salvaged.csv").open(encoding="utf-8-sig", newline="") as file:
+            saved = list(csv.DictReader(file))
+        theirs = {run["run_id"]: run["test_id"] for run in before}
+        for row in saved:
+            assert (
+                not row["run_id"] or theirs[row["run_id"]] == row["test_id"] or not row["test_id"]
+            )
+            assert row["outcome"] == ("queued" if row["run_id"] else "unknown")
+        assert len(saved) >= COUNT * 3 // 4 or spoil is _emptied
+
+        shutil.rmtree(batch / "data")
+        (terminal.folder / "backup").rename(batch / "data")
+        went_on = terminal.call("resume", "--on-unknown", "report", **ENVIRONMENT)
+        assert went_on.code in (0, 7)
+        assert len(rows(batch)) == COUNT
+        assert len(truth(base_url)["accepted"]) <= COUNT
