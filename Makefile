@@ -23,6 +23,7 @@ soak:
 	@$(PYTHON) tools/prepare.py test
 	$(BIN)/python -m tests.simulation.soak
 	$(BIN)/python -m tests.fuzz.soak
+	$(BIN)/python -m tests.kills.soak --kills 200
 
 format:
 	@$(PYTHON) tools/prepare.py test

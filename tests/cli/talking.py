@@ -99,9 +99,9 @@ def sandbox(spec: str) -> Iterator[str]:
         process.communicate(timeout=60)
 
 
-def truth(base_url: str) -> Mapping[str, Any]:
-    """What the sandbox counted."""
-    with urllib.request.urlopen(f"{base_url}/sandbox/truth") as answer:
+def truth(base_url: str, *, summary: bool = False) -> Mapping[str, Any]:
+    """What the sandbox counted; with `summary` the counts alone."""
+    with urllib.request.urlopen(f"{base_url}/sandbox/truth?summary={int(summary)}") as answer:
         content = json.load(answer)
     assert isinstance(content, dict)
     return content

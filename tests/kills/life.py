@@ -1,0 +1,178 @@
+"""One batch's life: real processes, killed, stopped, interrupted and cut off, until it is done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import trio
+
+from tests.cli.talking import KEY, ROOT, truth, write_manifest
+from tests.kills.judge import problems
+from tests.kills.proxy import Proxy
+
+LIMITS = (
+    "none",
+    "token-bucket 40/s burst 5; headers retry-after-fractional",
+    "token-bucket 60/s burst 20; headers draft-current",
+    "fixed-window 30/1s; headers x-ratelimit-epoch",
+    "sliding-window 40/1s",
+    "concurrency 4",
+    "queue 60/s",
+)
+FAULTS = ("500", "500-queued", "503", "504-queued", "reset-before", "reset-after", "hang-queued")
+# Short time-outs, so that an unknown trigger is settled within seconds.
+PATIENCE = ("--timeout", "2s", "--connect-timeout", "2s", "--drain-timeout", "1s")
+ENDS = frozenset({0, 1, 4, 7, 11})  # of a process that was left alone
+SIGNALLED = {signal.SIGINT: 130, signal.SIGTERM: 143}
+LAST_TRIES = 4
+STARTED_S = 1.0  # a process takes about as long to load; most mishaps come after that
+PROCESS_S_MAX = 240.0  # one that takes longer hangs
+
+
+@dataclass
+class Life:
+    """A round by its seed; `happened` counts what befell it, `broken` are broken promises."""
+
+    seed: int
+    folder: Path
+    happened: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.rng = Random(f"kills {self.seed}")
+        self.count = self.rng.randrange(30, 81)
+        self.spec = f"{self.rng.choice(LIMITS)}; latency {self.rng.choice((5, 20, 60))}ms"
+        for fault in self.rng.sample(FAULTS, self.rng.choice((0, 1, 2))):
+            self.spec += f"; fault {fault} {self.rng.choice((2, 5, 10))}%"
+        self.spec += f"; seed {self.seed}"
+        self.manifest = write_manifest(self.folder / "m.csv", self.count)
+        self.batch = self.folder / "reports" / "b"
+
+    async def live(self) -> None:
+        """Live it through, and judge."""
+        sandbox = await _open(["sandbox", self.spec], self.folder, stdout=subprocess.PIPE)
+        assert sandbox.stdout is not None
+        try:
+            said = (await sandbox.stdout.receive_some(1_000)).decode()
+            self.server = said.split()[1]
+            proxy = Proxy(
+                int(self.server.rpartition(":")[2]), self.rng, self.rng.choice((0.0, 0.1, 0.3))
+            )
+            async with trio.open_nursery() as nursery:
+                self.url = f"http://127.0.0.1:{await nursery.start(proxy.serve)}"
+                for _ in range(self.rng.randrange(5, 12)):
+                    await self._one_process(self._choose_mishap())
+                proxy.share = 0.0
+                await self._to_the_end()
+                nursery.cancel_scope.cancel()
+            self.happened.update(proxy.mishaps)
+        finally:
+            sandbox.terminate()
+            await sandbox.wait()
+
+    def _choose_mishap(self) -> str:
+        return self.rng.choice(("kill", "kill", "kill", "stop and kill", "stop", "interrupt"))
+
+    async def _to_the_end(self) -> None:
+        code = -1
+        for _ in range(LAST_TRIES):
+            code = await self._one_process(None)
+            if code == 0:
+                break
+        told = await self._truth()
+        self.broken += problems(self.batch, self.manifest, told, code)
+        if await self._run(["report", "b"], None) != code:
+            self.broken.append("report exits with another code than the batch")
+        self.happened[f"exit {code}"] += 1
+        self.happened["triggers"] += self.count
+
+    async def _one_process(self, mishap: str | None) -> int:
+        words = [str(self.manifest), "--base-url", self.url, "--batch", "b"]
+        if (self.batch / "data" / "journal.sqlite").exists() and self.rng.random() < 0.7:
+            words = ["resume", "b"]
+        return await self._run([*words, *PATIENCE], mishap)
+
+    async def _run(self, words: list[str], mishap: str | None) -> int:
+        """Run a process to its end, whichever that is; its exit code."""
+        expected = set(ENDS)
+        with (self.folder / "said").open("w+") as said:
+            process = await _open(words, self.folder, stdout=said, stderr=said)
+            self.happened["processes"] += 1
+            with trio.move_on_after(PROCESS_S_MAX) as patience:
+                if mishap is not None:
+                    expected |= await self._befall(process, mishap)
+                await process.wait()
+            if patience.cancelled_caught:
+                process.kill()
+                await process.wait()
+                self.broken.append(f"{words} does not end")
+            said.seek(0)
+            text = said.read()
+        code = process.returncode
+        assert code is not None
+        # Python dies of a Ctrl-C in its own way until our first line runs.
+        ours = "Traceback" in text and (code != -signal.SIGINT or "_exit_code" in text)
+        if ours or KEY in text or code not in expected:
+            self.broken.append(f"{words[0]} after {mishap}: exit {code}\n{text}")
+        return code
+
+    async def _befall(self, process: trio.Process, mishap: str) -> set[int]:
+        """What its exit code may be beside the usual ones."""
+        await self._wait_for_a_moment()
+        if process.poll() is not None:
+            return set()
+        if mishap.startswith("stop"):
+            self.happened["stop"] += 1
+            process.send_signal(signal.SIGSTOP)
+            await trio.sleep(self.rng.uniform(0.1, 3.0))
+            if mishap == "stop" or self.rng.random() < 0.5:
+                process.send_signal(signal.SIGCONT)
+                await trio.sleep(self.rng.uniform(0.0, 0.2))
+        if "kill" in mishap:
+            self.happened["kill"] += process.poll() is None
+            process.kill()
+            return {-signal.SIGKILL}
+        if mishap == "interrupt":
+            self.happened["interrupt"] += 1
+            number = self.rng.choice(list(SIGNALLED))
+            for _ in range(self.rng.choice((1, 1, 2))):
+                process.send_signal(number)
+                await trio.sleep(self.rng.uniform(0.0, 0.3))
+            return {SIGNALLED[number], -number}  # before Python is up, the signal itself
+        return set()
+
+    async def _wait_for_a_moment(self) -> None:
+        """A random moment: by the clock, or once the server has seen some more requests."""
+        if self.rng.random() < 0.5:
+            await trio.sleep(self.rng.choice((0.0, STARTED_S, 5.0)) + self.rng.uniform(0, 1.5))
+            return
+        wanted = (await self._requests()) + self.rng.randrange(1, self.count)
+        for _ in range(200):
+            if await self._requests() >= wanted:
+                break
+            await trio.sleep(0.02)
+
+    async def _requests(self) -> int:
+        return int((await self._truth(summary=True))["counts"]["requests"])
+
+    async def _truth(self, *, summary: bool = False) -> Mapping[str, Any]:
+        return await trio.to_thread.run_sync(lambda: truth(self.server, summary=summary))
+
+
+async def _open(words: list[str], folder: Path, **streams: Any) -> trio.Process:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TESTERARMY")}
+    return await trio.lowlevel.open_process(
+        [sys.executable, "-m", "bulk", *words],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(ROOT), "TESTERARMY_API_KEY": KEY},
+        **{"stderr": subprocess.DEVNULL, **streams},
+    )

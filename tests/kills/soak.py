@@ -1,0 +1,69 @@
+"""Kills real processes at random moments, resumes them, and prints what came of it.
+
+A round that fails is lived through again by its number, as far as real time allows:
+
+    python -m tests.kills.soak --from 17 --kills 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import trio
+
+from tests.kills.life import Life
+
+AT_ONCE = 10  # rounds: they mostly wait
+
+
+async def soak(kills: int, first: int, folder: Path) -> tuple[Counter[str], dict[int, list[str]]]:
+    """Live through rounds until so many processes were killed: counts, and broken promises."""
+    happened: Counter[str] = Counter()
+    broken: dict[int, list[str]] = {}
+    seeds = count(first)
+
+    async def rounds(seeds: Iterator[int]) -> None:
+        while happened["kill"] < kills:
+            seed = next(seeds)
+            place = folder / str(seed)
+            place.mkdir()
+            life = Life(seed, place)
+            await life.live()
+            happened.update(life.happened)
+            happened["rounds"] += 1
+            if life.broken:
+                broken[seed] = life.broken
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(min(AT_ONCE, kills)):
+            nursery.start_soon(rounds, seeds)
+    return happened, broken
+
+
+def main() -> int:
+    """0 where all went well."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--from", dest="first", type=int, default=0, help="the first round's seed")
+    given = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        happened, broken = trio.run(soak, given.kills, given.first, Path(folder))
+    for seed, found in sorted(broken.items()):
+        sys.stdout.write(f"round {seed}: {found}\n")
+    sys.stdout.write(f"seeds from {given.first}, {time.monotonic() - began:.0f} s\n")
+    for name, number in happened.most_common():
+        sys.stdout.write(f"  {number:>6,} {name}\n")
+    sys.stdout.write(f"{len(broken)} rounds failed {sorted(broken)}\n")
+    return bool(broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
