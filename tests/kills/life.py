@@ -119,8 +119,8 @@ class Life:
             text = said.read()
         code = process.returncode
         assert code is not None
-        # Python dies of a Ctrl-C in its own way until our first line runs.
-        ours = "Traceback" in text and (code != -signal.SIGINT or "_exit_code" in text)
+        # Until our first line runs, Python dies of a Ctrl-C in its own ways, as it says.
+        ours = "Traceback" in text and (mishap != "interrupt" or "_exit_code" in text)
         if ours or KEY in text or code not in expected:
             self.broken.append(f"{words[0]} after {mishap}: exit {code}\n{text}")
         return code
