@@ -40,10 +40,14 @@ PROCESS_S_MAX = 240.0  # one that takes longer hangs
 
 @dataclass
 class Life:
-    """A round by its seed; `happened` counts what befell it, `broken` are broken promises."""
+    """A round by its seed; `happened` counts what befell it, `broken` are broken promises.
+
+    `mishaps`: how many there may be.
+    """
 
     seed: int
     folder: Path
+    mishaps: range
     happened: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
 
@@ -69,7 +73,7 @@ class Life:
             )
             async with trio.open_nursery() as nursery:
                 self.url = f"http://127.0.0.1:{await nursery.start(proxy.serve)}"
-                for _ in range(self.rng.randrange(5, 12)):
+                for _ in range(self.rng.choice(self.mishaps)):
                     await self._one_process(self._choose_mishap())
                 proxy.share = 0.0
                 await self._to_the_end()

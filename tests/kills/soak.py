@@ -21,9 +21,12 @@ import trio
 from tests.kills.life import Life
 
 AT_ONCE = 10  # rounds: they mostly wait
+MISHAPS = range(5, 12)  # in a round
 
 
-async def soak(kills: int, first: int, folder: Path) -> tuple[Counter[str], dict[int, list[str]]]:
+async def soak(
+    kills: int, first: int, folder: Path, at_once: int = AT_ONCE, mishaps: range = MISHAPS
+) -> tuple[Counter[str], dict[int, list[str]]]:
     """Live through rounds until so many processes were killed: counts, and broken promises."""
     happened: Counter[str] = Counter()
     broken: dict[int, list[str]] = {}
@@ -34,7 +37,7 @@ async def soak(kills: int, first: int, folder: Path) -> tuple[Counter[str], dict
             seed = next(seeds)
             place = folder / str(seed)
             place.mkdir()
-            life = Life(seed, place)
+            life = Life(seed, place, mishaps)
             await life.live()
             happened.update(life.happened)
             happened["rounds"] += 1
@@ -42,7 +45,7 @@ async def soak(kills: int, first: int, folder: Path) -> tuple[Counter[str], dict
                 broken[seed] = life.broken
 
     async with trio.open_nursery() as nursery:
-        for _ in range(min(AT_ONCE, kills)):
+        for _ in range(min(at_once, kills)):
             nursery.start_soon(rounds, seeds)
     return happened, broken
 
