@@ -19,7 +19,7 @@ from bulk.journal.rows import salvaged_trigger
 from bulk.model import UUID_PATTERN, Outcome, Trigger
 
 KEY = re.compile(r"k[0-9a-f]{19}")
-TRIGGER_COLUMNS = (20, 23)  # of the format before, and of this one; see `schema.TABLES`
+TRIGGER_COLUMNS = (20, 24)  # of the format before, and of this one; see `schema.TABLES`
 ATTEMPT_COLUMNS = (15, 18)
 # Recorded for good, unless a later attempt was begun.
 REFUSED = (Outcome.REJECTED, Outcome.THROTTLED)
