@@ -142,7 +142,7 @@ async def _exchange(
         what = "trigger"
     took = trio.current_time() - began
     verdict = judge(answer)
-    ends[f"{what}: {verdict.end or 'refused with 429'}"] += 1
+    ends[f"{what}: {verdict.end or 'to be sent again'}"] += 1
     wrong = answer_problems(answer)
     wrong += verdict_problems(answer, verdict, make_answer(seed, turn))
     if took > EXCHANGE_S_MAX:
