@@ -208,7 +208,17 @@ def _of_output(text: str, total: int) -> list[str]:
             value = "\n".join(iter(lambda: next(lines), end))
         if name:
             found[name] = value
-    known = {"queued", "rejected", "throttled", "unknown", "unsent", "total", "exit_code", "batch"}
+    known = {
+        "queued",
+        "rejected",
+        "throttled",
+        "unknown",
+        "unsent",
+        "total",
+        "exit_code",
+        "batch",
+        "cancelled",
+    }
     known |= {"report", "table", "simulated"}
     wrong = [f"GITHUB_OUTPUT: {name!r}" for name in found if name not in known]
     if found.get("total") != str(total):
