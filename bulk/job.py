@@ -204,7 +204,6 @@ def _rounds(
         runner=around.runner,
         inquiry=inquiry,
         wall=around.wall,
-        answer_s_max=settings.answer_timeout_s,
         elsewhere=around.elsewhere,
         say=around.say,
     )

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from bulk.model import FailureCode
 
-DEAD_S = 60.0  # what a process that died had sent is with the server by then, however it waited
+# Until the server has what a process sent that died before the answer, and has done it: so long at
+# least, and twice the longest time that an answer of this batch took.
+DEAD_S, DEAD_TIMES = 20.0, 2.0
 NEAR = 16  # answers on each side: a few seconds' worth, and enough to see a clock being set
 SLACK_S = 5.0  # gateways write `Date`, databases `createdAt`; their clocks differ by less
 DATE_STEP_S = 1.0  # a `Date` is cut to whole seconds
@@ -27,7 +29,7 @@ UNTOLD_S = 300.0  # how far clocks lie apart, as a rule, where nothing was heard
 LATE_S: dict[str | None, float] = {
     FailureCode.GATEWAY_TIMEOUT: 120.0,
     FailureCode.READ_TIMEOUT: 60.0,
-    FailureCode.INTERRUPTED: 30.0,
+    FailureCode.INTERRUPTED: 20.0,
 }
 LATE_OTHERWISE_S = 10.0
 
@@ -96,21 +98,24 @@ class AttemptTimes:
 class ServerClock:
     """Translates our instants into the server's, by what was heard of it. `stamps` in any order."""
 
-    def __init__(self, stamps: Iterable[Stamp]) -> None:
+    def __init__(self, stamps: Collection[Stamp]) -> None:
         self._by_session: defaultdict[int, list[Stamp]] = defaultdict(list)
         for stamp in sorted(stamps, key=lambda stamp: stamp.place):
             self._by_session[stamp.session].append(stamp)
+        self._longest_s = max(
+            (stamp.received.wall - stamp.sent.wall for stamp in stamps), default=0.0
+        )
         self._bounds: dict[tuple[int, int, Clock], tuple[float, float] | None] = {}
 
-    def window(self, attempt: AttemptTimes, answer_s_max: float) -> Window:
-        """When the attempt's run was created. `answer_s_max`: how long an answer is waited for.
+    def window(self, attempt: AttemptTimes) -> Window:
+        """When the attempt's run was created.
 
         An end that does not lie one latency after the start tells of a machine that slept, or of a
         clock that was set meanwhile: both are possible, so both ends count.
         """
         latency_s = attempt.latency_s
         if latency_s is None:
-            latency_s = max(answer_s_max, DEAD_S)
+            latency_s = max(DEAD_S, DEAD_TIMES * self._longest_s)
         spans: list[tuple[float, float]] = []
         for clock in (_wall, _steady):
             sent = clock(attempt.sent)

@@ -1,6 +1,6 @@
 """A process's work on a batch: reconcile what is unknown, dispatch, reconcile what came of that.
 
-    resumed, something unknown -> reconcile
+    resumed, something unknown -> reconcile, without waiting where there is something to send
     something to send          -> dispatch -> something unknown -> reconcile -> absent: again
 
 Reconciling begins when nothing is under way any more. A stop keeps absent triggers from being sent
@@ -99,8 +99,9 @@ class Phases:
 
     async def _run(self) -> DispatchEnd:
         end = DispatchEnd(self._tally())
-        if self._asks():
-            end = replace(end, stop=await self._reconcile())
+        if self._asks():  # what is to be waited for can be while the rest is sent
+            patient = self._reconcile_only or not self._tally().left
+            end = replace(end, stop=await self._reconcile(patient=patient))
         if end.stop is not None or self._reconcile_only:
             return end
         for _ in range(DISPATCHES_MAX):
@@ -123,8 +124,8 @@ class Phases:
         """Whether there is something to ask the server about."""
         return self._on_unknown != "report" and self._tally().unknown > 0
 
-    async def _reconcile(self) -> StopCode | None:
-        """Find out what can be found out; the interrupt that ended it, if one did."""
+    async def _reconcile(self, *, patient: bool = True) -> StopCode | None:
+        """Find out what can be found out, or at once; the interrupt that ended it, if one did."""
         count = self._tally().unknown
         triggers = "1 unknown trigger" if count == 1 else f"{count:,} unknown triggers"
         self._say(f"asking the server what became of {triggers}")
@@ -137,12 +138,12 @@ class Phases:
                 asking.cancel()
 
             self._interrupt = leave
-            resolved = await self._rounds().run()
+            resolved = await self._rounds().run(patient=patient)
         if interrupted:
             return interrupted[0]
         assert resolved is not None
         self._say(resolved.in_words())
-        if self._on_unknown == "resend":
+        if self._on_unknown == "resend" and patient:
             self._send_again()
         return None
 

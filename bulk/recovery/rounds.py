@@ -47,8 +47,8 @@ WAIT_S_MAX = 300.0  # longer than any time-out upstream; what takes longer is fo
 class Rounds:
     """One reconciliation. Build it, call `run` once; nothing may be under way meanwhile.
 
-    `answer_s_max`: how long an answer was waited for, seconds. `elsewhere` tells what other batches
-    claim of the runs made between two wall times.
+    `elsewhere` tells what other batches claim of the runs made between two wall times. `say` takes
+    a line for people.
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class Rounds:
         runner: Runner,
         inquiry: Inquiry,
         wall: Callable[[], float],
-        answer_s_max: float,
         elsewhere: Callable[[float, float], Claims],
         say: Callable[[str], None],
     ) -> None:
@@ -66,7 +65,6 @@ class Rounds:
         self._runner = runner
         self._inquiry = inquiry
         self._wall = wall
-        self._answer_s_max = answer_s_max
         self._elsewhere = elsewhere
         self._say = say
         self._claims = Claims()
@@ -78,8 +76,8 @@ class Rounds:
         self._claimed: set[str] = set()
         self._resolved = Resolved()
 
-    async def run(self) -> Resolved:
-        """Ask until nothing more can be told. Raises StorageError."""
+    async def run(self, *, patient: bool = True) -> Resolved:
+        """Ask until nothing more can be told, or, if not `patient`, once. Raises StorageError."""
         self._past = await self._runner(self._journal.past)
         all_lost = await self._runner(self._journal.lost)
         self._test_of = {lost.seq: lost.trigger.test_id for lost in all_lost}
@@ -95,6 +93,8 @@ class Rounds:
             due = {key: test for key, test in waiting.items() if test.due_at <= soon}
             await self._wait(due.values())
             await self._round(list(due))
+            if not patient:
+                break
         self._resolved.unknown = sum(len(test.lost) for test in self._tests.values())
         await self._note_surplus()
         return self._resolved
@@ -232,14 +232,14 @@ class Rounds:
             Doubt(
                 lost.seq,
                 lost.trigger,
-                tuple(clock.window(attempt, self._answer_s_max) for attempt in lost.attempts),
+                tuple(clock.window(attempt) for attempt in lost.attempts),
             )
             for lost in self._tests[test_id].lost.values()
         ]
 
     def _known(self, clock: ServerClock) -> list[KnownRun]:
         return [
-            KnownRun(one.run_id, one.cell.test_id, clock.window(one.attempt, self._answer_s_max))
+            KnownRun(one.run_id, one.cell.test_id, clock.window(one.attempt))
             for one in self._past.answered
         ]
 
@@ -267,8 +267,8 @@ class Rounds:
             return
         clock = self._clock()
         window = Window(
-            clock.window(self._past.first, self._answer_s_max).opens,
-            clock.window(self._past.last, self._answer_s_max).closes,
+            clock.window(self._past.first).opens,
+            clock.window(self._past.last).closes,
         )
         cells: defaultdict[str, list[Trigger]] = defaultdict(list)
         for cell in self._past.cells:

@@ -49,7 +49,8 @@ class Road(httpx.AsyncBaseTransport):
         fate = self.fate(len(self.instants))
         if isinstance(fate, int):
             await trio.sleep(0.06)
-            return httpx.Response(fate, json={"error": "spoilt", "message": "on the way"})
+            body = b'{"error": "spoilt", "message": "on the way"}'
+            return httpx.Response(fate, stream=httpx.ByteStream(body))
         answer = await inner.handle_async_request(request)
         if fate == "lost":
             await answer.aclose()
