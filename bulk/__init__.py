@@ -9,10 +9,11 @@ Importing this costs nothing: what `trigger` needs is loaded when it is called.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulk.api import Ended
+    from bulk.model import OnUnknown
 
 __all__ = ["__version__", "trigger"]
 __version__ = "0.1.0"
@@ -28,7 +29,7 @@ def trigger(
     max_concurrency: int = 32,
     max_retries: int = 20,
     deadline_s: float | None = None,
-    on_unknown: Literal["reconcile", "report", "resend"] = "reconcile",
+    on_unknown: OnUnknown = "reconcile",
 ) -> Ended:
     """Trigger every test of a manifest and write its reports, as `bulk-trigger MANIFEST` does.
 

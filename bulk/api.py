@@ -18,7 +18,8 @@ from bulk.folder import BatchFolder
 from bulk.job import JobSettings, Reported, Surroundings, live_client, work_off, write_reports
 from bulk.journal import Journal
 from bulk.manifest import read_manifest
-from bulk.recovery import OnUnknown
+from bulk.model import OnUnknown
+from bulk.recovery import to_ask
 from bulk.report import Summary
 from bulk.salvage import saving
 from bulk.secret import ApiKey
@@ -69,7 +70,7 @@ def trigger(
         with Journal.open(folder.journal) as journal:
             batches.check_same(journal.batch, checked, base_url)
             tally = Tally.of(journal.counts())
-        if not tally.left and (on_unknown == "report" or not tally.unknown):
+        if not tally.left + to_ask(tally, on_unknown):
             with Journal.open(folder.journal) as journal:
                 return _ended(folder, write_reports(journal, folder, time.time()))
         return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))

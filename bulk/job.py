@@ -17,15 +17,13 @@ from bulk.errors import StorageError
 from bulk.exits import Exit, most_urgent
 from bulk.folder import BatchFolder, note_latest, write_files
 from bulk.journal import Claims, GroupCommit, Journal, Runner, in_thread
-from bulk.model import BatchFacts, StopCode
+from bulk.model import BatchFacts, OnInterrupt, OnUnknown, StopCode
 from bulk.pacing.adaptive import AdaptiveController
 from bulk.preflight import settle_base_url
 from bulk.recovery import (
     CancelEnd,
     Cancelling,
     Inquiry,
-    OnInterrupt,
-    OnUnknown,
     Phases,
     Rounds,
 )
@@ -141,7 +139,7 @@ async def work_off(
     began = trio.current_time()
     journal.begin_session(around.wall(), failed_again=settings.failed_again)
     if client.heard is not None:
-        journal.note(client.heard)
+        journal.note_heard(client.heard)
     deadline = None if settings.deadline_s is None else began + settings.deadline_s
     controller = _controller(
         settings, around.random, settings.concurrency_max, deadline, Tally.of(journal.counts()).left

@@ -110,6 +110,10 @@ class StopCode(StrEnum):
     FAIL_FAST = "fail_fast"
 
 
+# What the user wants done about triggers whose answers were lost, and about runs on an interrupt.
+OnUnknown = Literal["reconcile", "report", "resend"]
+OnInterrupt = Literal["detach", "cancel"]
+
 # What a trigger that was never sent is reported with, by why its batch stopped.
 UNSENT_BECAUSE: dict[StopCode, FailureCode] = {
     StopCode.INTERRUPTED: FailureCode.INTERRUPTED,

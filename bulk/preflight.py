@@ -16,7 +16,7 @@ from bulk.answers import Answer, Failure
 from bulk.client import Client
 from bulk.errors import AuthError, UnreachableError
 from bulk.reconcile import Heard, Instant
-from bulk.signals import http_date
+from bulk.signals import server_date
 
 LISTING = "/v1/runs?limit=1"
 SECOND_TRY_S = 0.5  # one lost packet or a restart shall not end a release
@@ -55,7 +55,7 @@ async def _ask(client: Client, url: str, wall: Callable[[], float]) -> Answer:
     sent = Instant(wall(), trio.current_time())
     answer = await client.get(url)
     received = Instant(wall(), trio.current_time())
-    date = http_date(dict(answer.headers).get("date", ""))
+    date = server_date(answer.headers)
     if date is not None:
         client.heard = Heard(sent, received, date)
     return answer

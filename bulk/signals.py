@@ -57,6 +57,11 @@ def http_date(text: str) -> float | None:
         return None
 
 
+def server_date(headers: Iterable[tuple[str, str]]) -> float | None:
+    """The `Date` among kept headers, in seconds since the epoch; None where none can be read."""
+    return http_date(dict(headers).get("date", ""))
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What one policy of the server still allows: `remaining` requests in the next `reset_s`.

@@ -10,7 +10,6 @@ import click
 import trio
 
 from bulk.cli.carry_out import (
-    EXIT_BY_STOP,
     STOP_SIGNALS,
     progress_line,
     run_to_its_end,
@@ -26,6 +25,7 @@ from bulk.folder import BatchFolder, find
 from bulk.job import JobSettings, Surroundings, cancel_runs, live_client
 from bulk.journal import Journal
 from bulk.recovery import CancelEnd
+from bulk.report import exit_of_stop
 from bulk.secret import KEY_VARIABLE, ApiKey, find_key
 
 
@@ -86,7 +86,7 @@ class _Work:
                             f"\nLeft at once. For the rest: bulk-trigger cancel {self.folder.name}",
                             err=True,
                         )
-                        return EXIT_BY_STOP[leave.code]
+                        return exit_of_stop(leave.code)
                     finally:
                         if progress is not None:
                             progress.close()

@@ -29,6 +29,7 @@ from bulk.job import JobSettings, Surroundings, live_client, work_off
 from bulk.journal import Journal
 from bulk.model import StopCode
 from bulk.progress import PlainLines, TerminalBar
+from bulk.report import exit_of_stop
 from bulk.secret import ApiKey
 
 if TYPE_CHECKING:
@@ -45,10 +46,6 @@ STOP_BY_SIGNAL = {
     if hasattr(signal, name)
 }
 STOP_SIGNALS = tuple(STOP_BY_SIGNAL)
-EXIT_BY_STOP = {
-    StopCode.INTERRUPTED: Exit.INTERRUPTED,
-    StopCode.TERMINATED: Exit.TERMINATED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +164,7 @@ async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
                 click.echo(
                     f"To cancel what was queued: bulk-trigger cancel {work.folder.name}", err=True
                 )
-            return EXIT_BY_STOP[leave.code]
+            return exit_of_stop(leave.code)
         finally:
             if progress is not None:
                 progress.close()

@@ -1,4 +1,4 @@
-"""Options that several commands share, for click and as records; imports only click."""
+"""Options that several commands share, for click and as records; imports click and words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
-OnInterrupt = Literal["detach", "cancel"]
-OnUnknown = Literal["reconcile", "report", "resend"]
+from bulk.model import OnInterrupt, OnUnknown
+
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.IGNORECASE)
@@ -235,7 +235,7 @@ def sending_options(function: F) -> F:
             ),
             click.option(
                 "--on-unknown",
-                type=click.Choice(["reconcile", "report", "resend"]),
+                type=click.Choice(get_args(OnUnknown)),
                 default="reconcile",
                 show_default=True,
                 help="Of triggers whose answer was lost: ask the server and send again what it "
@@ -244,7 +244,7 @@ def sending_options(function: F) -> F:
             ),
             click.option(
                 "--on-interrupt",
-                type=click.Choice(["detach", "cancel"]),
+                type=click.Choice(get_args(OnInterrupt)),
                 default="detach",
                 show_default=True,
                 help="After Ctrl-C or SIGTERM: leave the queued runs running; or cancel them at "

@@ -42,11 +42,12 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
     from bulk.cli.endings import finish_again
     from bulk.cli.starting import key_or_error, parse_sandbox
-    from bulk.cli.words import count_of
+    from bulk.cli.words import left_words
     from bulk.client import check_base_url
     from bulk.errors import OptionError
     from bulk.folder import find
     from bulk.journal import Journal
+    from bulk.recovery import to_ask
     from bulk.tally import Tally
 
     options = BatchOptions(**given)
@@ -62,11 +63,9 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     if last_failed and reconcile_only:
         raise click.UsageError("--last-failed sends, and --reconcile-only does not; choose one")
     to_send = 0 if reconcile_only else tally.left + (tally.refused if last_failed else 0)
-    to_ask = 0 if options.on_unknown == "report" else tally.unknown
-    if not to_send + to_ask:
+    asked = to_ask(tally, options.on_unknown)
+    if not to_send + asked:
         return finish_again(folder, as_json=options.as_json)
-    what = [f"{count_of(to_send, 'trigger')} to send"] if to_send else []
-    what += [f"{to_ask} unknown"] if to_ask else []
     return carry_out(
         Work(
             folder=folder,
@@ -77,7 +76,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
                 job_settings(options), failed_again=last_failed, reconcile_only=reconcile_only
             ),
             sandbox=parse_sandbox(born.sandbox) if born.sandbox else None,
-            headlines=(f"continuing batch {folder.name}: {', '.join(what)}",),
+            headlines=(f"continuing batch {folder.name}: {left_words(to_send, asked)}",),
             quiet=options.quiet,
             as_json=options.as_json,
         )

@@ -13,11 +13,12 @@ from bulk import batch
 from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
 from bulk.cli.endings import finish_again
 from bulk.cli.options import BatchOptions, RunOptions
-from bulk.cli.words import count_of, expansion_line
+from bulk.cli.words import count_of, expansion_line, left_words
 from bulk.client import DEFAULT_BASE_URL, check_base_url, is_loopback
 from bulk.errors import AuthError, OptionError
 from bulk.folder import BatchFolder
 from bulk.journal import Journal
+from bulk.recovery import to_ask
 from bulk.secret import KEY_VARIABLE, ApiKey, find_key
 from bulk.tally import Tally
 
@@ -110,10 +111,13 @@ class _Starting:
         with Journal.open(folder.journal) as journal:
             batch.check_same(journal.batch, self.manifest, self.base_url if self.real else None)
             tally = Tally.of(journal.counts())
-        to_ask = 0 if self.options.on_unknown == "report" else tally.unknown
-        if not tally.left + to_ask:
+        asked = to_ask(tally, self.options.on_unknown)
+        if not tally.left + asked:
             return finish_again(folder, as_json=self.options.as_json)
-        headlines = (f"continuing batch {folder.name}", *self._headlines(tally.left))
+        headlines = (
+            f"continuing batch {folder.name}: {left_words(tally.left, asked)}",
+            *self._headlines(tally.left),
+        )
         return carry_out(self._work(folder, lambda _: Journal.open(folder.journal), headlines))
 
     def _work(
@@ -138,8 +142,9 @@ class _Starting:
         lines = [f"note: {note}" for note in self.manifest.notes]
         lines.append(expansion_line(self.manifest))
         if self.real:
-            bill = f"{count_of(left, 'trigger')} = {count_of(left, 'billed run')}"
-            lines.append(f"{bill} at {self.base_url}")
+            if left:
+                bill = f"{count_of(left, 'trigger')} = {count_of(left, 'billed run')}"
+                lines.append(f"{bill} at {self.base_url}")
             if self.base_url.startswith("http:") and not is_loopback(self.base_url):
                 lines.append("warning: http sends the API key in the clear; use https")
         return tuple(lines)

@@ -13,6 +13,13 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def left_words(to_send: int, to_ask: int) -> str:
+    """What a batch still needs: `5 triggers to send, 3 unknown`."""
+    parts = [f"{count_of(to_send, 'trigger')} to send"] if to_send else []
+    parts += [f"{to_ask:,} unknown"] if to_ask else []
+    return ", ".join(parts)
+
+
 def expansion_line(manifest: Manifest) -> str:
     """`manifests/release.csv: 5 rows, 14 triggers (web 5, ios 6, android 3)`."""
     unit = "test" if manifest.path.suffix.lower() in (".yaml", ".yml") else "row"

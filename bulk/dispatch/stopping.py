@@ -11,7 +11,7 @@ from bulk.answers import Verdict
 from bulk.model import Outcome, StopCode
 
 EQUAL_REJECTIONS_MAX = 20  # a wrong body or address shows itself sooner; single tests may be gone
-INTERRUPTS = (StopCode.INTERRUPTED, StopCode.TERMINATED)
+INTERRUPTS = frozenset({StopCode.INTERRUPTED, StopCode.TERMINATED})
 
 
 class Stopping:

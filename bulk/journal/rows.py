@@ -23,7 +23,7 @@ from bulk.model import (
     TriggerResult,
 )
 from bulk.reconcile import AttemptTimes, Instant, Stamp
-from bulk.signals import http_date
+from bulk.signals import server_date
 
 Row = tuple[Any, ...]
 
@@ -125,8 +125,7 @@ def queued_run(row: Row) -> QueuedRun:
 def stamps(rows: Iterable[Row]) -> Iterator[Stamp]:
     """The rows of `schema.SELECT_DATED` whose date can be read."""
     for *row, headers in rows:
-        said = dict(json.loads(headers))
-        date = http_date(said.get("date", ""))
+        date = server_date(json.loads(headers))
         times = attempt_times(tuple(row))
         if date is not None and times.received is not None:
             yield Stamp(times.sent, times.received, date, times.place, times.session)

@@ -9,7 +9,19 @@ before a request leaves; its end is 'open' until it has one. Of a run id that no
 FORMAT_VERSION = 2
 APPLICATION_ID = 0x42547231  # "BTr1": tells our files from other SQLite databases
 
-TABLES = """
+# Since format 2.
+RECONCILIATION_TABLES = """
+CREATE TABLE stamp (
+  session INTEGER NOT NULL, place INTEGER NOT NULL, sent_at REAL NOT NULL, sent_steady REAL,
+  received_at REAL NOT NULL, received_steady REAL, server_at REAL NOT NULL
+);
+CREATE TABLE surplus (
+  run_id TEXT PRIMARY KEY, test_id TEXT NOT NULL, created_at REAL
+) WITHOUT ROWID;
+"""
+
+TABLES = (
+    """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE trigger (
   seq INTEGER PRIMARY KEY,
@@ -36,20 +48,16 @@ CREATE TABLE attempt (
   headers TEXT NOT NULL DEFAULT '[]',
   session INTEGER NOT NULL DEFAULT 0, steady_at REAL, absent_at REAL
 );
-CREATE TABLE stamp (
-  session INTEGER NOT NULL, place INTEGER NOT NULL, sent_at REAL NOT NULL, sent_steady REAL,
-  received_at REAL NOT NULL, received_steady REAL, server_at REAL NOT NULL
-);
-CREATE TABLE surplus (
-  run_id TEXT PRIMARY KEY, test_id TEXT NOT NULL, created_at REAL
-) WITHOUT ROWID;
 CREATE TABLE session (
   id INTEGER PRIMARY KEY, started_at REAL NOT NULL, elapsed_s REAL, stop TEXT, stop_detail TEXT
 );
 """
+    + RECONCILIATION_TABLES
+)
 
 # From the format before to this one.
-MIGRATION_FROM_1 = """
+MIGRATION_FROM_1 = (
+    """
 ALTER TABLE trigger ADD COLUMN origin TEXT CHECK (origin IN ('adopted', 'by_count'));
 ALTER TABLE trigger ADD COLUMN candidates TEXT;
 ALTER TABLE trigger ADD COLUMN undecided TEXT;
@@ -58,14 +66,9 @@ ALTER TABLE trigger ADD COLUMN cancelled TEXT
 ALTER TABLE attempt ADD COLUMN session INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN steady_at REAL;
 ALTER TABLE attempt ADD COLUMN absent_at REAL;
-CREATE TABLE stamp (
-  session INTEGER NOT NULL, place INTEGER NOT NULL, sent_at REAL NOT NULL, sent_steady REAL,
-  received_at REAL NOT NULL, received_steady REAL, server_at REAL NOT NULL
-);
-CREATE TABLE surplus (
-  run_id TEXT PRIMARY KEY, test_id TEXT NOT NULL, created_at REAL
-) WITHOUT ROWID;
 """
+    + RECONCILIATION_TABLES
+)
 
 INSERT_TRIGGER = """
 INSERT INTO trigger (key, test_id, platform, mode, device_model, app_id, environment_id, repetition,

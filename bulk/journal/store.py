@@ -150,7 +150,7 @@ class Journal(JournalReader):
             self._session_id = cursor.lastrowid or 0
             self._mark_log()
 
-    def note(self, heard: Heard) -> None:
+    def note_heard(self, heard: Heard) -> None:
         """Keep what was heard of the server's clock before this session's first attempt."""
         sent, received = heard.sent, heard.received
         row = (

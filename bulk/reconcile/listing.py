@@ -45,14 +45,8 @@ class Listing:
     complete: bool = False
     reaches: float = math.inf
     why_not: str = ""
-    gone: bool = False  # the server has no such list
     _cursors: set[str] = field(default_factory=set)
     _rows_a_page: int = ROWS_A_PAGE
-
-    @property
-    def done(self) -> bool:
-        """Whether no page is to be asked for any more."""
-        return self.complete or bool(self.why_not)
 
     def query(self, cursor: str | None) -> str:
         """Path and query of the page behind `cursor`, or of the first."""

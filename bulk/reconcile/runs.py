@@ -31,7 +31,6 @@ class ListedRun:
     app_id: str | None = None
     environment_id: str | None = None
     source: str | None = None
-    status: str | None = None
     created_at: float | None = None
 
 
@@ -83,7 +82,6 @@ def _run(row: object) -> ListedRun | None:
         app_id=_text(told.get("appId")),
         environment_id=_text(told.get("projectEnvironmentId")),
         source=_text(row.get("source")),
-        status=_text(row.get("status")),
         created_at=_instant(row.get("createdAt")),
     )
 

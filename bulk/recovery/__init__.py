@@ -9,17 +9,14 @@ asking     the way of both: what may be sent twice, each at a pace of its own
 
 from bulk.recovery.cancelling import CancelEnd, Cancelling
 from bulk.recovery.inquiry import Inquiry
-from bulk.recovery.phases import ON_INTERRUPT, ON_UNKNOWN, OnInterrupt, OnUnknown, Phases
+from bulk.recovery.phases import Phases, to_ask
 from bulk.recovery.rounds import Rounds
 
 __all__ = [
-    "ON_INTERRUPT",
-    "ON_UNKNOWN",
     "CancelEnd",
     "Cancelling",
     "Inquiry",
-    "OnInterrupt",
-    "OnUnknown",
     "Phases",
     "Rounds",
+    "to_ask",
 ]

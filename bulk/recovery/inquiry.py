@@ -15,7 +15,7 @@ from bulk.client import Client
 from bulk.pacing import Controller
 from bulk.reconcile import Instant, Listing, Stamp, read_page
 from bulk.recovery.asking import Asking
-from bulk.signals import http_date
+from bulk.signals import server_date
 
 AT_ONCE_MAX = 4  # listings read side by side; the pages of one follow each other
 LIST_BYTES_MAX = 8_388_608  # 100 runs with all that they found; larger pages are asked in parts
@@ -65,7 +65,7 @@ class Inquiry:
             if answer is None:
                 return
             if listing.server_at is None:
-                listing.server_at = _date(answer)
+                listing.server_at = server_date(answer.headers)
             page = read_page(answer.body)
             if page is None and len(answer.body) >= LIST_BYTES_MAX and listing.smaller():
                 continue
@@ -84,7 +84,6 @@ class Inquiry:
             listing.why_not = f"the server did not list its runs: {asked.why}"
             return None
         if answer.status in NO_SUCH_LIST:
-            listing.gone = True
             listing.why_not = f"the server has no list of runs (HTTP {answer.status})"
             return None
         if answer.status != 200:
@@ -95,14 +94,10 @@ class Inquiry:
     async def _get(self, path: str) -> Answer:
         sent = self._now()
         answer = await self._client.get(self._client.base_url + path, body_bytes_max=LIST_BYTES_MAX)
-        date = _date(answer)
+        date = server_date(answer.headers)
         if date is not None:
             self.stamps.append(Stamp(sent, self._now(), date, self._place, self._session))
         return answer
 
     def _now(self) -> Instant:
         return Instant(self._wall(), trio.current_time())
-
-
-def _date(answer: Answer) -> float | None:
-    return http_date(dict(answer.headers).get("date", ""))

@@ -15,29 +15,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Literal, get_args
 
 import trio
 
-from bulk.dispatch import Dispatch, DispatchEnd, LeaveNow
+from bulk.dispatch import INTERRUPTS, Dispatch, DispatchEnd, LeaveNow
 from bulk.errors import StorageError
 from bulk.journal import Journal, SentAgain
-from bulk.model import StopCode
+from bulk.model import OnUnknown, StopCode
 from bulk.recovery.cancelling import Cancelling
 from bulk.recovery.rounds import Rounds
 from bulk.recovery.standing import Resolved
 from bulk.tally import Tally
 
-OnInterrupt = Literal["detach", "cancel"]
-ON_INTERRUPT: tuple[OnInterrupt, ...] = get_args(OnInterrupt)
-OnUnknown = Literal["reconcile", "report", "resend"]
-ON_UNKNOWN: tuple[OnUnknown, ...] = get_args(OnUnknown)
 # Each sends only what the one before lost and the server has no run of: a handful, and then none.
 DISPATCHES_MAX = 10
-INTERRUPTS = frozenset({StopCode.INTERRUPTED, StopCode.TERMINATED})
 # After these nobody is asked what became of the rest: the user wants to leave, or an answer can
 # neither be had nor kept.
 NOT_ASKED_AFTER = INTERRUPTS | {StopCode.STORAGE, StopCode.AUTH, StopCode.UNREACHABLE}
+
+
+def to_ask(tally: Tally, on_unknown: OnUnknown) -> int:
+    """How many triggers the server is to be asked about."""
+    return 0 if on_unknown == "report" else tally.unknown
 
 
 class Phases:
@@ -122,7 +121,7 @@ class Phases:
 
     def _asks(self) -> bool:
         """Whether there is something to ask the server about."""
-        return self._on_unknown != "report" and self._tally().unknown > 0
+        return to_ask(self._tally(), self._on_unknown) > 0
 
     async def _reconcile(self, *, patient: bool = True) -> StopCode | None:
         """Find out what can be found out, or at once; the interrupt that ended it, if one did."""

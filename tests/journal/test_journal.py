@@ -37,18 +37,6 @@ from tests.virtual import a_batch, some_triggers
 RUN = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
-@pytest.fixture
-def journal(path: Path) -> Iterator[Journal]:
-    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
-        journal.begin_session(1.0)
-        yield journal
-
-
 def ended(attempt_id: int, seq: int, outcome: Outcome | None, **changes: object) -> Ended:
     fields: dict[str, object] = {
         "end": outcome or Outcome.THROTTLED,

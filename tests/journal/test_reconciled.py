@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from uuid import UUID
-
-import pytest
 
 from bulk.journal import (
     Claims,
@@ -25,18 +22,6 @@ from bulk.reconcile import Found, Heard, Instant, Missing, Undecided
 from tests.virtual import a_batch, some_triggers
 
 RUN, OTHER = (str(UUID(int=(4 << 76) + (8 << 60) + number)) for number in (1, 2))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
-@pytest.fixture
-def journal(path: Path) -> Iterator[Journal]:
-    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
-        journal.begin_session(1.0)
-        yield journal
 
 
 def lose(journal: Journal, seq: int, attempt_id: int, *, at: float = 10.0) -> None:
@@ -128,7 +113,7 @@ def test_surplus_runs_are_told_until_they_have_an_owner(journal: Journal) -> Non
 
 
 def test_the_past_tells_when_each_attempt_was_by_both_clocks(journal: Journal) -> None:
-    journal.note(Heard(Instant(5.0, 50.0), Instant(5.1, 50.1), 1_005.0))
+    journal.note_heard(Heard(Instant(5.0, 50.0), Instant(5.1, 50.1), 1_005.0))
     lose(journal, 1, 1, at=10.0)
     journal.write([Intent(2, 2, 1, 20.0, 20.0)])
     headers = (("date", "Thu, 01 Jan 1970 00:16:40 GMT"),)

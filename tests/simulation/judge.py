@@ -80,6 +80,7 @@ def problems(life: Life) -> list[str]:
     if said - life.cancelled:
         found.append(f"said to be cancelled, and were not: {said - life.cancelled}")
     tried = Counter(attempt.key for attempt in life.attempts)
+    # A dispatch counts anew, and a process may have several: each loses less than the one before.
     budget = (world.settings.retries_max + 1) * life.processes * 4
     if tried and max(tried.values()) > budget:
         found.append(f"a trigger was sent {max(tried.values())} times")

@@ -81,20 +81,15 @@ def live(world: World, folder: Path) -> Life:
             path = process.copied_to
             clock_s += crash.gap_s
             step_s += crash.step_s
-        journal = Journal.open(path)
-        tally = Tally.of(journal.counts())
-        open_ended = any(attempt.end == "open" for attempt in journal.attempts())
-        if not process.died and (not tally.left + tally.unknown or life.processes > PROCESSES_MAX):
-            assert not open_ended
-            life.results = list(journal.results())
-            life.attempts = list(journal.attempts())
-            journal.close()
-            return life
-        journal.close()
-        if not process.died and not crashes and process.idle:
-            crashes = []
-            life.results, life.attempts = _read(path)
-            return life
+            continue
+        with Journal.open(path) as journal:
+            tally = Tally.of(journal.counts())
+            through = not tally.left + tally.unknown or life.processes > PROCESSES_MAX
+            if through or (process.idle and not crashes):
+                life.results = list(journal.results())
+                life.attempts = list(journal.attempts())
+                assert all(attempt.end != "open" for attempt in life.attempts)
+                return life
 
 
 def _schedule_by(seed: int) -> None:
@@ -105,11 +100,6 @@ def _schedule_by(seed: int) -> None:
     scheduler = trio._core._run
     vars(scheduler)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
     scheduler._r.seed(seed)
-
-
-def _read(path: Path) -> tuple[list[TriggerResult], list[AttemptRecord]]:
-    with Journal.open(path) as journal:
-        return list(journal.results()), list(journal.attempts())
 
 
 class _Process:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
+from typing import get_args
 from uuid import UUID
 
 from bulk.job import JobSettings
-from bulk.model import DeviceModel, Mode, Platform, Trigger
-from bulk.recovery import ON_INTERRUPT
+from bulk.model import DeviceModel, Mode, OnInterrupt, Platform, Trigger
 
 LIMITERS = (
     *("none",) * 4,
@@ -85,7 +85,7 @@ def make_world(seed: int) -> World:
             answer_timeout_s=rng.choice((2.0, 10.0, 60.0)),
             connect_timeout_s=rng.choice((1.0, 10.0)),
             drain_timeout_s=rng.choice((0.2, 5.0)),
-            on_interrupt=Random(f"on interrupt {seed}").choice(ON_INTERRUPT),
+            on_interrupt=Random(f"on interrupt {seed}").choice(get_args(OnInterrupt)),
         ),
         crashes=tuple(_crash(rng) for _ in range(rng.choice((0, 1, 1, 2, 4)))),
         skew_s=rng.choice((0.0, 0.0, 0.4, -3.0, 3_600.0, -86_400.0)),
