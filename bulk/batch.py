@@ -12,16 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bulk import __version__
-from bulk.errors import OptionError, StorageError
+from bulk.errors import OptionError
 from bulk.folder import BatchFolder, check_name, new_name, newest
 from bulk.job import JobSettings
-from bulk.journal import (
-    BatchInUseError,
-    Claims,
-    Journal,
-    NewBatch,
-    claims_of,
-)
+from bulk.journal import BatchInUseError, Claims, Journal, NewBatch, claims_of
 from bulk.manifest import Manifest
 from bulk.tally import Tally
 
@@ -47,8 +41,7 @@ def standing(folder: BatchFolder) -> Tally:
 def claims_elsewhere(folder: BatchFolder, since: float, until: float) -> Claims:
     """What the other batches beside this one claim of the runs made between two wall times.
 
-    Those of other APIs and of embedded sandboxes claim nothing; one that cannot be read claims
-    nothing either, for nobody knows of what.
+    Those of other APIs and of embedded sandboxes claim nothing.
     """
     ours = Journal.peek(folder.journal)
     claims = Claims()
@@ -62,8 +55,7 @@ def claims_elsewhere(folder: BatchFolder, since: float, until: float) -> Claims:
             or not _same_api(born.base_url, ours.base_url)
         ):
             continue
-        with suppress(StorageError):
-            claims |= claims_of(other.journal, since, until)
+        claims |= claims_of(other.journal, since, until)
     return claims
 
 

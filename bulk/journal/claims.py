@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ def claims_of(path: Path, since: float, until: float) -> Claims:
     """The claims of the batch at `path` on runs made between two wall times.
 
     A batch that was closed is one file that nobody writes, so it is read past all locks. One that
-    another process has open may have made any run of its tests. Raises StorageError where it is
-    unreadable.
+    another process has open may have made any run of its tests, and one that cannot be read may
+    have made any run at all, if it was written to since then.
     """
     log = log_of(path)
     try:
@@ -50,8 +51,15 @@ def claims_of(path: Path, since: float, until: float) -> Claims:
         except BatchInUseError:
             return _at_work(path)
         return _read(path, since, until)
-    except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"{path}: the batch cannot be read: {error}") from error
+    except (sqlite3.Error, OSError, StorageError):
+        return Claims(all_busy=_written_at(path) >= since)
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def _at_work(path: Path) -> Claims:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -140,6 +141,14 @@ def test_another_batch_claims_its_runs_and_the_tests_it_has_in_doubt(path: Path)
     closed = claims_of(path, 0.0, 200.0)
     assert closed == Claims(frozenset({RUN}), frozenset({tests[0]}))
     assert claims_of(path, 500.0, 600.0) == Claims(frozenset({RUN}))
+
+
+def test_a_batch_that_cannot_be_read_claims_all_that_it_may_have_made(path: Path) -> None:
+    Journal.create(path, a_batch(), some_triggers(3)).close()
+    path.write_bytes(path.read_bytes()[:5_000])
+    os.utime(path, (300.0, 300.0))
+    assert claims_of(path, 200.0, 400.0) == Claims(all_busy=True)
+    assert claims_of(path, 301.0, 400.0) == Claims()  # it was not written to since
 
 
 FORMAT_1 = """
