@@ -437,6 +437,19 @@ def test_what_became_of_unknown_triggers_is_found_out(terminal: Terminal) -> Non
         check_truth(batch, base_url, 10)
 
 
+def test_a_named_batch_that_has_nothing_to_send_says_what_it_goes_on_for(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with sandbox("none; fault 500-queued first 2") as base_url:
+        run = (manifest, "--base-url", base_url, "--batch", "b")
+        assert terminal.call(*run, "--on-unknown", "report", **ENVIRONMENT).code == 7
+        said = terminal.call(*run, **ENVIRONMENT)
+        assert said.code == 0, said
+        assert "continuing batch b: 2 unknown" in said.err
+        assert "billed" not in said.err
+
+
 def test_what_was_never_executed_is_sent_again_and_only_then(terminal: Terminal) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 10)
     with sandbox("none; fault 500 first 2") as base_url:
