@@ -22,6 +22,7 @@ test:
 soak:
 	@$(PYTHON) tools/prepare.py test
 	$(BIN)/python -m tests.simulation.soak
+	$(BIN)/python -m tests.simulation.planted
 	$(BIN)/python -m tests.fuzz.soak
 	$(BIN)/python -m tests.kills.soak --kills 200
 

@@ -31,6 +31,7 @@ def one_world(seed: int) -> tuple[int, Counter[str], list[str]]:
     counts["absent, sent again"] = sum(attempt.end == "absent" for attempt in life.attempts)
     counts["cancelled"] = len(life.cancelled)
     counts["crashes"], counts["processes"] = life.crashes, life.processes
+    counts["machines asleep"] = life.slept
     return seed, counts, found
 
 

@@ -48,6 +48,22 @@ class Crash:
 
 
 @dataclass(frozen=True, slots=True)
+class Sleep:
+    """The machine sleeps, from `at_s` on at the earliest, while time goes on elsewhere.
+
+    `counted`: our steady clock goes on meanwhile, as Windows has it; else it stands still, as Linux
+    and macOS have it. `left`: what was under way had left for the server before; else it leaves on
+    waking up. `cut`: by then the server has closed the connections, and the answers are lost.
+    """
+
+    at_s: float
+    for_s: float
+    counted: bool
+    left: bool
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """All that a seed decides."""
 
@@ -61,6 +77,7 @@ class World:
         default=()
     )  # our clock is set: when, by how much
     interrupt_at_s: float | None = None
+    sleep: Sleep | None = None
 
 
 def make_world(seed: int) -> World:
@@ -94,6 +111,7 @@ def make_world(seed: int) -> World:
             for _ in range(rng.choice((0, 0, 0, 1, 2)))
         ),
         interrupt_at_s=rng.uniform(0, 5) if rng.random() < 0.15 else None,
+        sleep=_sleep(Random(f"sleep {seed}")),
     )
 
 
@@ -116,6 +134,18 @@ def _triggers(rng: Random) -> list[Trigger]:
         )
         cells[made.key] = made
     return list(cells.values())
+
+
+def _sleep(rng: Random) -> Sleep | None:
+    if rng.random() < 0.75:
+        return None
+    return Sleep(
+        at_s=rng.choice((rng.uniform(0, 3), rng.uniform(0, 60))),
+        for_s=rng.choice((90.0, 3_600.0, 30_000.0)),
+        counted=rng.random() < 0.3,
+        left=rng.random() < 0.6,
+        cut=rng.random() < 0.5,
+    )
 
 
 def _crash(rng: Random) -> Crash:

@@ -1,0 +1,170 @@
+"""A bug planted in each guarantee, and how many worlds the simulation needs to catch it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bulk.answers
+import bulk.dispatch.core
+import bulk.reconcile
+import bulk.reconcile.clocks
+import bulk.reconcile.judgement
+import bulk.recovery.rounds
+from bulk.answers import Answer, Failure, Verdict
+from bulk.dispatch.stopping import Stopping
+from bulk.errors import StorageError
+from bulk.journal import Ended, Entry, GroupCommit, Intent, Journal
+from bulk.model import Trigger
+from bulk.reconcile import ListedRun
+from tests.simulation.judge import problems
+from tests.simulation.life import live, memory_folder
+from tests.simulation.world import make_world
+
+SEEDS_MAX = 1_000
+
+
+def skip_the_intent(patch: pytest.MonkeyPatch) -> None:
+    """The request leaves though nothing says so on the disk."""
+    record = GroupCommit.record
+
+    async def forgetful(self: GroupCommit, entry: Entry) -> None:
+        if isinstance(entry, Intent):
+            self.skipped = [*getattr(self, "skipped", []), entry]  # type: ignore[attr-defined]
+            return
+        skipped = {one.attempt_id: one for one in getattr(self, "skipped", [])}
+        late = skipped.get(getattr(entry, "attempt_id", -1))
+        if late is not None:
+            await record(self, late)
+        await record(self, entry)
+
+    patch.setattr(GroupCommit, "record", forgetful)
+
+
+def resend_on_time_out(patch: pytest.MonkeyPatch) -> None:
+    """A time-out is taken for "not executed"."""
+    judge = bulk.answers.judge
+
+    def eager(answer: Answer, *more: Any) -> Verdict:
+        verdict = judge(answer, *more)
+        return replace(verdict, end=None) if answer.failure is Failure.TIMED_OUT else verdict
+
+    patch.setattr(bulk.dispatch.core, "judge", eager)
+
+
+def drop_an_outcome(patch: pytest.MonkeyPatch) -> None:
+    """Each twentieth outcome is counted, and never written."""
+    write = Journal.write
+    count = 0
+
+    def leaky(self: Journal, entries: Iterable[Entry]) -> None:
+        nonlocal count
+        kept = []
+        for entry in entries:
+            count += isinstance(entry, Ended)
+            if not (isinstance(entry, Ended) and entry.outcome and count % 20 == 0):
+                kept.append(entry)
+        write(self, kept)
+
+    patch.setattr(Journal, "write", leaky)
+
+
+def forget_an_owner(patch: pytest.MonkeyPatch) -> None:
+    """Runs that a trigger owns are free for others."""
+    judge = bulk.reconcile.judge
+
+    def forgetful(*arguments: object, owned: set[str], **more: object) -> object:
+        return judge(*arguments, owned=set(sorted(owned)[::2]), **more)  # type: ignore[arg-type]
+
+    patch.setattr(bulk.recovery.rounds, "judge", forgetful)
+
+
+def adopt_a_siblings_run(patch: pytest.MonkeyPatch) -> None:
+    """A run of the same test will do, whatever its platform and mode."""
+
+    def careless(trigger: Trigger, run: ListedRun, sources: object = ()) -> bool:
+        return run.test_id == trigger.test_id
+
+    patch.setattr(bulk.reconcile.judgement, "compatible", careless)
+
+
+def believe_one_look(patch: pytest.MonkeyPatch) -> None:
+    """What the first listing lacks is sent again at once, though it may still be on its way."""
+
+    patch.setattr(bulk.recovery.rounds, "SETTLE_S", 0.0)
+    patch.setattr(bulk.reconcile.clocks, "LATE_S", {})
+    patch.setattr(bulk.reconcile.clocks, "LATE_OTHERWISE_S", -1e6)
+
+
+def trust_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    """As if nobody ever set it."""
+    patch.setattr(bulk.reconcile.clocks, "_steady", lambda instant: None)
+
+
+def trust_the_steady_clock(patch: pytest.MonkeyPatch) -> None:
+    """As if no machine ever slept."""
+    patch.setattr(bulk.reconcile.clocks, "_wall", lambda instant: instant.steady)
+
+
+def send_after_the_stop(patch: pytest.MonkeyPatch) -> None:
+    """An interrupt is noted, and the line goes on."""
+    patch.setattr(Stopping, "asked", property(lambda self: False))
+
+
+BUGS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    bug.__name__: bug
+    for bug in (
+        skip_the_intent,
+        resend_on_time_out,
+        drop_an_outcome,
+        forget_an_owner,
+        adopt_a_siblings_run,
+        believe_one_look,
+        trust_the_wall_clock,
+        trust_the_steady_clock,
+        send_after_the_stop,
+    )
+}
+
+
+def catch(name: str, first: int = 0) -> tuple[str, int, list[str]]:
+    """The bug, how many worlds it takes from the first until something is wrong, and what is.
+
+    0 where too many worlds show nothing.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        BUGS[name](patch)
+        for seed in range(first, first + SEEDS_MAX):
+            with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+                try:
+                    found = problems(live(make_world(seed), Path(folder)))
+                except StorageError as error:  # the journal itself refused it
+                    found = [str(error)]
+                except AssertionError:
+                    found = ["a life ended with an attempt open"]
+            if found:
+                return name, seed - first + 1, found
+    return name, 0, []
+
+
+def main() -> int:
+    """0 where all were caught."""
+    missed = 0
+    with multiprocessing.Pool(os.cpu_count()) as pool:
+        for name, worlds, found in pool.imap(catch, BUGS):
+            missed += not found
+            words = f"caught by world {worlds}" if found else f"not caught by {SEEDS_MAX} worlds"
+            sys.stdout.write(f"{name}: {words}\n")
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
