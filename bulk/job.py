@@ -178,11 +178,13 @@ async def work_off(
     try:
         end = await phases.run()
     except LeaveNow as leave:
-        journal.end_session(trio.current_time() - began, leave.code, "")
+        journal.end_session(trio.current_time() - began, leave.code, "", asked_s=phases.asked_s)
         raise
     # A full disk has been told of already, by the end's own stop.
     with suppress(StorageError):
-        journal.end_session(trio.current_time() - began, end.stop, end.stop_detail)
+        journal.end_session(
+            trio.current_time() - began, end.stop, end.stop_detail, asked_s=phases.asked_s
+        )
     return end
 
 

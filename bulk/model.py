@@ -264,7 +264,8 @@ class AttemptRecord:
 class BatchFacts:
     """What a report says of a batch beside its triggers.
 
-    `elapsed_s` sums the time of all its processes. `settings` are the options it ran under, name
+    `elapsed_s` sums the time of all its processes; for `asked_s` of it they asked the server what
+    had become of lost answers. `settings` are the options it ran under, name
     and value, never the API key. `own_columns` are the manifest's further columns, in its order.
     `surplus` are run ids of the batch's tests and time that no trigger owns.
     """
@@ -275,6 +276,7 @@ class BatchFacts:
     created_at: float
     elapsed_s: float
     version: str
+    asked_s: float = 0.0
     stop: StopCode | None = None
     stop_detail: str = ""
     sandbox: bool = False

@@ -56,7 +56,7 @@ def check(path: Path) -> None:
             raise DamagedError(path, "it is not marked as one of ours")
         if not tables:
             raise DamagedError(path, "there is no batch in it")
-        if version not in (1, schema.FORMAT_VERSION):
+        if version not in (*schema.MIGRATIONS, schema.FORMAT_VERSION):
             return
         (first,) = sql.execute("PRAGMA integrity_check(1)").fetchone()
         if first != "ok":

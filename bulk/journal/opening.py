@@ -50,15 +50,16 @@ def lock(sql: sqlite3.Connection) -> None:
 
 
 def to_our_format(sql: sqlite3.Connection, path: Path) -> None:
-    """Make sure that this is a journal we can work with; one of the format before is brought up.
+    """Make sure that this is a journal we can work with; one of a format before is brought up.
 
     Raises StorageError where it is of a format we do not know.
     """
     (version,) = sql.execute("PRAGMA user_version").fetchone()
-    if version == 1:
+    if version in schema.MIGRATIONS:
         sql.execute("BEGIN")
-        for statement in schema.MIGRATION_FROM_1.split(";\n"):
-            sql.execute(statement)
+        for step in range(version, schema.FORMAT_VERSION):
+            for statement in schema.MIGRATIONS[step].split(";\n"):
+                sql.execute(statement)
         sql.execute(f"PRAGMA user_version = {schema.FORMAT_VERSION}")
         sql.execute("COMMIT")
     elif version != schema.FORMAT_VERSION:

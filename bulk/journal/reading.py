@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bulk.journal import schema
 from bulk.journal.entries import Lost, Past, Pending, QueuedRun
@@ -47,13 +48,22 @@ class NewBatch:
     own_columns: tuple[str, ...] = ()
 
 
+class SessionEnd(NamedTuple):
+    """How a process ended its work on a batch, and how long it worked and asked; in seconds."""
+
+    stop: StopCode | None
+    detail: str
+    elapsed_s: float
+    asked_s: float
+
+
 class JournalReader:
     """The reading half of an open journal."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._sql = connection
-        self._ending: tuple[StopCode | None, str, float] | None = None  # of this session
+        self._ending: SessionEnd | None = None  # of this session
 
     @property
     def batch(self) -> NewBatch:
@@ -120,17 +130,18 @@ class JournalReader:
         """What a report says of the batch. The stop is that of the newest session."""
         batch = self.batch
         with mapped(self.path):
-            sessions = self._sql.execute(schema.SELECT_SESSION_ENDS).fetchall()
+            sessions = [SessionEnd(*row) for row in self._sql.execute(schema.SELECT_SESSION_ENDS)]
             surplus = tuple(run_id for run_id, *_ in self._sql.execute(schema.SELECT_SURPLUS))
         if self._ending is not None:  # known even where a full disk could not take it
             sessions[-1] = self._ending
-        stop, detail, _ = sessions[-1] if sessions else (None, None, None)
+        stop, detail, *_ = sessions[-1] if sessions else (None, None)
         return BatchFacts(
             name=batch.name,
             manifest=batch.manifest,
             base_url=batch.base_url,
             created_at=batch.created_at,
-            elapsed_s=sum(seconds or 0.0 for *_, seconds in sessions),
+            elapsed_s=sum(max(0.0, session.elapsed_s) for session in sessions),
+            asked_s=sum(session.asked_s for session in sessions),
             version=batch.version,
             stop=StopCode(stop) if stop else None,
             stop_detail=detail or "",

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
+from bulk.journal import schema
 from bulk.journal.checking import log_of
 from bulk.journal.pages import Record, Value, pages_of
-from bulk.journal.rows import salvaged_trigger
+from bulk.journal.rows import CELL, salvaged_trigger
 from bulk.model import UUID_PATTERN, Outcome, Trigger
 
 KEY = re.compile(r"k[0-9a-f]{19}")
-TRIGGER_COLUMNS = (20, 24)  # of the format before, and of this one; see `schema.TABLES`
-ATTEMPT_COLUMNS = (15, 18)
 # Recorded for good, unless a later attempt was begun.
 REFUSED = (Outcome.REJECTED, Outcome.THROTTLED)
 
@@ -59,6 +61,30 @@ class Remains:
         return sum(remnant.run_id is not None for remnant in self.remnants)
 
 
+@cache
+def _columns(table: str) -> tuple[str, ...]:
+    """A table's columns by name, in their order; rows of formats before have only the first."""
+    with closing(sqlite3.connect(":memory:")) as sql:
+        sql.executescript(schema.TABLES)
+        return tuple(name for _, name, *_ in sql.execute(f"PRAGMA table_info({table})"))
+
+
+@cache
+def _lengths(table: str) -> range:
+    """How many columns a row can have: those since the first format, or some more."""
+    added = sum(step.count(f"ALTER TABLE {table} ADD") for step in schema.MIGRATIONS.values())
+    return range(len(_columns(table)) - added, len(_columns(table)) + 1)
+
+
+def _is_of(table: str, record: Record) -> bool:
+    """Whether the record can be a row of that table, whose first column is its number."""
+    return bool(record.row_id) and len(record.values) in _lengths(table)
+
+
+def _named(table: str, record: Record) -> dict[str, Value]:
+    return dict(zip(_columns(table), record.values, strict=False))
+
+
 def remains_of(path: Path) -> Remains:
     """Read what can be read. Raises nothing for damage; nothing is written."""
     finds = _Finds()
@@ -94,22 +120,21 @@ class _Finds:
                         self.indexed[word] = seq
                     elif UUID_PATTERN.fullmatch(word):
                         self.indexed_owners[word] = seq
-                case (None, *_) if record.row_id and len(values) in TRIGGER_COLUMNS:
-                    self._trigger(record.row_id, values)
-                case (None, int(seq), _, str(end), *_) if len(values) in ATTEMPT_COLUMNS:
+                case (None, str(key), *_) if _is_of("trigger", record) and KEY.fullmatch(key):
+                    self._trigger(record)
+                case (None, int(seq), _, str(end), *_) if _is_of("attempt", record):
                     self.attempts[record.row_id or 0] = (seq, end)
-                    _own(self.answered, values[11], seq)
+                    _own(self.answered, _named("attempt", record)["run_id"], seq)
 
-    def _trigger(self, seq: int, values: tuple[Value, ...]) -> None:
-        key, outcome, run_id = values[1], values[13], values[15]
-        if not isinstance(key, str) or not KEY.fullmatch(key):
-            return
-        trigger = salvaged_trigger(values[2:13])
-        if trigger is not None and trigger.key == key:
+    def _trigger(self, record: Record) -> None:
+        row, seq = _named("trigger", record), record.row_id or 0
+        outcome = row["outcome"]
+        trigger = salvaged_trigger(tuple(row[name] for name in CELL))
+        if trigger is not None and trigger.key == row["key"]:
             self.triggers[seq] = trigger
         if isinstance(outcome, str):
             self.outcomes[seq] = outcome
-        _own(self.owners, run_id, seq)
+        _own(self.owners, row["run_id"], seq)
 
     def remains(self, *, foreign_log: bool) -> Remains:
         keys = {seq: trigger.key for seq, trigger in self.triggers.items()}

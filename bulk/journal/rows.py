@@ -26,6 +26,11 @@ from bulk.reconcile import AttemptTimes, Instant, Stamp
 from bulk.signals import server_date
 
 Row = tuple[Any, ...]
+# A trigger's columns, in the order in which all queries select them.
+CELL = (
+    *("test_id", "platform", "mode", "device_model", "app_id", "environment_id", "repetition"),
+    *("name", "tags", "line", "own"),
+)
 
 
 def trigger_row(trigger: Trigger) -> Row:

@@ -6,7 +6,7 @@ before a request leaves; its end is 'open' until it has one. Of a run id that no
 `origin` says how it was found; `cancelled` says what came of asking to cancel one.
 """
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 APPLICATION_ID = 0x42547231  # "BTr1": tells our files from other SQLite databases
 
 # Since format 2.
@@ -49,15 +49,16 @@ CREATE TABLE attempt (
   session INTEGER NOT NULL DEFAULT 0, steady_at REAL, absent_at REAL
 );
 CREATE TABLE session (
-  id INTEGER PRIMARY KEY, started_at REAL NOT NULL, elapsed_s REAL, stop TEXT, stop_detail TEXT
+  id INTEGER PRIMARY KEY, started_at REAL NOT NULL, elapsed_s REAL, stop TEXT, stop_detail TEXT,
+  asked_s REAL
 );
 """
     + RECONCILIATION_TABLES
 )
 
-# From the format before to this one.
-MIGRATION_FROM_1 = (
-    """
+# From each format to the next one.
+MIGRATIONS = {
+    1: """
 ALTER TABLE trigger ADD COLUMN origin TEXT CHECK (origin IN ('adopted', 'by_count'));
 ALTER TABLE trigger ADD COLUMN candidates TEXT;
 ALTER TABLE trigger ADD COLUMN undecided TEXT;
@@ -67,8 +68,9 @@ ALTER TABLE attempt ADD COLUMN session INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN steady_at REAL;
 ALTER TABLE attempt ADD COLUMN absent_at REAL;
 """
-    + RECONCILIATION_TABLES
-)
+    + RECONCILIATION_TABLES,
+    2: "ALTER TABLE session ADD COLUMN asked_s REAL",
+}
 
 INSERT_TRIGGER = """
 INSERT INTO trigger (key, test_id, platform, mode, device_model, app_id, environment_id, repetition,
@@ -180,7 +182,7 @@ NOTE_UNDECIDED = """
 UPDATE trigger SET candidates = ?, undecided = ? WHERE seq = ? AND outcome = 'unknown'
 """
 # Of another batch: which runs have an owner there, and which tests may have made one meanwhile.
-# Both formats have these columns.
+# All formats have these columns.
 SELECT_RUN_IDS = "SELECT run_id FROM trigger WHERE run_id IS NOT NULL"
 SELECT_TESTS = "SELECT DISTINCT test_id FROM trigger"
 SELECT_TESTS_IN_DOUBT = """
@@ -238,5 +240,15 @@ SELECT t.key, t.test_id, a.number, a.end, a.sent_at, a.received_at, a.wait_ms, a
 FROM attempt a JOIN trigger t ON t.seq = a.seq ORDER BY a.id
 """
 
-SELECT_SESSION_ENDS = "SELECT stop, stop_detail, elapsed_s FROM session ORDER BY id"
+END_SESSION = """
+UPDATE session SET stop = ?, stop_detail = ?, elapsed_s = ?, asked_s = ? WHERE id = ?
+"""
+# A process that died left no time of its own: it worked at least until its last request.
+SELECT_SESSION_ENDS = """
+SELECT stop, stop_detail,
+       coalesce(elapsed_s, (SELECT max(coalesce(received_at, sent_at)) FROM attempt
+                            WHERE attempt.session = session.id) - started_at, 0),
+       coalesce(asked_s, 0)
+FROM session ORDER BY id
+"""
 COUNT_OUTCOMES = "SELECT outcome, count(*) FROM trigger GROUP BY outcome"

@@ -20,7 +20,7 @@ from bulk.journal.checking import check, check_ended, lacks_its_log, log_of, pas
 from bulk.journal.entries import Entry
 from bulk.journal.opening import connect, in_use, lock, mapped, put, to_our_format
 from bulk.journal.place import network_file_system
-from bulk.journal.reading import JournalReader, NewBatch, batch_of
+from bulk.journal.reading import JournalReader, NewBatch, SessionEnd, batch_of
 from bulk.journal.rows import trigger_row
 from bulk.journal.writing import write_entry
 from bulk.model import StopCode, Trigger
@@ -165,17 +165,17 @@ class Journal(JournalReader):
         """The number of this process's session."""
         return self._session_id
 
-    def end_session(self, elapsed_s: float, stop: StopCode | None, detail: str) -> None:
-        """The process is done with the batch, after `elapsed_s` seconds.
+    def end_session(
+        self, elapsed_s: float, stop: StopCode | None, detail: str, *, asked_s: float = 0.0
+    ) -> None:
+        """The process is done with the batch, after `elapsed_s` seconds. For `asked_s` of them it
+        asked the server what had become of lost answers.
 
         Raises StorageError where that cannot be written; this journal's own `facts` tell it still.
         """
-        self._ending = (stop, detail, elapsed_s)
+        self._ending = SessionEnd(stop, detail, elapsed_s, asked_s)
         with mapped(self.path), self._transaction():
-            self._sql.execute(
-                "UPDATE session SET elapsed_s = ?, stop = ?, stop_detail = ? WHERE id = ?",
-                (elapsed_s, stop, detail, self._session_id),
-            )
+            self._sql.execute(schema.END_SESSION, (*self._ending, self._session_id))
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Make entries durable, all or none."""

@@ -68,6 +68,7 @@ class Phases:
         self._say = say
         self._interrupt: Callable[[StopCode], None] = lambda code: None
         self._sent_again: set[int] = set()
+        self.asked_s = 0.0  # the time for which the server was asked
         self._begin_cancelling: Callable[[], None] = lambda: None
         self._all_queued = trio.Event()
         self._cancelled = trio.Event()
@@ -128,6 +129,7 @@ class Phases:
         count = self._tally().unknown
         triggers = "1 unknown trigger" if count == 1 else f"{count:,} unknown triggers"
         self._say(f"asking the server what became of {triggers}")
+        began = trio.current_time()
         interrupted: list[StopCode] = []
         resolved: Resolved | None = None
         with trio.CancelScope() as asking:
@@ -137,7 +139,10 @@ class Phases:
                 asking.cancel()
 
             self._interrupt = leave
-            resolved = await self._rounds().run(patient=patient)
+            try:
+                resolved = await self._rounds().run(patient=patient)
+            finally:
+                self.asked_s += trio.current_time() - began
         if interrupted:
             return interrupted[0]
         assert resolved is not None

@@ -62,9 +62,10 @@ class Summary:
 
     `throttles` counts 429s, `resent` the triggers that were refused with a 429 and queued in the
     end. `waste` is 429s per queued trigger, None without one. `rate_per_s` is queued triggers over
-    the batch's time. `failures` are failure codes and their counts, the most frequent first.
-    `found` counts queued triggers whose run was found at the server after the answer was lost,
-    `surplus` runs that no trigger owns. `cancelled` counts what came of asking to cancel runs.
+    the batch's time, but for that in which the server was asked what became of lost answers.
+    `failures` are failure codes and their counts, the most frequent first. `found` counts queued
+    triggers whose run was found at the server after the answer was lost, `surplus` runs that no
+    trigger owns. `cancelled` counts what came of asking to cancel runs.
     """
 
     total: int
@@ -100,6 +101,7 @@ def summarize(
         if attempt.end == "queued" and attempt.latency_ms is not None:
             latencies.append(attempt.latency_ms)
     queued = outcomes[Outcome.QUEUED]
+    sending_s = facts.elapsed_s - facts.asked_s
     return Summary(
         total=len(results),
         queued=queued,
@@ -111,7 +113,7 @@ def summarize(
         throttles=throttles,
         resent=sum(result.throttles > 0 and result.outcome is Outcome.QUEUED for result in results),
         waste=throttles / queued if queued else None,
-        rate_per_s=queued / facts.elapsed_s if facts.elapsed_s else None,
+        rate_per_s=queued / sending_s if sending_s > 0 else None,
         latency=_latency(latencies),
         failures=tuple(codes.most_common()),
         exit_code=exit_code(outcomes, facts.stop),
@@ -160,6 +162,7 @@ def summary_json(facts: BatchFacts, summary: Summary) -> str:
         "base_url": facts.base_url,
         "created": iso(facts.created_at),
         "elapsed_s": round(facts.elapsed_s, 3),
+        "asked_s": round(facts.asked_s, 3),
         "sandbox": facts.sandbox,
         "simulated": facts.simulated,
         "exit_code": int(summary.exit_code),

@@ -29,6 +29,7 @@ from bulk.journal import (
     QueuedRun,
     Withdrawn,
     in_thread,
+    schema,
 )
 from bulk.journal.place import kind_of_mount, parse_linux_mounts, parse_macos_mounts
 from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
@@ -141,6 +142,18 @@ def test_what_was_never_executed_is_pending_again_in_the_next_session(path: Path
         assert (journal.facts().stop, journal.facts().elapsed_s) == (None, 4.0)
 
 
+def test_a_process_that_died_worked_at_least_until_its_last_answer(path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(2)) as journal:
+        journal.begin_session(100.0)
+        journal.write([Intent(1, 1, 1, 103.0)])
+        journal.write([ended(1, 1, Outcome.QUEUED, sent_at=103.0, received_at=103.5)])
+    with Journal.open(path) as journal:
+        journal.begin_session(500.0)
+        journal.end_session(2.0, None, "", asked_s=1.5)
+        facts = journal.facts()
+        assert (facts.elapsed_s, facts.asked_s) == (3.5 + 2.0, 1.5)
+
+
 def test_the_end_of_a_session_is_told_even_where_the_disk_could_not_take_it(path: Path) -> None:
     """A report that knows nothing of the full disk would end with the wrong exit code."""
     with Journal.create(path, a_batch(), some_triggers(2)) as journal:
@@ -167,18 +180,14 @@ def test_a_clean_end_leaves_one_file_that_only_its_owner_reads(path: Path) -> No
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_journal_of_the_format_before_becomes_like_a_new_one(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", schema.MIGRATIONS)
+def test_a_journal_of_a_format_before_becomes_like_a_new_one(
+    path: Path, tmp_path: Path, version: int
+) -> None:
     Journal.create(path, a_batch(), some_triggers(1)).close()
-    sql = sqlite3.connect(path)
-    for column in ("origin", "candidates", "undecided", "cancelled"):
-        sql.execute(f"ALTER TABLE trigger DROP COLUMN {column}")
-    for column in ("session", "steady_at", "absent_at"):
-        sql.execute(f"ALTER TABLE attempt DROP COLUMN {column}")
-    for table in ("stamp", "surplus"):
-        sql.execute(f"DROP TABLE {table}")
-    sql.execute("PRAGMA user_version = 1")
-    sql.commit()
-    sql.close()
+    with closing(sqlite3.connect(path)) as sql:
+        _bring_down(sql, version)
+        sql.commit()
     with Journal.open(path) as journal:
         journal.begin_session(1.0)
         journal.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
@@ -187,6 +196,20 @@ def test_a_journal_of_the_format_before_becomes_like_a_new_one(path: Path, tmp_p
     new = tmp_path / "new.sqlite"
     Journal.create(new, a_batch(), some_triggers(1)).close()
     assert _columns(path) == _columns(new)
+
+
+def _bring_down(sql: sqlite3.Connection, version: int) -> None:
+    """Make a new journal one of that format."""
+    sql.execute(f"PRAGMA user_version = {version}")
+    sql.execute("ALTER TABLE session DROP COLUMN asked_s")
+    if version > 1:
+        return
+    for column in ("origin", "candidates", "undecided", "cancelled"):
+        sql.execute(f"ALTER TABLE trigger DROP COLUMN {column}")
+    for column in ("session", "steady_at", "absent_at"):
+        sql.execute(f"ALTER TABLE attempt DROP COLUMN {column}")
+    for table in ("stamp", "surplus"):
+        sql.execute(f"DROP TABLE {table}")
 
 
 def _columns(path: Path) -> dict[str, set[tuple[object, ...]]]:

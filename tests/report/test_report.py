@@ -246,6 +246,12 @@ def test_a_batch_without_an_answer_has_no_figures_but_valid_json() -> None:
     assert "NaN" not in summary_json(facts(), of.summary)
 
 
+def test_the_rate_is_that_of_sending_not_of_asking_what_became_of_lost_answers() -> None:
+    of = rendered([queued(n) for n in range(1, 21)], about=facts(elapsed_s=14.0, asked_s=12.0))
+    told = json.loads(content(of, "data/summary.json"))
+    assert (told["rate_per_s"], told["elapsed_s"], told["asked_s"]) == (10.0, 14.0, 12.0)
+
+
 def test_the_closing_words_of_a_good_end() -> None:
     results = [queued(n) for n in range(1, 15)]
     attempts = [attempt(n) for n in range(1, 15)]
