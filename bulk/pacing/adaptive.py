@@ -3,7 +3,7 @@
 Limits are taken to be the API's (`scope`) until refusals single out a test (`by_test`). From then
 on that test is in a scope of its own as well: its requests need leave of both, its refusals hold
 back nobody else, and where such tests were all that was ever refused, the API is left without a
-limit.
+limit. What the user knows of the API's limit holds above all of them (`ceiling`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from random import Random
 from bulk.answers import Pace
 from bulk.pacing import AnotherTest, Decision, Observation, PaceView, Send, Stop, WaitUntil
 from bulk.pacing.by_test import Suspects
+from bulk.pacing.ceiling import Ceiling
 from bulk.pacing.scope import Scope
+from bulk.pacing.ways import LEAD_S, too_soon
 
 EVENTS_MAX = 2_000  # kept, of all tests together: minutes at most rates
 
@@ -45,7 +47,7 @@ class AdaptiveController:
     """See `bulk.pacing.Controller`.
 
     `deadline` is an instant, None for none. `total`: how many triggers the batch has. `per_s` and
-    `burst`: a limit that the user knows; it is kept to, and refusals still slow it down.
+    `burst`: a limit that the user knows; it is never exceeded, and refusals still slow it down.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class AdaptiveController:
             burst=burst,
         )
         self._apart: dict[str, Scope] = {}
+        self._ceiling = Ceiling(per_s, burst)
         self._suspects = Suspects()
         self._events: deque[_Event] = deque(maxlen=EVENTS_MAX)
         self._leaves: dict[int, _Leave] = {}
@@ -90,8 +93,12 @@ class AdaptiveController:
             if not isinstance(own_turn, float):
                 return _another(own_turn, test_id)
             turn = max(turn, own_turn)
+        turn = max(turn, self._ceiling.turn(now))
+        if too_soon(turn, now):
+            return WaitUntil(min(turn - LEAD_S, self._deadline or math.inf))
         ticket = self._next_ticket
         self._next_ticket += 1
+        self._ceiling.give(ticket, turn)
         self._leaves[ticket] = _Leave(
             test_id, self._api.give(now, turn), None if own is None else own.give(now, turn)
         )
@@ -109,12 +116,17 @@ class AdaptiveController:
             if not isinstance(decision, Send):
                 return _another(decision, leave.test_id)
             at = max(at, decision.at)
+        at = max(at, self._ceiling.turn(now, ticket))
+        if too_soon(at, now):
+            return WaitUntil(at)
+        self._ceiling.give(ticket, at)
         return Send(ticket, at)
 
     def sent(self, now: float, ticket: int) -> None:
         """See `bulk.pacing.Controller`."""
         leave = self._leaves[ticket]
         leave.sent_at = now
+        self._ceiling.left(ticket, now)
         self._api.sent(now, leave.shared)
         if leave.own is not None:
             self._apart[leave.test_id].sent(now, leave.own)
@@ -122,6 +134,7 @@ class AdaptiveController:
     def withdrawn(self, now: float, ticket: int) -> None:
         """See `bulk.pacing.Controller`."""
         leave = self._leaves.pop(ticket)
+        self._ceiling.withdrawn(ticket)
         self._api.withdrawn(leave.shared)
         if leave.own is not None:
             self._apart[leave.test_id].withdrawn(leave.own)

@@ -42,9 +42,7 @@ from bulk.pacing.endings import Endings
 from bulk.pacing.in_flight import InFlight
 from bulk.pacing.limits import Hold, Limits
 from bulk.pacing.pauses import ASKED_S_MAX, Pauses
-from bulk.pacing.ways import Trips, Way, Ways
-
-LEAD_S = 0.03  # a turn is given out this long before it: the intent is made durable meanwhile
+from bulk.pacing.ways import LEAD_S, Trips, Way, Ways, too_soon
 
 
 class Scope:
@@ -92,7 +90,7 @@ class Scope:
         if self._limits.used_up(now):
             return WaitForEvent() if len(self._ways) else self._pause_untold(now)
         turn = self._limits.turn(now)
-        if turn > now + LEAD_S:
+        if too_soon(turn, now):
             self._held = True
             return self._test_window(now, turn) or self._endings.wait(turn - LEAD_S)
         return turn
@@ -132,7 +130,7 @@ class Scope:
         way = self._ways[ticket]
         if way.epoch != self._ways.epoch and not self._pauses.probing:
             turn = self._limits.turn(now)  # turns have moved since
-            if turn > now + LEAD_S:
+            if too_soon(turn, now):
                 return WaitUntil(turn)
             way.at = max(way.at, turn)
             self._limits.take(turn)

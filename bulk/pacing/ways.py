@@ -12,6 +12,15 @@ from dataclasses import dataclass
 
 SMOOTHING = 16  # answers over which latencies are smoothed: twice those of RFC 6298's deviation
 
+LEAD_S = 0.03  # a turn is given out this long before it: the intent is made durable meanwhile
+DUST_S = 1e-6  # a turn that is so much too far ahead is near enough: who waits for less may hardly
+# get on, by sums of floats, and a clock that moves only while one waits would stand still
+
+
+def too_soon(turn: float, now: float) -> bool:
+    """Whether the turn is too far ahead to be given out yet."""
+    return turn > now + LEAD_S + DUST_S
+
 
 @dataclass(slots=True)
 class Way:

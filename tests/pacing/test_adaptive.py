@@ -74,6 +74,30 @@ def test_it_never_goes_beyond_the_users_limit() -> None:
     assert len(fill(pacing, 9.0)) == 5
 
 
+@pytest.mark.parametrize("start", [0.0, 0.1, 0.3, 10.0, 1e6])
+@pytest.mark.parametrize(("per_s", "burst"), [(0.5, 1), (2.0, 3), (8.0, 3), (30.0, 10)])
+def test_waiting_gets_on_where_the_clock_moves_only_while_one_waits(
+    start: float, per_s: float, burst: int
+) -> None:
+    for step in range(100):
+        pacing = AdaptiveController(
+            concurrency_max=32, random=NoJitter(), total=50, per_s=per_s, burst=burst
+        )
+        now, sent, asked = start + step * 1e-4, 0, 0
+        while sent < burst + 5:
+            asked += 1
+            decision = pacing.ask(now, "t")
+            if isinstance(decision, WaitUntil):
+                now = decision.at
+            else:
+                assert isinstance(decision, Send)
+                now = decision.at
+                pacing.sent(now, decision.ticket)
+                pacing.answered(now, decision.ticket, observed(Pace.ACCEPTED))
+                sent += 1
+            assert asked < 10 * (burst + 5)
+
+
 def test_all_refusals_of_one_congestion_make_one_cut() -> None:
     pacing = controller()
     for ticket in fill(pacing, 0.0):
@@ -251,6 +275,46 @@ def test_a_known_rate_is_kept_from_the_start() -> None:
     assert set(gaps) == {0.1}
     assert sent[0] == 0.0
     assert len([at for at in sent if at < 1.0]) <= 10 + 3
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    per_s=st.sampled_from([0.5, 3.0, 10.0, 80.0]),
+    burst=st.integers(1, 8),
+    answers=st.lists(
+        st.tuples(
+            st.sampled_from(list(Pace)), st.one_of(st.none(), st.floats(0, 5)), st.floats(0, 2)
+        ),
+        max_size=60,
+    ),
+)
+def test_whatever_comes_the_users_limit_is_not_exceeded(
+    seed: int, per_s: float, burst: int, answers: list[tuple[Pace, float | None, float]]
+) -> None:
+    pacing = AdaptiveController(
+        concurrency_max=8, random=Random(seed), total=500, per_s=per_s, burst=burst
+    )
+    rng, now, under_way, sends = Random(seed), 0.0, list[int](), list[float]()
+    for pace, hint_s, passes_s in answers:
+        for _ in range(3 * burst):
+            decision = pacing.ask(now, rng.choice("ab"))
+            if not isinstance(decision, Send):
+                break
+            now = max(now, decision.at) + rng.choice((0.0, 0.0, 0.1))  # a slow disk
+            decision = pacing.confirm(now, ticket := decision.ticket)
+            if not isinstance(decision, Send):
+                pacing.withdrawn(now, ticket)
+                continue
+            now = decision.at
+            pacing.sent(now, ticket)
+            under_way.append(ticket)
+            sends.append(now)
+        now = max(now, decision.at) if isinstance(decision, WaitUntil) else now + passes_s
+        if under_way:
+            pacing.answered(now, under_way.pop(0), observed(pace, hint_s))
+    for first, at in enumerate(sends):
+        for more, later in enumerate(sends[first:]):
+            assert more + 1 <= burst + per_s * (later - at) + 0.01
 
 
 @given(
