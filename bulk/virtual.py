@@ -1,4 +1,4 @@
-"""Runs a batch in virtual time: the real dispatch, client and journal against the sandbox's model.
+"""Works on a batch in virtual time: the real client and journal against the sandbox's model.
 
 One runner for `--simulate`, the scenario tests and the benchmarks. It owns the clock and nothing
 else: hours of waiting take no time, and the same seeds give the same instants.
@@ -6,17 +6,17 @@ else: hours of waiting take no time, and the same seeds give the same instants.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 from trio.testing import MockClock
 
 from bulk.client import Client, Timeouts
-from bulk.dispatch import DispatchEnd, ProgressLine
-from bulk.job import JobSettings, Surroundings, work_off
+from bulk.dispatch import ProgressLine
+from bulk.job import JobSettings, Surroundings
 from bulk.journal import Journal, inline
 from bulk.model import StopCode
 from bulk.preflight import settle_base_url
@@ -30,15 +30,20 @@ BASE_URL = "http://sandbox.test"
 KEY = ApiKey("sk_simulated", "the simulation's key")
 
 
+End = TypeVar("End")
+Work = Callable[[Journal, Client, JobSettings, Surroundings], Awaitable[End]]
+
+
 @dataclass(frozen=True, slots=True)
-class VirtualEnd:
+class VirtualEnd(Generic[End]):
     """How it ended, and the virtual clock then, in seconds."""
 
-    end: DispatchEnd
+    end: End
     clock_s: float
 
 
 def run_virtually(
+    work: Work[End],
     journal: Journal,
     sandbox: Sandbox,
     settings: JobSettings,
@@ -52,19 +57,18 @@ def run_virtually(
     wall: Callable[[float], float] | None = None,
     transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     preflight: bool = False,
-) -> VirtualEnd:
-    """Send what the batch still has to send, in no time at all.
+) -> VirtualEnd[End]:
+    """Do `work` (`bulk.job.work_off` or `cancel_runs`) on the batch, in no time at all.
 
     `epoch_s`: the wall clock where the virtual one is 0, `clock_s`: the virtual clock at the start.
     `seed`: of the controller's jitter. `wall`: the wall clock by the virtual one, where it is not
     simply ahead by `epoch_s`. `transport`: another way to the sandbox than the faithful one.
-    `preflight`: ask it something harmless first, as real runs do. Raises what `bulk.job.work_off`
-    raises.
+    `preflight`: ask it something harmless first, as real runs do. Raises what `work` raises.
     """
     clock = MockClock(autojump_threshold=0)
     clock.jump(clock_s)
 
-    async def work() -> VirtualEnd:
+    async def live() -> VirtualEnd[End]:
         around = Surroundings(
             random=Random(seed),
             runner=inline,
@@ -83,7 +87,7 @@ def run_virtually(
         async with client:
             if preflight:
                 await settle_base_url(client, around.wall)
-            end = await work_off(journal, client, settings, around)
+            end = await work(journal, client, settings, around)
             return VirtualEnd(end, trio.current_time())
 
-    return trio.run(work, clock=clock)
+    return trio.run(live, clock=clock)

@@ -14,7 +14,7 @@ from uuid import UUID
 import trio
 
 from bulk.dispatch import DispatchEnd
-from bulk.job import JobSettings
+from bulk.job import JobSettings, work_off
 from bulk.journal import Journal, NewBatch
 from bulk.model import AttemptRecord, BatchFacts, Mode, Platform, StopCode, Trigger, TriggerResult
 from bulk.sandbox import Sandbox, parse_spec
@@ -92,6 +92,7 @@ class VirtualRun:
         journal = around(Journal.open(self.path))
         try:
             done = run_virtually(
+                work_off,
                 journal,
                 self.sandbox,
                 self.settings,

@@ -24,7 +24,7 @@ from benchmarks.pacing.cases import Case
 from benchmarks.pacing.clients import Api, Errand, Rival
 from benchmarks.pacing.least import least_s
 from benchmarks.pacing.oracle import oracle
-from bulk.job import JobSettings
+from bulk.job import JobSettings, work_off
 from bulk.journal import Journal, NewBatch
 from bulk.model import Mode, Platform, Trigger
 from bulk.sandbox import Sandbox, SandboxTransport
@@ -125,7 +125,9 @@ def _product(job: Job, sandbox: Sandbox, blank: Figures) -> Figures:
         tempfile.TemporaryDirectory(dir=memory) as folder,
         Journal.create(Path(folder) / "journal.db", batch, triggers) as journal,
     ):
-        ended = run_virtually(journal, sandbox, JobSettings(), epoch_s=case.epoch_s, seed=case.seed)
+        ended = run_virtually(
+            work_off, journal, sandbox, JobSettings(), epoch_s=case.epoch_s, seed=case.seed
+        )
         time_outs = sum(a.failure_code == "read_timeout" for a in journal.attempts())
     tally, stop = ended.end.tally, ended.end.stop
     done = tally.queued + tally.unknown

@@ -21,7 +21,7 @@ from bulk.cli.starting import parse_sandbox
 from bulk.cli.words import expansion_line
 from bulk.errors import OptionError, StorageError
 from bulk.folder import BatchFolder
-from bulk.job import JobSettings
+from bulk.job import JobSettings, work_off
 from bulk.journal import Journal
 from bulk.model import StopCode
 from bulk.pacing import PaceView
@@ -96,6 +96,7 @@ def _work_off(
     try:
         try:
             done = run_virtually(
+                work_off,
                 journal,
                 Sandbox(config, epoch_s=epoch_s),
                 settings,

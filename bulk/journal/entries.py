@@ -125,11 +125,13 @@ class Answered:
 class Past:
     """What reconciliation has to know of a batch beside its lost triggers.
 
-    `cells` are all that it triggers, each once; `first` and `last` its outermost attempts.
+    `cells` are all that it triggers, each once; `first` and `last` its outermost attempts. `resent`
+    are triggers that were sent again while they were in doubt, and are not any more.
     """
 
     answered: tuple[Answered, ...] = ()
     stamps: tuple[Stamp, ...] = ()
+    resent: tuple[Lost, ...] = ()
     cells: tuple[Trigger, ...] = ()
     first: AttemptTimes | None = None
     last: AttemptTimes | None = None

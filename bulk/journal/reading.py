@@ -119,6 +119,7 @@ class JournalReader:
                     *stamps(sql.execute(schema.SELECT_DATED)),
                     *map(stamp, sql.execute(schema.SELECT_STAMPS)),
                 ),
+                resent=tuple(lost_triggers(sql.execute(schema.SELECT_RESENT))),
                 cells=tuple(cell(row) for row in sql.execute(schema.SELECT_CELLS)),
                 first=ends[0] if ends else None,
                 last=ends[-1] if ends else None,

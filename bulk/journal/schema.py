@@ -138,13 +138,23 @@ WHERE outcome = 'unsent'
 
 # --- reconciliation -------------------------------------------------------------------------------
 
-SELECT_LOST = """
+_LOST = """
 SELECT t.seq, t.test_id, t.platform, t.mode, t.device_model, t.app_id, t.environment_id,
        t.repetition, t.name, t.tags, t.line, t.own,
        a.id, a.session, a.sent_at, a.steady_at, a.received_at, a.latency_ms, a.failure_code
 FROM trigger t JOIN attempt a ON a.seq = t.seq
-WHERE t.outcome = 'unknown' AND a.end IN ('unknown', 'open') ORDER BY t.seq, a.id
 """
+_IN_ORDER = " ORDER BY t.seq, a.id"
+SELECT_LOST = _LOST + "WHERE t.outcome = 'unknown' AND a.end IN ('unknown', 'open')" + _IN_ORDER
+# Lost attempts of triggers that were sent again without anybody knowing what had become of them.
+SELECT_RESENT = (
+    _LOST
+    + """
+WHERE a.end = 'unknown' AND a.absent_at IS NULL AND t.origin IS NULL
+  AND (t.outcome IS NULL OR t.outcome != 'unknown')
+"""
+    + _IN_ORDER
+)
 SELECT_DATED = """
 SELECT id, session, sent_at, steady_at, received_at, latency_ms, failure_code, headers FROM attempt
 WHERE received_at IS NOT NULL AND headers LIKE '%"date"%' ORDER BY id

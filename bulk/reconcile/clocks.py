@@ -10,6 +10,7 @@ taken for possible. Too wide a window leaves a trigger unknown; too narrow a one
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
@@ -68,16 +69,28 @@ class Stamp(Heard):
 class Window:
     """Instants on the server's clock between which an attempt's run was created, if at all.
 
+    `late`: until then it can have been, where nobody knows how long its process lived: stopped, or
+    asleep with its machine, it may have sent the request at any time before the next one began.
     `told`: the server's clock was heard of in the attempt's own process; else this is a guess.
     """
 
     opens: float
     closes: float
+    late: float = -math.inf
     told: bool = True
 
     def holds(self, created_at: float | None) -> bool:
         """Whether a run created then can be the attempt's; one that tells no time can."""
         return created_at is None or self.opens <= created_at <= self.closes
+
+    def holds_late(self, created_at: float | None) -> bool:
+        """Whether it can at the very most."""
+        return created_at is not None and self.closes < created_at <= self.late
+
+    @property
+    def over_at(self) -> float:
+        """From then on no run of the attempt's comes up any more."""
+        return max(self.closes, self.late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +112,11 @@ class ServerClock:
     """Translates our instants into the server's, by what was heard of it. `stamps` in any order."""
 
     def __init__(self, stamps: Collection[Stamp]) -> None:
-        self._by_session: defaultdict[int, list[Stamp]] = defaultdict(list)
+        by_session: defaultdict[int, list[Stamp]] = defaultdict(list)
         for stamp in sorted(stamps, key=lambda stamp: stamp.place):
-            self._by_session[stamp.session].append(stamp)
-        self._longest_s = max(
-            (stamp.received.wall - stamp.sent.wall for stamp in stamps), default=0.0
-        )
+            by_session[stamp.session].append(stamp)
+        self._by_session = dict(by_session)
+        self._longest_s = max(map(_took_s, stamps), default=0.0)
         self._bounds: dict[tuple[int, int, Clock], tuple[float, float] | None] = {}
 
     def window(self, attempt: AttemptTimes) -> Window:
@@ -114,8 +126,9 @@ class ServerClock:
         clock that was set meanwhile: both are possible, so both ends count.
         """
         latency_s = attempt.latency_s
+        dead_s = max(DEAD_S, DEAD_TIMES * self._longest_s)
         if latency_s is None:
-            latency_s = max(DEAD_S, DEAD_TIMES * self._longest_s)
+            latency_s = dead_s
         spans: list[tuple[float, float]] = []
         for clock in (_wall, _steady):
             sent = clock(attempt.sent)
@@ -129,22 +142,41 @@ class ServerClock:
                 spans.append((min(starts) + bounds[0], max(ends) + bounds[1]))
             elif clock is _wall:
                 spans.append((min(starts) - UNTOLD_S, max(ends) + UNTOLD_S))
-        late_s = LATE_S.get(attempt.failure_code, LATE_OTHERWISE_S)
+        late_s = SLACK_S + LATE_S.get(attempt.failure_code, LATE_OTHERWISE_S)
+        told = attempt.session in self._by_session
+        late = -math.inf
+        if attempt.received is None:
+            began = self._next_began(attempt.session)
+            told = told and began is not None
+            late = (began or -math.inf) + dead_s + late_s
         return Window(
             min(opens for opens, _ in spans) - SLACK_S,
-            max(closes for _, closes in spans) + SLACK_S + late_s,
-            told=bool(self._by_session[attempt.session]),
+            max(closes for _, closes in spans) + late_s,
+            late,
+            told,
         )
+
+    def _next_began(self, session: int) -> float | None:
+        """When, on the server's clock, a later process had begun; None if none heard of it."""
+        later = min((other for other in self._by_session if other > session), default=None)
+        return None if later is None else self._by_session[later][0].server + DATE_STEP_S
 
     def _near(self, attempt: AttemptTimes, clock: Clock) -> tuple[float, float] | None:
         """What stamps around the attempt bound, alike for all attempts between the same few."""
-        stamps = self._by_session[attempt.session]
+        stamps = self._by_session.get(attempt.session, [])
         block = bisect_left(stamps, attempt.place, key=lambda stamp: stamp.place) // NEAR
         key = (attempt.session, block, clock)
         if key not in self._bounds:
             near = stamps[max(0, block - 1) * NEAR : (block + 2) * NEAR]
             self._bounds[key] = _bounds(near, clock)
         return self._bounds[key]
+
+
+def _took_s(stamp: Stamp) -> float:
+    """By the steady clock where there is one: it counts neither a step nor a sleep."""
+    if stamp.sent.steady is None or stamp.received.steady is None:
+        return stamp.received.wall - stamp.sent.wall
+    return stamp.received.steady - stamp.sent.steady
 
 
 def _wall(instant: Instant) -> float | None:

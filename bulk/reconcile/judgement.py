@@ -19,6 +19,7 @@ from bulk.reconcile.likeness import compatible
 from bulk.reconcile.runs import ListedRun
 
 CANDIDATES_KEPT_MAX = 20  # who looks them up needs no more
+TOO_LATE = "a run was made later, while its process may have been stopped or asleep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class Doubt:
     def holds(self, run: ListedRun) -> bool:
         """Whether the run was created when one of the attempts was under way."""
         return any(window.holds(run.created_at) for window in self.windows)
+
+    def holds_late(self, run: ListedRun) -> bool:
+        """Whether it was when one of them may still have been on its way, at the very most."""
+        return any(window.holds_late(run.created_at) for window in self.windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +75,16 @@ def judge(
     owned: Collection[str],
     sources: Collection[str],
     misnamed: Set[str] = frozenset(),
+    resent: Sequence[Doubt] = (),
     busy: Callable[[str], bool] = lambda test_id: False,
 ) -> list[Judged]:
     """What became of each of `doubts`, by the `runs` listed of their tests, or of all.
 
     All doubts about an equal cell have to be among them. `owned` are run ids that have an owner, in
     any batch. `sources` as in `likeness.compare`. `misnamed` are owned runs that do not fit their
-    owner: a server that mixes up ids. `busy` says of a test whether another batch has it in doubt
-    or at work, so that a run of it may be that batch's.
+    owner: a server that mixes up ids. `resent` are triggers that were sent again while they were in
+    doubt, and are not any more: a run of theirs may be nobody's. `busy` says of a test whether
+    another batch has it in doubt or at work, so that a run of it may be that batch's.
     """
     free = {
         run.run_id: run for run in runs if run.run_id not in owned or run.run_id in misnamed
@@ -86,12 +93,7 @@ def judge(
     for doubt in doubts:
         cells[cell_of(doubt.trigger)].append(doubt)
     candidates = {
-        cell: [
-            run
-            for run in free
-            if compatible(alike[0].trigger, run, sources)
-            and any(doubt.holds(run) for doubt in alike)
-        ]
+        cell: [run for run in free if any(_can_have(doubt, run, sources) for doubt in alike)]
         for cell, alike in cells.items()
     }
     judged: list[Judged] = []
@@ -108,8 +110,29 @@ def judge(
             why = "another batch triggers the same test, and a run could be its"
         elif misnamed & found.keys():
             why = "the server gave the id of a run like this one to another trigger"
-        judged += _judge_tied(alike, list(found.values()), fits, len(group), why)
+        elif any(_can_have(one, run, sources) for one in resent for run in found.values()):
+            why = "a run could be of a trigger that was sent again"
+        others = [run for run in free if run.run_id not in found]
+        by_seq = {doubt.seq: doubt for doubt in alike}
+        judged += [
+            _unless_late(by_seq[one.seq], others, sources) if isinstance(one, Missing) else one
+            for one in _judge_tied(alike, list(found.values()), fits, len(group), why)
+        ]
     return judged
+
+
+def _can_have(doubt: Doubt, run: ListedRun, sources: Collection[str]) -> bool:
+    return doubt.holds(run) and compatible(doubt.trigger, run, sources)
+
+
+def _unless_late(
+    doubt: Doubt, others: Iterable[ListedRun], sources: Collection[str]
+) -> Missing | Undecided:
+    """Missing, unless one of the `others` came later than processes usually send, and fits."""
+    late = [
+        run for run in others if doubt.holds_late(run) and compatible(doubt.trigger, run, sources)
+    ]
+    return _undecided(doubt, late, TOO_LATE) if late else Missing(doubt.seq)
 
 
 def cell_of(trigger: Trigger) -> Cell:

@@ -15,7 +15,7 @@ from functools import partial
 
 import trio
 
-from bulk.journal import Claims, Entry, Journal, Past, Reconciled, Runner, Surplus
+from bulk.journal import Claims, Entry, Journal, Lost, Past, Reconciled, Runner, Surplus
 from bulk.model import Trigger
 from bulk.reconcile import (
     Doubt,
@@ -124,6 +124,7 @@ class Rounds:
             runs,
             owned=self._owned,
             misnamed=self._misnamed(),
+            resent=[self._doubt(lost, clock) for lost in self._past.resent],
             sources=sources,
             busy=self._claims.may_have_run,
         )
@@ -166,7 +167,7 @@ class Rounds:
         windows = [window for doubt in doubts for window in doubt.windows]
         if listing.server_at is None or not all(window.told for window in windows):
             return self._give_up(test, "nobody told the server's clock when it was sent")
-        left_s = max(window.closes for window in windows) - listing.server_at
+        left_s = max(window.over_at for window in windows) - listing.server_at
         lacks = listing.lacks(known)
         if min(window.opens for window in windows) < listing.reaches:  # the list itself told so
             lacks = "the server's list was not read back far enough"
@@ -228,14 +229,11 @@ class Rounds:
         return ServerClock([*self._past.stamps, *self._inquiry.stamps, *created])
 
     def _doubts(self, test_id: str, clock: ServerClock) -> list[Doubt]:
-        return [
-            Doubt(
-                lost.seq,
-                lost.trigger,
-                tuple(clock.window(attempt) for attempt in lost.attempts),
-            )
-            for lost in self._tests[test_id].lost.values()
-        ]
+        return [self._doubt(lost, clock) for lost in self._tests[test_id].lost.values()]
+
+    def _doubt(self, lost: Lost, clock: ServerClock) -> Doubt:
+        windows = tuple(clock.window(attempt) for attempt in lost.attempts)
+        return Doubt(lost.seq, lost.trigger, windows)
 
     def _known(self, clock: ServerClock) -> list[KnownRun]:
         return [

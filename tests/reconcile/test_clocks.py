@@ -63,6 +63,27 @@ def test_an_attempt_without_an_end_may_have_taken_longer_than_any_answer() -> No
     assert ServerClock([late]).window(dead).holds(20.0 + 79.0 + AHEAD_S)
 
 
+def test_a_process_that_was_stopped_may_have_sent_it_until_the_next_one_began() -> None:
+    dead = AttemptTimes(2, 1, Instant(20.0, 20.0))
+    stamps = [heard(10.0, 1), heard(9_000.0, 3, session=4), heard(9_900.0, 4, session=4)]
+    window = ServerClock(stamps).window(dead)
+    assert window.holds(20.0 + AHEAD_S)
+    assert not window.holds(5_000.0 + AHEAD_S)
+    assert window.holds_late(5_000.0 + AHEAD_S)
+    assert window.holds_late(9_000.0 + DEAD_S + AHEAD_S)
+    assert not window.holds_late(9_100.0 + AHEAD_S)
+    assert window.over_at > 9_000.0 + DEAD_S + AHEAD_S
+    alone = ServerClock([heard(10.0, 1)]).window(dead)
+    assert not alone.told, "nobody knows when the process was dead"
+
+
+def test_an_attempt_that_ended_was_sent_before_its_end() -> None:
+    clock = ServerClock([heard(10.0, 1), heard(9_000.0, 3, session=4)])
+    window = clock.window(lost(20.0, 2))
+    assert window.over_at == window.closes
+    assert not window.holds_late(5_000.0 + AHEAD_S)
+
+
 def test_what_another_process_heard_tells_nothing() -> None:
     clock = ServerClock([heard(10.0, 1, session=1)])
     assert not clock.window(lost(20.0, 2, session=2)).told

@@ -10,6 +10,7 @@ import pytest
 
 from bulk.model import DeviceModel, Mode, Platform, Trigger
 from bulk.reconcile import Doubt, Found, Judged, ListedRun, Missing, Undecided, Window, judge
+from bulk.reconcile.judgement import TOO_LATE
 from bulk.reconcile.likeness import Likeness, compare, compatible
 from bulk.reconcile.surplus import surplus
 
@@ -47,6 +48,27 @@ def judged(
 def test_the_one_run_that_fits_is_the_triggers() -> None:
     run = a_run()
     assert judged([a_doubt()], [run]) == [Found(1, run.run_id, by_count=False)]
+
+
+def test_a_run_that_came_late_is_neither_the_triggers_nor_nobodys() -> None:
+    stopped = Doubt(1, a_trigger(), (Window(0.0, 100.0, late=5_000.0),))
+    run = a_run(created_at=4_000.0)
+    assert judged([stopped], [run]) == [Undecided(1, (run.run_id,), TOO_LATE)]
+    assert judged([stopped], [run], owned=[run]) == [Missing(1)]
+    assert judged([stopped], [a_run(created_at=6_000.0)]) == [Missing(1)]
+    in_time = a_run(2)
+    assert judged([stopped], [run, in_time]) == [Found(1, in_time.run_id, by_count=False)]
+
+
+def test_a_run_of_a_trigger_that_was_sent_again_in_doubt_is_no_others() -> None:
+    """The one got its run by the second attempt; the first may have made another."""
+    run = a_run(mode=None)
+    doubt, resent = a_doubt(1, a_trigger(Mode.FAST)), a_doubt(2, a_trigger(Mode.DEEP))
+    (one,) = judge([doubt], [run], owned=(), sources={"api"}, resent=[resent])
+    assert isinstance(one, Undecided)
+    assert one.candidates == (run.run_id,)
+    (one,) = judge([doubt], [a_run()], owned=(), sources={"api"}, resent=[resent])
+    assert isinstance(one, Found)
 
 
 def test_nothing_listed_is_missing() -> None:

@@ -7,25 +7,22 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from random import Random
 from typing import Literal
 
 import httpx
 import pytest
 import trio
-from trio.testing import MockClock
 
-from bulk.client import Client, Timeouts
 from bulk.dispatch import DispatchEnd, LeaveNow, ProgressLine
-from bulk.job import JobSettings, Surroundings, cancel_runs
-from bulk.journal import Journal, inline
+from bulk.job import JobSettings, cancel_runs, work_off
+from bulk.journal import Journal
 from bulk.model import Outcome, StopCode, TriggerResult
 from bulk.pacing import PaceView
 from bulk.recovery import CancelEnd
 from bulk.recovery.cancelling import SILENT_MAX
 from bulk.sandbox import Sandbox, SandboxTransport, parse_spec
 from bulk.tally import Tally
-from bulk.virtual import BASE_URL, KEY, run_virtually
+from bulk.virtual import run_virtually
 from tests.virtual import EPOCH, a_batch, some_triggers
 
 LONG = "latency 60ms; runs queued 1h running 1s"  # none ends by itself
@@ -84,6 +81,7 @@ class Batch:
 
         with Journal.open(self.path) as journal:
             done = run_virtually(
+                work_off,
                 journal,
                 self.sandbox,
                 settings,
@@ -99,23 +97,19 @@ class Batch:
         self, settings: JobSettings | None = None, progress: ProgressLine | None = None
     ) -> CancelEnd:
         """Cancel its runs."""
-        settings = settings or JobSettings()
-        clock = MockClock(autojump_threshold=0)
-        clock.jump(self.clock_s)
-
-        async def work(journal: Journal) -> CancelEnd:
-            around = Surroundings(Random(0), inline, lambda: EPOCH + trio.current_time(), progress)
-            timeouts = Timeouts(settings.connect_timeout_s, settings.answer_timeout_s)
-            lanes = -(-settings.concurrency_max // 8)
-            async with Client(
-                BASE_URL, KEY, lanes=lanes, timeouts=timeouts, transport=lambda: self.road
-            ) as client:
-                end = await cancel_runs(journal, client, settings, around)
-            self.clock_s = trio.current_time()
-            return end
-
         with Journal.open(self.path) as journal:
-            return trio.run(work, journal, clock=clock)
+            done = run_virtually(
+                cancel_runs,
+                journal,
+                self.sandbox,
+                settings or JobSettings(),
+                epoch_s=EPOCH,
+                clock_s=self.clock_s,
+                progress=progress,
+                transport=lambda: self.road,
+            )
+        self.clock_s = done.clock_s
+        return done.end
 
     @property
     def results(self) -> list[TriggerResult]:

@@ -47,7 +47,8 @@ def problems(life: Life) -> list[str]:
         for run in accepted
     }
     twice = {cell: count for cell, count in executed.items() if count > wanted[cell]}
-    if twice:
+    resent = "resend" in world.commands  # as the user wanted it
+    if twice and not resent:
         found.append(f"accepted twice: {twice}")
     keys = Counter(result.trigger.key for result in life.results)
     if keys != Counter(trigger.key for trigger in world.triggers):
@@ -69,10 +70,14 @@ def problems(life: Life) -> list[str]:
         cell_of(result.trigger) for result in life.results if result.outcome is Outcome.UNKNOWN
     )
     lost = unowned - unknown
-    if lost:
+    if lost and not resent:
         found.append(f"runs that nobody owns or suspects: {lost}")
     if life.sent_after_stop:
         found.append(f"{life.sent_after_stop} requests were sent after the stop")
+    if life.sent_late:
+        found.append(f"{life.sent_late} requests were sent after the deadline")
+    if life.sent_too_fast:
+        found.append(f"{life.sent_too_fast} requests were sent faster than by --rate")
     strange = life.cancelled - set(ids)
     if strange:
         found.append(f"runs that nobody owns were cancelled: {strange}")

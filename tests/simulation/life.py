@@ -38,6 +38,8 @@ class Life:
     sends: list[float] = field(default_factory=list)
     interrupted_at: float | None = None
     sent_after_stop: int = 0
+    sent_late: int = 0
+    sent_too_fast: int = 0
     processes: int = 0
     crashes: int = 0
     slept: bool = False
@@ -59,11 +61,12 @@ def live(world: World, folder: Path) -> Life:
     path.parent.mkdir()
     Journal.create(path, a_batch(), world.triggers).close()
     clock_s, step_s = 0.0, 0.0
-    crashes = list(world.crashes)
+    crashes, commands = list(world.crashes), list(world.commands)
     while True:
         crash = crashes.pop(0) if crashes else None
+        command = commands.pop(0) if commands else "resume"
         life.processes += 1
-        process = Process(life, path, crash, clock_s, step_s)
+        process = Process(life, path, command, crash, clock_s, step_s)
         clock_s = process.run()
         if process.died:
             life.crashes += 1
@@ -75,7 +78,8 @@ def live(world: World, folder: Path) -> Life:
         with Journal.open(path) as journal:
             tally = Tally.of(journal.counts())
             through = not tally.left + tally.unknown or life.processes > PROCESSES_MAX
-            if through or (process.idle and not crashes):
+            at_rest = process.idle and command == "resume" and not crashes
+            if not commands and (through or at_rest):
                 life.results = list(journal.results())
                 life.attempts = list(journal.attempts())
                 assert all(attempt.end != "open" for attempt in life.attempts)

@@ -8,27 +8,31 @@ anywhere.
 
 from __future__ import annotations
 
-import shutil
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import httpx
 import trio
 from trio.testing import MockClock
 
 from bulk.dispatch import LeaveNow
+from bulk.job import JobSettings, cancel_runs, work_off
 from bulk.journal import Entry, Journal
 from bulk.model import StopCode
 from bulk.sandbox import SandboxTransport
-from bulk.virtual import run_virtually
-from tests.simulation.world import Crash, Sleep
+from bulk.virtual import Work, run_virtually
+from tests.simulation.world import Command, Crash, Sleep
 from tests.virtual import EPOCH, KEY
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 NAME = "journal.sqlite"
+WORK_BEGINS_S = 5.0  # after the process: it asks the server something harmless first
 
 
 class Crashed(BaseException):
@@ -39,46 +43,44 @@ class Process:
     """One process: from opening the journal to its end, however that comes."""
 
     def __init__(
-        self, life: Life, path: Path, crash: Crash | None, clock_s: float, step_s: float
+        self,
+        life: Life,
+        path: Path,
+        command: Command,
+        crash: Crash | None,
+        clock_s: float,
+        step_s: float,
     ) -> None:
         self.life = life
         self.path = path
+        self.command = command
         self.crash = crash
         self.died = False
         self.idle = False  # nothing was sent
         self.copied_to = path.parent.parent / str(life.processes) / NAME
+        self.under_way: set[trio.CancelScope] = set()
+        self._settings = settings_of(life.world.settings, command)
         self._began_s = clock_s
         self._step_s = step_s
-        self._writes = 0
+        self._writes, self._commits = 0, 0
+        self._doomed = False  # the next commit is the last one
         self._stopped = False
-        self.under_way: set[trio.CancelScope] = set()
+        self._sends: list[float] = []
+        self._reaching: list[float] = []  # those that the server may have seen
 
     def run(self) -> float:
         """Live until the end or the crash; the virtual clock then."""
         world, life = self.life.world, self.life
         journal = Journal.open(self.path)
-        write = journal.write
+        self._haunt(journal)
         now_s = self._began_s
-        before = len(life.sends)
-
-        def writes(entries: Iterable[Entry]) -> None:
-            if self.died:
-                raise Crashed
-            entries = list(entries)
-            self._writes += 1
-            at_last = self.crash is not None and self._writes == self.crash.writes
-            if at_last and self.crash is not None and self.crash.during:
-                self._die_during(lambda: write(entries), self.crash.torn)
-            write(entries)
-            if at_last:
-                self._die()
-
-        journal.write = writes  # type: ignore[method-assign]
+        work: Work[object] = cancel_runs if self.command == "cancel" else work_off
         try:
             done = run_virtually(
+                work,
                 journal,
                 life.sandbox,
-                world.settings,
+                self._settings,
                 epoch_s=EPOCH,
                 clock_s=self._began_s,
                 seed=world.seed,
@@ -95,8 +97,48 @@ class Process:
             pass
         finally:
             journal.abandon() if self.died else journal.close()
-        self.idle = len(life.sends) == before
+        self.idle = not self._sends
+        self._check_budgets()
         return max(now_s, self._last_seen_s)
+
+    def _haunt(self, journal: Journal) -> None:
+        """Have the process die at its time, and write nothing afterwards."""
+        write, transaction = journal.write, journal._transaction
+        crash = self.crash
+
+        def writes(entries: Iterable[Entry]) -> None:
+            self._writes += 1
+            self._doomed |= crash is not None and self._writes == crash.writes
+            write(entries)
+
+        @contextmanager
+        def transactions() -> Iterator[None]:
+            if self.died:
+                raise Crashed
+            self._commits += 1
+            self._doomed |= crash is not None and self._commits == crash.commits
+            before = self._files() if self._doomed else None
+            with transaction():
+                yield
+            if before is not None:
+                assert crash is not None
+                self._die(torn=(before, crash.torn) if crash.during else None)
+
+        journal.write = writes  # type: ignore[method-assign]
+        journal._transaction = transactions  # type: ignore[method-assign]
+
+    def _check_budgets(self) -> None:
+        settings = self._settings
+        self.life.sends += self._sends
+        if settings.deadline_s is not None:
+            until_s = self._began_s + settings.deadline_s + WORK_BEGINS_S
+            self.life.sent_late += sum(at_s > until_s for at_s in self._sends)
+        if settings.rate_per_s is not None:
+            tokens, last_s = float(settings.burst), -math.inf
+            for at_s in self._reaching:
+                refill = (at_s - last_s) * settings.rate_per_s
+                tokens, last_s = min(float(settings.burst), tokens + refill) - 1.0, at_s
+                self.life.sent_too_fast += tokens < -1e-6
 
     _last_seen_s = 0.0
 
@@ -149,40 +191,63 @@ class Process:
             for scope in self.under_way:
                 scope.cancel()
 
-    def note_send(self) -> None:
+    def note_send(self, at_s: float) -> None:
         """A trigger leaves."""
-        self.life.sends.append(trio.current_time())
+        self._sends.append(at_s)
+        self._reaching.append(at_s)
         self.life.sent_after_stop += self._stopped
+
+    def note_unreached(self, at_s: float) -> None:
+        """The trigger that left then found no connection."""
+        self._reaching.remove(at_s)
 
     # --- dying ----------------------------------------------------------------------------------
 
-    def _die(self) -> None:
-        self._copy()
-        self.died = True
-        raise Crashed
+    def _die(self, torn: tuple[_Files, float] | None = None) -> NoReturn:
+        """Leave a copy of the files; of what the last commit appended to the log, only a part.
 
-    def _die_during(self, commit: object, torn: float) -> None:
-        """The commit runs, but only a part of what it appended to the log is on the disk."""
-        log = self.path.with_name(NAME + "-wal")
-        before = log.read_bytes() if log.exists() else b""
-        main = self.path.read_bytes()
-        assert callable(commit)
-        commit()
-        after = log.read_bytes()
-        self._copy()
-        if self.path.read_bytes() == main and after.startswith(before):
-            kept = len(before) + int(torn * (len(after) - len(before)))
-            copied = self.copied_to.with_name(NAME + "-wal")
-            copied.write_bytes(after[:kept] + b"\xa5" * (100 if torn > 0.5 else 0))
-        self.died = True
-        raise Crashed
-
-    def _copy(self) -> None:
+        `torn`: the files before that commit, and how much of it had reached the disk.
+        """
+        files = self._files()
+        if torn is not None:
+            (main, log), share = torn
+            if files.main == main and log is not None and (files.log or b"").startswith(log):
+                after = files.log or b""
+                kept = len(log) + int(share * (len(after) - len(log)))
+                files = _Files(main, after[:kept] + b"\xa5" * (100 if share > 0.5 else 0))
         self.copied_to.parent.mkdir()
-        for end in ("", "-wal"):
-            source = self.path.with_name(NAME + end)
-            if source.exists():
-                shutil.copyfile(source, self.copied_to.with_name(NAME + end))
+        self.copied_to.write_bytes(files.main)
+        if files.log is not None:
+            _log_of(self.copied_to).write_bytes(files.log)
+        self.died = True
+        raise Crashed
+
+    def _files(self) -> _Files:
+        log = _log_of(self.path)
+        return _Files(self.path.read_bytes(), log.read_bytes() if log.exists() else None)
+
+
+class _Files(NamedTuple):
+    """What is on the disk."""
+
+    main: bytes
+    log: bytes | None
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def settings_of(settings: JobSettings, command: Command) -> JobSettings:
+    """What the command makes of a world's settings."""
+    match command:
+        case "last-failed":
+            return replace(settings, failed_again=True)
+        case "reconcile-only":
+            return replace(settings, reconcile_only=True)
+        case "report" | "resend":
+            return replace(settings, on_unknown=command)
+    return settings
 
 
 class _MortalTransport(httpx.AsyncBaseTransport):
@@ -196,13 +261,19 @@ class _MortalTransport(httpx.AsyncBaseTransport):
         self._process.seen(trio.current_time())
         if self._process.died:
             await trio.sleep_forever()
-        if request.method == "POST" and request.url.path.endswith("/runs"):
-            self._process.note_send()
+        sent_at = trio.current_time()
+        triggers = request.method == "POST" and request.url.path.endswith("/runs")
+        if triggers:
+            self._process.note_send(sent_at)
         under_way = self._process.under_way
         with trio.CancelScope() as scope:
             under_way.add(scope)
             try:
                 return await self._inner.handle_async_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if triggers:
+                    self._process.note_unreached(sent_at)
+                raise
             finally:
                 under_way.discard(scope)
         raise httpx.ReadError("the connection was reset", request=request)

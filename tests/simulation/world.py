@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from bulk.job import JobSettings
@@ -31,15 +31,20 @@ FAULTS = (
 )
 
 
+Command = Literal["resume", "last-failed", "reconcile-only", "report", "resend", "cancel"]
+
+
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """The process dies: after `writes` commits, or after `after_s` seconds, whichever is given.
+    """The process dies: after `writes` commits of entries, after `commits` of any kind, or after
+    `after_s` seconds, whichever is given.
 
     `during`: in the midst of that commit; `torn` says how much of it reached the disk, from 0 to 1.
     The next process begins `gap_s` later, its wall clock stepped by `step_s`.
     """
 
     writes: int | None = None
+    commits: int | None = None
     after_s: float | None = None
     during: bool = False
     torn: float = 0.0
@@ -65,13 +70,14 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a seed decides."""
+    """All that a seed decides. `commands` are those of the first processes; all others resume."""
 
     seed: int
     spec: str
     triggers: tuple[Trigger, ...]
     settings: JobSettings
     crashes: tuple[Crash, ...]
+    commands: tuple[Command, ...] = ()
     skew_s: float = 0.0  # our wall clock against the server's, at the start
     steps: tuple[tuple[float, float], ...] = field(
         default=()
@@ -81,7 +87,10 @@ class World:
 
 
 def make_world(seed: int) -> World:
-    """The world of a seed; the same seed makes the same world."""
+    """The world of a seed; the same seed makes the same world.
+
+    What was thought of later is drawn apart, so that worlds that once failed stay what they were.
+    """
     rng = Random(f"world {seed}")
     faults = rng.sample(FAULTS, rng.choice((0, 1, 1, 2, 3)))
     spec = (
@@ -103,15 +112,17 @@ def make_world(seed: int) -> World:
             connect_timeout_s=rng.choice((1.0, 10.0)),
             drain_timeout_s=rng.choice((0.2, 5.0)),
             on_interrupt=Random(f"on interrupt {seed}").choice(get_args(OnInterrupt)),
+            **_budgets(Random(f"budgets {seed}")),
         ),
         crashes=tuple(_crash(rng) for _ in range(rng.choice((0, 1, 1, 2, 4)))),
+        commands=tuple(_commands(Random(f"commands {seed}"))),
         skew_s=rng.choice((0.0, 0.0, 0.4, -3.0, 3_600.0, -86_400.0)),
         steps=tuple(
             (rng.uniform(0, 10), rng.choice((-3_600.0, -2.0, 0.7, 30.0, 3_600.0)))
             for _ in range(rng.choice((0, 0, 0, 1, 2)))
         ),
         interrupt_at_s=rng.uniform(0, 5) if rng.random() < 0.15 else None,
-        sleep=_sleep(Random(f"sleep {seed}")),
+        sleep=_sleep(Random(f"asleep {seed}")),
     )
 
 
@@ -134,6 +145,21 @@ def _triggers(rng: Random) -> list[Trigger]:
         )
         cells[made.key] = made
     return list(cells.values())
+
+
+def _commands(rng: Random) -> list[Command]:
+    if rng.random() < 0.75:
+        return []
+    return rng.choices(get_args(Command), (6, 2, 2, 1, 1, 2), k=rng.randrange(1, 6))
+
+
+def _budgets(rng: Random) -> dict[str, Any]:
+    """A deadline, or the user's own word on the rate, in some worlds."""
+    if rng.random() < 0.8:
+        return {}
+    if rng.random() < 0.5:
+        return {"deadline_s": rng.choice((1.0, 5.0, 40.0))}
+    return {"rate_per_s": rng.choice((2.0, 8.0, 30.0)), "burst": rng.choice((1, 3, 10))}
 
 
 def _sleep(rng: Random) -> Sleep | None:
