@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from bulk.client import Client, Timeouts
 from bulk.dispatch import ProgressLine
 from bulk.job import JobSettings, Surroundings
-from bulk.journal import Journal, inline
+from bulk.journal import Claims, Journal, inline
 from bulk.model import StopCode
 from bulk.preflight import settle_base_url
 from bulk.sandbox import Sandbox, SandboxTransport
@@ -57,13 +57,15 @@ def run_virtually(
     wall: Callable[[float], float] | None = None,
     transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     preflight: bool = False,
+    elsewhere: Callable[[float, float], Claims] = lambda since, until: Claims(),
 ) -> VirtualEnd[End]:
     """Do `work` (`bulk.job.work_off` or `cancel_runs`) on the batch, in no time at all.
 
     `epoch_s`: the wall clock where the virtual one is 0, `clock_s`: the virtual clock at the start.
     `seed`: of the controller's jitter. `wall`: the wall clock by the virtual one, where it is not
     simply ahead by `epoch_s`. `transport`: another way to the sandbox than the faithful one.
-    `preflight`: ask it something harmless first, as real runs do. Raises what `work` raises.
+    `preflight`: ask it something harmless first, as real runs do. `elsewhere` as in `Surroundings`.
+    Raises what `work` raises.
     """
     clock = MockClock(autojump_threshold=0)
     clock.jump(clock_s)
@@ -77,6 +79,7 @@ def run_virtually(
             ),
             progress=progress,
             interrupts=None if interrupts is None else interrupts(),
+            elsewhere=elsewhere,
         )
         client = Client(
             BASE_URL,

@@ -34,7 +34,7 @@ def problems(life: Life) -> list[str]:
     """Each broken promise, in words; empty where all were kept."""
     found = []
     world, accepted = life.world, life.sandbox.truth.accepted
-    wanted = Counter(cell_of(trigger) for trigger in world.triggers)
+    wanted = Counter(cell_of(trigger) for batch in life.batches for trigger in batch.triggers)
     executed: Counter[Cell] = Counter(
         (run.test_id, run.mode, run.platform, run.device_model, run.app_id, run.environment_id)
         for run in accepted
@@ -50,9 +50,10 @@ def problems(life: Life) -> list[str]:
     resent = "resend" in world.commands  # as the user wanted it
     if twice and not resent:
         found.append(f"accepted twice: {twice}")
-    keys = Counter(result.trigger.key for result in life.results)
-    if keys != Counter(trigger.key for trigger in world.triggers):
-        found.append("a trigger is not in the report exactly once")
+    for batch in life.batches:
+        keys = Counter(result.trigger.key for result in batch.results)
+        if keys != Counter(trigger.key for trigger in batch.triggers):
+            found.append("a trigger is not in the report exactly once")
     owned = [result for result in life.results if result.outcome is Outcome.QUEUED]
     ids = Counter(result.run_id for result in owned)
     if ids and max(ids.values()) > 1:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import trio
 
+from bulk.folder import BatchFolder
 from bulk.journal import Journal
-from bulk.model import AttemptRecord, TriggerResult
+from bulk.model import AttemptRecord, Trigger, TriggerResult
 from bulk.sandbox import Sandbox, parse_spec
 from bulk.tally import Tally
-from tests.simulation.process import NAME, Process
+from tests.simulation.process import Process
 from tests.simulation.world import World
 from tests.virtual import EPOCH, a_batch
 
@@ -25,6 +26,37 @@ def memory_folder() -> str | None:
 
 
 @dataclass
+class Batch:
+    """One batch of a life, and what its journal says in the end."""
+
+    folder: BatchFolder
+    triggers: tuple[Trigger, ...]
+    results: list[TriggerResult] = field(default_factory=list)
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    at_rest: bool = False  # nothing is left to do, or can be done
+
+    def begin(self) -> None:
+        """Write its journal."""
+        self.folder.make()
+        born = a_batch(name=self.folder.name)
+        Journal.create(self.folder.journal, born, self.triggers).close()
+
+    def end(self) -> None:
+        """Read its journal."""
+        with Journal.open(self.folder.journal) as journal:
+            self.results = list(journal.results())
+            self.attempts = list(journal.attempts())
+        assert all(attempt.end != "open" for attempt in self.attempts)
+
+    @property
+    def done(self) -> bool:
+        """Whether each trigger has an end that is known."""
+        with Journal.open(self.folder.journal) as journal:
+            tally = Tally.of(journal.counts())
+        return not tally.left + tally.unknown
+
+
+@dataclass
 class Life:
     """What came of a world. `sends` are the instants at which triggers left.
 
@@ -33,8 +65,7 @@ class Life:
 
     world: World
     sandbox: Sandbox
-    results: list[TriggerResult] = field(default_factory=list)
-    attempts: list[AttemptRecord] = field(default_factory=list)
+    batches: list[Batch]
     sends: list[float] = field(default_factory=list)
     interrupted_at: float | None = None
     sent_after_stop: int = 0
@@ -44,6 +75,16 @@ class Life:
     crashes: int = 0
     slept: bool = False
     slept_s: float = 0.0
+
+    @property
+    def results(self) -> list[TriggerResult]:
+        """Of all batches."""
+        return [result for batch in self.batches for result in batch.results]
+
+    @property
+    def attempts(self) -> list[AttemptRecord]:
+        """Of all batches."""
+        return [attempt for batch in self.batches for attempt in batch.attempts]
 
     @property
     def cancelled(self) -> set[str]:
@@ -56,34 +97,32 @@ def live(world: World, folder: Path) -> Life:
     """Live it through in `folder`, which is empty."""
     _schedule_by(world.seed)
     sandbox = Sandbox(parse_spec(world.spec), epoch_s=EPOCH)
-    life = Life(world, sandbox)
-    path = folder / "0" / NAME
-    path.parent.mkdir()
-    Journal.create(path, a_batch(), world.triggers).close()
+    life = Life(world, sandbox, [Batch(BatchFolder(folder / "a"), world.triggers)])
+    if world.others:
+        life.batches.append(Batch(BatchFolder(folder / "b"), world.others))
+    for batch in life.batches:
+        batch.begin()
     clock_s, step_s = 0.0, 0.0
     crashes, commands = list(world.crashes), list(world.commands)
-    while True:
+    while open_ones := [batch for batch in life.batches if not batch.at_rest]:
+        batch = open_ones[life.processes % len(open_ones)]
         crash = crashes.pop(0) if crashes else None
         command = commands.pop(0) if commands else "resume"
         life.processes += 1
-        process = Process(life, path, command, crash, clock_s, step_s)
+        process = Process(life, batch.folder, command, crash, clock_s, step_s)
         clock_s = process.run()
         if process.died:
             life.crashes += 1
             assert crash is not None
-            path = process.copied_to
             clock_s += crash.gap_s
             step_s += crash.step_s
-            continue
-        with Journal.open(path) as journal:
-            tally = Tally.of(journal.counts())
-            through = not tally.left + tally.unknown or life.processes > PROCESSES_MAX
-            at_rest = process.idle and command == "resume" and not crashes
-            if not commands and (through or at_rest):
-                life.results = list(journal.results())
-                life.attempts = list(journal.attempts())
-                assert all(attempt.end != "open" for attempt in life.attempts)
-                return life
+        elif not commands:
+            idle = process.idle and command == "resume" and not crashes
+            too_many = life.processes > PROCESSES_MAX * len(life.batches)
+            batch.at_rest = idle or too_many or batch.done
+    for batch in life.batches:
+        batch.end()
+    return life
 
 
 def _schedule_by(seed: int) -> None:

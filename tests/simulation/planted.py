@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import bulk.answers
+import bulk.batch
 import bulk.dispatch.core
 import bulk.reconcile
 import bulk.reconcile.clocks
@@ -22,7 +23,7 @@ import bulk.recovery.rounds
 from bulk.answers import Answer, Failure, Verdict
 from bulk.dispatch.stopping import Stopping
 from bulk.errors import StorageError
-from bulk.journal import Ended, Entry, GroupCommit, Intent, Journal
+from bulk.journal import Claims, Ended, Entry, GroupCommit, Intent, Journal
 from bulk.model import Trigger
 from bulk.reconcile import ListedRun
 from tests.simulation.judge import problems
@@ -87,6 +88,11 @@ def forget_an_owner(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(bulk.recovery.rounds, "judge", forgetful)
 
 
+def overlook_other_batches(patch: pytest.MonkeyPatch) -> None:
+    """Runs that another batch owns, or may have made, are free for this one."""
+    patch.setattr(bulk.batch, "claims_of", lambda *_: Claims())
+
+
 def adopt_a_siblings_run(patch: pytest.MonkeyPatch) -> None:
     """A run of the same test will do, whatever its platform and mode."""
 
@@ -126,6 +132,7 @@ BUGS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         resend_on_time_out,
         drop_an_outcome,
         forget_an_owner,
+        overlook_other_batches,
         adopt_a_siblings_run,
         believe_one_look,
         trust_the_wall_clock,

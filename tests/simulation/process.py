@@ -1,9 +1,9 @@
 """One process on a journal, and what befalls it: crashes, a sleeping machine, an interrupt.
 
-A crash is a copy of the journal's files at that instant: no `finally` of ours matters for what the
-next process finds. What is on its way to the server arrives there all the same; nothing more is
-sent. A crash in the midst of a commit leaves as much of the log as had reached the disk, torn
-anywhere.
+A crash leaves the journal's files as they are at that instant: no `finally` of ours matters for
+what the next process finds. What is on its way to the server arrives there all the same; nothing
+more is sent. A crash in the midst of a commit leaves as much of the log as had reached the disk,
+torn anywhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -19,7 +20,9 @@ import httpx
 import trio
 from trio.testing import MockClock
 
+from bulk.batch import claims_elsewhere
 from bulk.dispatch import LeaveNow
+from bulk.folder import BatchFolder
 from bulk.job import JobSettings, cancel_runs, work_off
 from bulk.journal import Entry, Journal
 from bulk.model import StopCode
@@ -31,7 +34,6 @@ from tests.virtual import EPOCH, KEY
 if TYPE_CHECKING:
     from tests.simulation.life import Life
 
-NAME = "journal.sqlite"
 WORK_BEGINS_S = 5.0  # after the process: it asks the server something harmless first
 
 
@@ -45,19 +47,19 @@ class Process:
     def __init__(
         self,
         life: Life,
-        path: Path,
+        folder: BatchFolder,
         command: Command,
         crash: Crash | None,
         clock_s: float,
         step_s: float,
     ) -> None:
         self.life = life
-        self.path = path
+        self.folder = folder
+        self.path = folder.journal
         self.command = command
         self.crash = crash
-        self.died = False
+        self._left: _Files | None = None  # by a crash
         self.idle = False  # nothing was sent
-        self.copied_to = path.parent.parent / str(life.processes) / NAME
         self.under_way: set[trio.CancelScope] = set()
         self._settings = settings_of(life.world.settings, command)
         self._began_s = clock_s
@@ -89,6 +91,7 @@ class Process:
                 wall=self._wall,
                 transport=lambda: _MortalTransport(self),
                 preflight=True,
+                elsewhere=partial(claims_elsewhere, self.folder),
             )
             now_s = done.clock_s
         except* Crashed:
@@ -96,10 +99,19 @@ class Process:
         except* LeaveNow:
             pass
         finally:
-            journal.abandon() if self.died else journal.close()
+            if self._left is None:
+                journal.close()
+            else:
+                journal.abandon()  # SQLite folds the log back, which a dead process does not
+                self._left.put(self.path)
         self.idle = not self._sends
         self._check_budgets()
         return max(now_s, self._last_seen_s)
+
+    @property
+    def died(self) -> bool:
+        """Whether it has come to a crash."""
+        return self._left is not None
 
     def _haunt(self, journal: Journal) -> None:
         """Have the process die at its time, and write nothing afterwards."""
@@ -204,7 +216,7 @@ class Process:
     # --- dying ----------------------------------------------------------------------------------
 
     def _die(self, torn: tuple[_Files, float] | None = None) -> NoReturn:
-        """Leave a copy of the files; of what the last commit appended to the log, only a part.
+        """Leave the files as they are; of what the last commit appended to the log, only a part.
 
         `torn`: the files before that commit, and how much of it had reached the disk.
         """
@@ -215,11 +227,7 @@ class Process:
                 after = files.log or b""
                 kept = len(log) + int(share * (len(after) - len(log)))
                 files = _Files(main, after[:kept] + b"\xa5" * (100 if share > 0.5 else 0))
-        self.copied_to.parent.mkdir()
-        self.copied_to.write_bytes(files.main)
-        if files.log is not None:
-            _log_of(self.copied_to).write_bytes(files.log)
-        self.died = True
+        self._left = files
         raise Crashed
 
     def _files(self) -> _Files:
@@ -232,6 +240,14 @@ class _Files(NamedTuple):
 
     main: bytes
     log: bytes | None
+
+    def put(self, path: Path) -> None:
+        """Have the disk hold this, and nothing else of that journal."""
+        for left in path.parent.glob(path.name + "*"):
+            left.unlink()
+        path.write_bytes(self.main)
+        if self.log is not None:
+            _log_of(path).write_bytes(self.log)
 
 
 def _log_of(path: Path) -> Path:

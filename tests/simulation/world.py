@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal, get_args
@@ -70,7 +71,11 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a seed decides. `commands` are those of the first processes; all others resume."""
+    """All that a seed decides.
+
+    `commands` are those of the first processes; all others resume. `others` are the triggers of a
+    second batch beside the first one, worked on in turns with it.
+    """
 
     seed: int
     spec: str
@@ -78,6 +83,7 @@ class World:
     settings: JobSettings
     crashes: tuple[Crash, ...]
     commands: tuple[Command, ...] = ()
+    others: tuple[Trigger, ...] = ()
     skew_s: float = 0.0  # our wall clock against the server's, at the start
     steps: tuple[tuple[float, float], ...] = field(
         default=()
@@ -101,10 +107,11 @@ def make_world(seed: int) -> World:
         spec += f"; runs listed {lag_s}s"
     for fault in faults:
         spec += f"; fault {fault} {rng.choice((3, 10, 25, 50))}%"
+    triggers = tuple(_triggers(rng))
     return World(
         seed=seed,
         spec=spec,
-        triggers=tuple(_triggers(rng)),
+        triggers=triggers,
         settings=JobSettings(
             concurrency_max=rng.choice((1, 2, 4, 8, 32)),
             retries_max=rng.choice((2, 20, 20, 20)),
@@ -116,6 +123,7 @@ def make_world(seed: int) -> World:
         ),
         crashes=tuple(_crash(rng) for _ in range(rng.choice((0, 1, 1, 2, 4)))),
         commands=tuple(_commands(Random(f"commands {seed}"))),
+        others=tuple(_others(triggers, Random(f"second batch {seed}"))),
         skew_s=rng.choice((0.0, 0.0, 0.4, -3.0, 3_600.0, -86_400.0)),
         steps=tuple(
             (rng.uniform(0, 10), rng.choice((-3_600.0, -2.0, 0.7, 30.0, 3_600.0)))
@@ -145,6 +153,13 @@ def _triggers(rng: Random) -> list[Trigger]:
         )
         cells[made.key] = made
     return list(cells.values())
+
+
+def _others(triggers: Sequence[Trigger], rng: Random) -> list[Trigger]:
+    """What a second batch has in common with the first one."""
+    if rng.random() >= 0.15:
+        return []
+    return [one for one in triggers if rng.random() < 0.7] or [triggers[0]]
 
 
 def _commands(rng: Random) -> list[Command]:
