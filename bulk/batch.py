@@ -38,8 +38,8 @@ def standing(folder: BatchFolder) -> Tally:
         return Tally.of(journal.counts())
 
 
-def claims_elsewhere(folder: BatchFolder, since: float, until: float) -> Claims:
-    """What the other batches beside this one claim of the runs made between two wall times.
+def claims_elsewhere(folder: BatchFolder, since: float) -> Claims:
+    """What the other batches beside this one claim of the runs made from wall time `since` on.
 
     Those of other APIs and of embedded sandboxes claim nothing.
     """
@@ -55,7 +55,7 @@ def claims_elsewhere(folder: BatchFolder, since: float, until: float) -> Claims:
             or not _same_api(born.base_url, ours.base_url)
         ):
             continue
-        claims |= claims_of(other.journal, since, until)
+        claims |= claims_of(other.journal, since)
     return claims
 
 

@@ -79,7 +79,7 @@ class JobSettings:
 class Surroundings:
     """What differs between a real run and a virtual one.
 
-    `elsewhere` tells what other batches claim of the runs made between two wall times.
+    `elsewhere` tells what other batches claim of the runs made from a wall time on.
     """
 
     random: Random
@@ -87,7 +87,7 @@ class Surroundings:
     wall: Callable[[], float] = time.time
     progress: ProgressLine | None = None
     interrupts: AsyncIterator[StopCode] | None = None
-    elsewhere: Callable[[float, float], Claims] = lambda since, until: Claims()
+    elsewhere: Callable[[float], Claims] = lambda since: Claims()
 
     def say(self, line: str) -> None:
         """A line for people, where anybody looks."""

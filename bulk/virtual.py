@@ -57,7 +57,7 @@ def run_virtually(
     wall: Callable[[float], float] | None = None,
     transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     preflight: bool = False,
-    elsewhere: Callable[[float, float], Claims] = lambda since, until: Claims(),
+    elsewhere: Callable[[float], Claims] = lambda since: Claims(),
 ) -> VirtualEnd[End]:
     """Do `work` (`bulk.job.work_off` or `cancel_runs`) on the batch, in no time at all.
 

@@ -4,39 +4,55 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulk.errors import StorageError
 from bulk.journal import schema
 from bulk.journal.checking import log_of, past_the_log
 from bulk.journal.opening import BatchInUseError
+from bulk.journal.reading import JournalReader
 from bulk.journal.store import Journal
+from bulk.reconcile import Doubt, ListedRun, ServerClock, Window
+
+ALWAYS = Window(-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """`run_ids` have an owner. Of `busy` tests (of all: `all_busy`) runs may have been made."""
+    """`run_ids` have an owner. `doubts` are triggers in doubt, by test, whose runs have none yet.
+
+    Of the tests `at_work` (of all: `all_busy`) any run may have been made.
+    """
 
     run_ids: frozenset[str] = frozenset()
-    busy: frozenset[str] = frozenset()
+    doubts: Mapping[str, tuple[Doubt, ...]] = field(default_factory=dict)
+    at_work: frozenset[str] = frozenset()
     all_busy: bool = False
 
-    def may_have_run(self, test_id: str) -> bool:
-        """Whether a run of that test may be one that nobody knows of yet."""
-        return self.all_busy or test_id in self.busy
+    def may_own(self, run: ListedRun, test_id: str) -> bool:
+        """Whether the run, which is of that test if of any of ours, may be one of theirs."""
+        return (
+            self.all_busy
+            or test_id in self.at_work
+            or any(doubt.may_have(run) for doubt in self.doubts.get(test_id, ()))
+        )
 
     def __or__(self, other: Claims) -> Claims:
+        tests = self.doubts.keys() | other.doubts.keys()
         return Claims(
             self.run_ids | other.run_ids,
-            self.busy | other.busy,
+            {test: self.doubts.get(test, ()) + other.doubts.get(test, ()) for test in tests},
+            self.at_work | other.at_work,
             self.all_busy or other.all_busy,
         )
 
 
-def claims_of(path: Path, since: float, until: float) -> Claims:
-    """The claims of the batch at `path` on runs made between two wall times.
+def claims_of(path: Path, since: float) -> Claims:
+    """The claims of the batch at `path` on runs made from wall time `since` on.
 
     A batch that was closed is one file that nobody writes, so it is read past all locks. One that
     another process has open may have made any run of its tests, and one that cannot be read may
@@ -44,13 +60,12 @@ def claims_of(path: Path, since: float, until: float) -> Claims:
     """
     log = log_of(path)
     try:
-        if not log.exists() or not log.stat().st_size:
-            return _read(path, since, until)
-        try:
-            Journal.open(path).close()  # it died: fold its log back
-        except BatchInUseError:
-            return _at_work(path)
-        return _read(path, since, until)
+        if (log.exists() and log.stat().st_size) or _version(path) in schema.MIGRATIONS:
+            try:
+                Journal.open(path).close()  # it died: fold its log back
+            except BatchInUseError:
+                return _at_work(path)
+        return _read(path)
     except (sqlite3.Error, OSError, StorageError):
         return Claims(all_busy=_written_at(path) >= since)
 
@@ -62,20 +77,32 @@ def _written_at(path: Path) -> float:
         return math.inf
 
 
+def _version(path: Path) -> int:
+    with closing(past_the_log(path)) as sql:
+        return int(sql.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _at_work(path: Path) -> Claims:
     try:
-        return Claims(busy=frozenset(_column(path, schema.SELECT_TESTS)))
+        with closing(past_the_log(path)) as sql:
+            tests = frozenset(test_id for (test_id,) in sql.execute(schema.SELECT_TESTS))
+        return Claims(at_work=tests)
     except sqlite3.DatabaseError:  # it was just being written
         return Claims(all_busy=True)
 
 
-def _read(path: Path, since: float, until: float) -> Claims:
-    return Claims(
-        frozenset(_column(path, schema.SELECT_RUN_IDS)),
-        frozenset(_column(path, schema.SELECT_TESTS_IN_DOUBT, since, until)),
-    )
-
-
-def _column(path: Path, query: str, *values: float) -> list[str]:
+def _read(path: Path) -> Claims:
     with closing(past_the_log(path)) as sql:
-        return [value for (value,) in sql.execute(query, values)]
+        reader = JournalReader(path, sql)
+        in_doubt = reader.in_doubt()
+        clock = ServerClock(reader.stamps() if in_doubt else ())
+        doubts: defaultdict[str, tuple[Doubt, ...]] = defaultdict(tuple)
+        for lost in in_doubt:
+            windows = tuple(_widest(clock.window(attempt)) for attempt in lost.attempts)
+            doubts[lost.trigger.test_id] += (Doubt(lost.seq, lost.trigger, windows),)
+        return Claims(frozenset(reader.run_ids()), dict(doubts))
+
+
+def _widest(window: Window) -> Window:
+    """What is surely not theirs is outside of it. Untold: it sent who knows when."""
+    return window if window.told else ALWAYS

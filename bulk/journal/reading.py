@@ -25,6 +25,7 @@ from bulk.journal.rows import (
     trigger_result,
 )
 from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, TriggerResult
+from bulk.reconcile import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,20 @@ class JournalReader:
         with decoded(self.path):
             return lost_triggers(self._sql.execute(schema.SELECT_LOST))
 
+    def in_doubt(self) -> list[Lost]:
+        """All triggers with an attempt that may have made a run which nobody owns."""
+        with decoded(self.path):
+            return lost_triggers(self._sql.execute(schema.SELECT_IN_DOUBT))
+
+    def stamps(self) -> tuple[Stamp, ...]:
+        """All that was heard of the server's clock."""
+        sql = self._sql
+        with decoded(self.path):
+            return (
+                *stamps(sql.execute(schema.SELECT_DATED)),
+                *map(stamp, sql.execute(schema.SELECT_STAMPS)),
+            )
+
     def past(self) -> Past:
         """What else reconciliation has to know of the batch."""
         sql = self._sql
@@ -115,10 +130,7 @@ class JournalReader:
             ends = [attempt_times(row) for row in sql.execute(schema.SELECT_OUTERMOST)]
             return Past(
                 answered=tuple(answered(row) for row in sql.execute(schema.SELECT_ANSWERED)),
-                stamps=(
-                    *stamps(sql.execute(schema.SELECT_DATED)),
-                    *map(stamp, sql.execute(schema.SELECT_STAMPS)),
-                ),
+                stamps=self.stamps(),
                 resent=tuple(lost_triggers(sql.execute(schema.SELECT_RESENT))),
                 cells=tuple(cell(row) for row in sql.execute(schema.SELECT_CELLS)),
                 first=ends[0] if ends else None,

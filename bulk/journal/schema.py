@@ -146,15 +146,13 @@ FROM trigger t JOIN attempt a ON a.seq = t.seq
 """
 _IN_ORDER = " ORDER BY t.seq, a.id"
 SELECT_LOST = _LOST + "WHERE t.outcome = 'unknown' AND a.end IN ('unknown', 'open')" + _IN_ORDER
-# Lost attempts of triggers that were sent again without anybody knowing what had become of them.
-SELECT_RESENT = (
-    _LOST
-    + """
-WHERE a.end = 'unknown' AND a.absent_at IS NULL AND t.origin IS NULL
-  AND (t.outcome IS NULL OR t.outcome != 'unknown')
-"""
-    + _IN_ORDER
+# Lost attempts of which nobody knows what became of them: those, and older ones of triggers that
+# were sent again all the same.
+_IN_DOUBT = (
+    _LOST + "WHERE a.end IN ('unknown', 'open') AND a.absent_at IS NULL AND t.origin IS NULL"
 )
+SELECT_IN_DOUBT = _IN_DOUBT + _IN_ORDER
+SELECT_RESENT = _IN_DOUBT + " AND (t.outcome IS NULL OR t.outcome != 'unknown')" + _IN_ORDER
 SELECT_DATED = """
 SELECT id, session, sent_at, steady_at, received_at, latency_ms, failure_code, headers FROM attempt
 WHERE received_at IS NOT NULL AND headers LIKE '%"date"%' ORDER BY id
@@ -191,15 +189,10 @@ NOTE_ABSENT = "UPDATE attempt SET absent_at = ? WHERE seq = ? AND end = 'unknown
 NOTE_UNDECIDED = """
 UPDATE trigger SET candidates = ?, undecided = ? WHERE seq = ? AND outcome = 'unknown'
 """
-# Of another batch: which runs have an owner there, and which tests may have made one meanwhile.
-# All formats have these columns.
+# Of another batch as well: which runs have an owner there, and which tests it has. All formats have
+# these columns.
 SELECT_RUN_IDS = "SELECT run_id FROM trigger WHERE run_id IS NOT NULL"
 SELECT_TESTS = "SELECT DISTINCT test_id FROM trigger"
-SELECT_TESTS_IN_DOUBT = """
-SELECT DISTINCT t.test_id FROM trigger t JOIN attempt a ON a.seq = t.seq
-WHERE a.end IN ('open', 'unknown') AND (t.outcome IS NULL OR t.outcome = 'unknown')
-  AND a.sent_at BETWEEN ? AND ?
-"""
 INSERT_SURPLUS = "INSERT OR REPLACE INTO surplus VALUES (?, ?, ?)"
 SELECT_SURPLUS = """
 SELECT run_id, test_id, created_at FROM surplus

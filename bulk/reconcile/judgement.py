@@ -34,6 +34,10 @@ class Doubt:
         """Whether the run was created when one of the attempts was under way."""
         return any(window.holds(run.created_at) for window in self.windows)
 
+    def may_have(self, run: ListedRun) -> bool:
+        """Whether the run can be its at the very most."""
+        return (self.holds(run) or self.holds_late(run)) and compatible(self.trigger, run)
+
     def holds_late(self, run: ListedRun) -> bool:
         """Whether it was when one of them may still have been on its way, at the very most."""
         return any(window.holds_late(run.created_at) for window in self.windows)
@@ -76,15 +80,15 @@ def judge(
     sources: Collection[str],
     misnamed: Set[str] = frozenset(),
     resent: Sequence[Doubt] = (),
-    busy: Callable[[str], bool] = lambda test_id: False,
+    theirs: Callable[[ListedRun, str], bool] = lambda run, test_id: False,
 ) -> list[Judged]:
     """What became of each of `doubts`, by the `runs` listed of their tests, or of all.
 
     All doubts about an equal cell have to be among them. `owned` are run ids that have an owner, in
     any batch. `sources` as in `likeness.compare`. `misnamed` are owned runs that do not fit their
     owner: a server that mixes up ids. `resent` are triggers that were sent again while they were in
-    doubt, and are not any more: a run of theirs may be nobody's. `busy` says of a test whether
-    another batch has it in doubt or at work, so that a run of it may be that batch's.
+    doubt, and are not any more: a run of theirs may be nobody's. `theirs` says whether a run, of
+    that test if of any of ours, may be another batch's.
     """
     free = {
         run.run_id: run for run in runs if run.run_id not in owned or run.run_id in misnamed
@@ -106,7 +110,8 @@ def judge(
         }
         found = {run.run_id: run for cell in group for run in candidates[cell]}
         why = ""
-        if any(busy(doubt.trigger.test_id) for doubt in alike):
+        test_id = alike[0].trigger.test_id
+        if any(theirs(run, test_id) for run in found.values()):
             why = "another batch triggers the same test, and a run could be its"
         elif misnamed & found.keys():
             why = "the server gave the id of a run like this one to another trigger"

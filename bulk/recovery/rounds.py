@@ -40,15 +40,15 @@ from bulk.recovery.standing import LostOfTest, Resolved
 SETTLE_S = 10.0  # between two listings that both count: a replica lags by less, as a rule
 TOGETHER_S = 5.0  # tests that can be settled within this share a round
 PROOFS_MAX = 4  # listings that prove nothing, before a test is left as it is
-ALONGSIDE_S = 900.0  # another batch's lost triggers further away than this made no run of ours
+ALONGSIDE_S = 900.0  # a batch that cannot be read, and was not since then, made no run of ours
 WAIT_S_MAX = 300.0  # longer than any time-out upstream; what takes longer is for a later `resume`
 
 
 class Rounds:
     """One reconciliation. Build it, call `run` once; nothing may be under way meanwhile.
 
-    `elsewhere` tells what other batches claim of the runs made between two wall times. `say` takes
-    a line for people.
+    `elsewhere` tells what other batches claim of the runs made from a wall time on. `say` takes a
+    line for people.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Rounds:
         runner: Runner,
         inquiry: Inquiry,
         wall: Callable[[], float],
-        elsewhere: Callable[[float, float], Claims],
+        elsewhere: Callable[[float], Claims],
         say: Callable[[str], None],
     ) -> None:
         self._journal = journal
@@ -72,6 +72,7 @@ class Rounds:
         self._owned: set[str] = set()
         self._tests: dict[str, LostOfTest] = {}
         self._test_of: dict[int, str] = {}
+        self._since = math.inf
         self._seen: dict[str, ListedRun] = {}
         self._claimed: set[str] = set()
         self._resolved = Resolved()
@@ -83,11 +84,10 @@ class Rounds:
         self._test_of = {lost.seq: lost.trigger.test_id for lost in all_lost}
         for lost in all_lost:
             self._tests.setdefault(lost.trigger.test_id, LostOfTest()).lost[lost.seq] = lost
-        sent_at = [attempt.sent.wall for lost in all_lost for attempt in lost.attempts]
-        if sent_at:
-            since, until = min(sent_at) - ALONGSIDE_S, max(sent_at) + ALONGSIDE_S
-            self._claims = await self._runner(partial(self._elsewhere, since, until))
-        self._owned = await self._runner(self._journal.run_ids) | self._claims.run_ids
+        self._since = min(
+            (attempt.sent.wall for lost in all_lost for attempt in lost.attempts), default=math.inf
+        )
+        self._owned = await self._runner(self._journal.run_ids)
         while waiting := {key: test for key, test in self._tests.items() if test.waiting}:
             soon = min(test.due_at for test in waiting.values()) + TOGETHER_S
             due = {key: test for key, test in waiting.items() if test.due_at <= soon}
@@ -113,6 +113,9 @@ class Rounds:
     async def _round(self, due: Sequence[str]) -> None:
         listings = self._plan(due)
         await self._inquiry.read(listings)
+        # Only now: who made a run that is listed holds its batch by this time, or owns it.
+        self._claims = await self._runner(partial(self._elsewhere, self._since - ALONGSIDE_S))
+        self._owned |= self._claims.run_ids
         clock = self._clock()
         by_test = {listing.test_id: listing for listing in listings}
         told = list(self._tests) if None in by_test else due
@@ -126,7 +129,7 @@ class Rounds:
             misnamed=self._misnamed(),
             resent=[self._doubt(lost, clock) for lost in self._past.resent],
             sources=sources,
-            busy=self._claims.may_have_run,
+            theirs=self._claims.may_own,
         )
         entries = [one for one in judged if self._is_new(one)]
         known = self._known(clock)
@@ -270,10 +273,13 @@ class Rounds:
         )
         cells: defaultdict[str, list[Trigger]] = defaultdict(list)
         for cell in self._past.cells:
-            if not self._claims.may_have_run(cell.test_id):
-                cells[cell.test_id].append(cell)
+            cells[cell.test_id].append(cell)
         found = surplus(
-            self._seen.values(),
+            [
+                run
+                for run in self._seen.values()
+                if not self._claims.may_own(run, run.test_id or "")
+            ],
             cells,
             window,
             owned=self._owned | self._claimed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -18,8 +19,8 @@ from bulk.journal import (
     Surplus,
     claims_of,
 )
-from bulk.model import Origin, Outcome
-from bulk.reconcile import Found, Heard, Instant, Missing, Undecided
+from bulk.model import Origin, Outcome, Platform, Trigger
+from bulk.reconcile import Found, Heard, Instant, ListedRun, Missing, Undecided
 from tests.virtual import a_batch, some_triggers
 
 RUN, OTHER = (str(UUID(int=(4 << 76) + (8 << 60) + number)) for number in (1, 2))
@@ -129,26 +130,57 @@ def test_the_past_tells_when_each_attempt_was_by_both_clocks(journal: Journal) -
     assert past.first.sent == Instant(10.0, 10.0)
 
 
-def test_another_batch_claims_its_runs_and_the_tests_it_has_in_doubt(path: Path) -> None:
-    tests = [trigger.test_id for trigger in some_triggers(3)]
-    with Journal.create(path, a_batch(), some_triggers(3)) as journal:
+def a_run(trigger: Trigger, created_at: float) -> ListedRun:
+    return ListedRun(
+        run_id=str(UUID(int=(4 << 76) + (8 << 60) + 5)),
+        test_id=trigger.test_id,
+        platform=trigger.platform,
+        created_at=created_at,
+    )
+
+
+def test_a_batch_that_is_worked_on_claims_all_runs_of_its_tests(path: Path) -> None:
+    *triggers, foreign = some_triggers(4)
+    with Journal.create(path, a_batch(), triggers) as journal:
+        journal.begin_session(1.0)
+        claims = claims_of(path, 0.0)
+    runs = [(a_run(trigger, 9e9), trigger.test_id) for trigger in triggers]
+    assert all(claims.may_own(run, test_id) for run, test_id in runs)
+    assert not claims.may_own(a_run(foreign, 9e9), foreign.test_id)
+
+
+def test_a_closed_batch_claims_its_runs_and_those_of_its_lost_attempts(path: Path) -> None:
+    """By the server's clock: ours was set back by an hour since then."""
+    lost_one, queued_one = triggers = some_triggers(2)
+    headers = (("date", "Thu, 01 Jan 1970 01:01:40 GMT"),)  # 3,600 s ahead of us
+    with Journal.create(path, a_batch(), triggers) as journal:
         journal.begin_session(1.0)
         lose(journal, 1, 1, at=100.0)
-        journal.write([Intent(2, 2, 1, 100.0)])
-        journal.write([ended(2, 2, Outcome.QUEUED, run_id=RUN)])
-        at_work = claims_of(path, 0.0, 200.0)
-        assert all(at_work.may_have_run(test_id) for test_id in tests)
-    closed = claims_of(path, 0.0, 200.0)
-    assert closed == Claims(frozenset({RUN}), frozenset({tests[0]}))
-    assert claims_of(path, 500.0, 600.0) == Claims(frozenset({RUN}))
+        journal.write([Intent(2, 2, 1, 100.0, 100.0)])
+        journal.write([ended(2, 2, Outcome.QUEUED, at=100.0, run_id=RUN, headers=headers)])
+    claims = claims_of(path, 0.0)
+    assert claims.run_ids == {RUN}
+    assert claims.may_own(a_run(lost_one, 3_700.0), lost_one.test_id)
+    assert not claims.may_own(a_run(lost_one, 100.0), lost_one.test_id)
+    assert not claims.may_own(a_run(queued_one, 3_700.0), queued_one.test_id)
+    other = replace(lost_one, platform=Platform.ANDROID)
+    assert not claims.may_own(a_run(other, 3_700.0), lost_one.test_id)
+
+
+def test_a_batch_whose_process_died_claims_what_it_may_still_have_sent(path: Path) -> None:
+    (trigger,) = some_triggers(1)
+    with Journal.create(path, a_batch(), [trigger]) as journal:
+        journal.begin_session(1.0)
+        journal.write([Intent(1, 1, 1, 100.0, 100.0)])
+    assert claims_of(path, 0.0).may_own(a_run(trigger, 9e9), trigger.test_id)
 
 
 def test_a_batch_that_cannot_be_read_claims_all_that_it_may_have_made(path: Path) -> None:
     Journal.create(path, a_batch(), some_triggers(3)).close()
     path.write_bytes(path.read_bytes()[:5_000])
     os.utime(path, (300.0, 300.0))
-    assert claims_of(path, 200.0, 400.0) == Claims(all_busy=True)
-    assert claims_of(path, 301.0, 400.0) == Claims()  # it was not written to since
+    assert claims_of(path, 200.0) == Claims(all_busy=True)
+    assert claims_of(path, 301.0) == Claims()  # it was not written to since
 
 
 FORMAT_1 = """

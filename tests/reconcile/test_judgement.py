@@ -164,7 +164,7 @@ def test_a_run_that_an_answer_gave_to_a_trigger_it_cannot_be_of_is_left_alone() 
 
 
 def test_another_batch_at_work_on_the_test_makes_a_run_anybodys() -> None:
-    (only,) = judge([a_doubt()], [a_run()], owned=(), sources=(), busy=lambda test_id: True)
+    (only,) = judge([a_doubt()], [a_run()], owned=(), sources=(), theirs=lambda run, test_id: True)
     assert isinstance(only, Undecided)
 
 
