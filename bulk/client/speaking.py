@@ -92,7 +92,8 @@ class Client:
         )
         # A proxy would resolve "localhost" to itself, so loopback never goes through one.
         trust_env = not is_loopback(base_url)
-        context = _tls_context()  # once for all lanes: loading the CAs takes 20 ms
+        # Once for all lanes: loading the CAs takes 20 ms and more. A simulation has no TLS.
+        context = True if transport else _tls_context()
         self._lanes = [
             httpx.AsyncClient(
                 headers={

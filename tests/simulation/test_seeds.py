@@ -16,7 +16,7 @@ from tests.simulation.judge import problems
 from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
 
-WORLDS = 1_200  # as many as take about two minutes
+WORLDS = 2_000  # as many as take about two minutes
 GROUP = 100
 # Worlds that once failed, and what they showed.
 REGRESSIONS = {
