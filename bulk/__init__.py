@@ -34,9 +34,10 @@ def trigger(
     """Trigger every test of a manifest and write its reports, as `bulk-trigger MANIFEST` does.
 
     `batch` names the batch and continues it if it exists; a finished one sends nothing.
-    `on_unknown`: what becomes of lost answers, see docs/guarantees.md. Nothing is
-    printed and nobody is asked. Raises `bulk.errors.BulkError` for what the caller can mend; what
-    the server did is in the result.
+    `on_unknown`: what becomes of lost answers, see docs/guarantees.md. Nothing is printed and
+    nobody is asked. No signal is caught: after a KeyboardInterrupt, name the batch to continue it.
+    Raises `bulk.errors.BulkError` for what the caller can mend; what the server did is in the
+    result.
     """
     from bulk.api import trigger as carry_out
 

@@ -36,6 +36,7 @@ from bulk.signals import read_signals
 from bulk.tally import Tally
 
 INTENT_LEAD_S = 0.02  # an intent takes a few milliseconds to become durable
+WAKES_LATE_S = 5.0  # the machine slept, or the process was stopped: what was decided is too old
 PROGRESS_S = 0.25  # often enough to look alive
 
 
@@ -194,7 +195,7 @@ class Dispatch:
         if not isinstance(decision, Send):
             return False
         await trio.sleep_until(decision.at)
-        return not self._stopping.asked
+        return not self._stopping.asked and trio.current_time() <= decision.at + WAKES_LATE_S
 
     async def _send(self, waiting: Waiting, ticket: int, attempt_id: int, lane: int) -> bool:
         """POST it and make the end durable; whether the trigger has to be sent again."""

@@ -43,6 +43,8 @@ async def soak(
             happened["rounds"] += 1
             if life.broken:
                 broken[seed] = life.broken
+            sys.stdout.write(f"round {seed} is over, {happened['kill']} kills\n")
+            sys.stdout.flush()
 
     async with trio.open_nursery() as nursery:
         for _ in range(min(at_once, kills)):

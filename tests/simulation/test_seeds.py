@@ -24,8 +24,9 @@ REGRESSIONS = {
     895: "the same, and then set back",
     1102: "a run came up after its trigger had been left undecided, and went to another one",
     1782: "a process slept between intent and request for eight hours, woke, sent it and died",
-    21_338: "our clock was set back by an hour between two batches of the same tests",
     2955: "the user had a trigger sent again, and its first run went to another one",
+    21_338: "our clock was set back by an hour between two batches of the same tests",
+    35_610: "a machine woke up after the deadline with a request that had its leave to go",
 }
 
 
