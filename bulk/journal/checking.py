@@ -80,10 +80,12 @@ def lacks_its_log(path: Path) -> bool:
         return file.read(LOG_VERSION_AT + 1)[LOG_VERSION_AT:] == bytes([LOG_VERSION])
 
 
-def check_ended(sql: sqlite3.Connection, path: Path) -> None:
-    """Raise DamagedError unless the newest session came to its end: the log held the rest of it."""
-    newest = sql.execute("SELECT elapsed_s FROM session ORDER BY id DESC LIMIT 1").fetchone()
-    if newest is None or newest[0] is None:
+def check_complete(sql: sqlite3.Connection, path: Path) -> None:
+    """Raise DamagedError where the file says that a log held what is newer, as that is gone.
+
+    A process that dies in the moment in which the log comes or goes leaves a file without either.
+    """
+    if sql.execute(schema.SELECT_LOG_MARK).fetchone() is not None:
         raise DamagedError(path, f"{path.name}-wal is missing, which held the newest outcomes")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bulk.errors import DamagedError, StorageError
 from bulk.journal import schema
-from bulk.journal.checking import check, check_ended, lacks_its_log, log_of, past_the_log
+from bulk.journal.checking import check, check_complete, lacks_its_log, log_of, past_the_log
 from bulk.journal.entries import Entry
 from bulk.journal.opening import connect, in_use, lock, mapped, put, to_our_format
 from bulk.journal.place import network_file_system
@@ -94,10 +94,13 @@ class Journal(JournalReader):
             lock(sql)
             to_our_format(sql, path)
             if without_log:
-                check_ended(sql, path)
+                check_complete(sql, path)
+            sql.execute(schema.UNMARK_LOG)  # an end that failed may have left it
             sql.execute("PRAGMA journal_mode = WAL")
-            # The log is made when first read: from here on, a file without it has lost it.
-            sql.execute("SELECT 1 FROM meta").fetchone()
+            # From here on, a file without its log has lost it. That is said in the file itself, by
+            # the checkpoint, before anything is in the log alone.
+            sql.execute(schema.MARK_LOG, ("0.0",))
+            sql.execute("PRAGMA wal_checkpoint")
         except BaseException:
             sql.close()
             raise
@@ -120,6 +123,8 @@ class Journal(JournalReader):
         """Fold the log back into the one file and let go of it."""
         with mapped(self.path):
             try:
+                with suppress(sqlite3.Error):  # a full disk; folding the log back may free some
+                    self._sql.execute(schema.UNMARK_LOG)
                 self._sql.execute("PRAGMA journal_mode = DELETE")
             finally:
                 self._sql.close()

@@ -1,0 +1,130 @@
+"""A process may die between any two statements: its journal is never taken for damaged."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from bulk.errors import DamagedError
+from bulk.journal import Ended, Intent, Journal
+from bulk.journal.checking import LOG_VERSION_AT, log_of
+from bulk.model import Outcome
+from tests.virtual import a_batch, some_triggers
+
+COUNT = 3
+
+
+class Deaths:
+    """What a process would leave on the disk if it died before each statement that it executes."""
+
+    def __init__(self, path: Path, kept: Path) -> None:
+        self.path = path
+        self.runs = 0  # surely durable
+        self.left: list[tuple[Path, int]] = []
+        self._kept = kept
+        self._places = count()
+
+    def work(self, seq: int) -> None:
+        """One process: takes the batch up, has one run queued, and ends."""
+        make = partial(Journal.create, self.path, a_batch(), some_triggers(COUNT))
+        with Journal.open(self.path) if self.path.exists() else make() as journal:
+            journal.begin_session(1.0)
+            journal.write([Intent(seq, seq, 1, 1.5)])
+            sent = (2.0, 3.0, 0.0, 9.0, 1, 202, None, str(UUID(int=seq)))
+            journal.write([Ended(seq, seq, Outcome.QUEUED, Outcome.QUEUED, *sent)])
+            self.runs += 1
+            journal.end_session(1.0, None, "")
+
+    def note(self) -> None:
+        """Keep what is there now."""
+        place = self._kept / str(next(self._places))
+        shutil.copytree(self.path.parent, place)
+        self.left.append((place / self.path.name, self.runs))
+
+
+@pytest.fixture
+def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deaths:
+    (tmp_path / "data").mkdir()
+    deaths = Deaths(tmp_path / "data" / "journal.sqlite", tmp_path / "kept")
+
+    class Mortal(sqlite3.Connection):
+        def execute(self, *arguments: object) -> sqlite3.Cursor:
+            deaths.note()
+            return super().execute(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Mortal))
+    return deaths
+
+
+def queued(path: Path) -> int:
+    with Journal.open(path) as journal:
+        return sum(result.outcome is Outcome.QUEUED for result in journal.results())
+
+
+def check(deaths: Deaths, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Each journal left is sound and holds what was durable; where they are."""
+    monkeypatch.undo()
+    there = [(path, runs) for path, runs in deaths.left if path.exists()]
+    for path, runs in there:
+        assert queued(path) in (runs, runs + 1), path
+    return [path for path, _ in there]
+
+
+def test_a_process_that_dies_at_any_statement_loses_nothing(
+    deaths: Deaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaths.work(1)
+    born = len(deaths.left)
+    deaths.work(2)
+    assert len(check(deaths, monkeypatch)) > len(deaths.left) - born > 10
+
+
+def test_one_that_takes_up_a_batch_of_a_dead_one_and_dies_as_well(
+    deaths: Deaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first session has no end; a look at it folds the log back, then it is worked on."""
+    deaths.work(1)
+    path, _ = next(left for left in reversed(deaths.left) if left[1] == 0)  # just before its run
+    assert log_of(path).exists()
+    shutil.rmtree(deaths.path.parent)
+    shutil.copytree(path.parent, deaths.path.parent)
+    deaths.left, deaths.runs = [], 0
+    Journal.open(deaths.path).close()
+    deaths.work(2)
+    assert len(check(deaths, monkeypatch)) > 20
+
+
+def _marked_as_logged(path: Path) -> None:
+    """As SQLite leaves the file between the end of its log and the file's own note of that."""
+    with path.open("r+b") as file:
+        file.seek(LOG_VERSION_AT)
+        file.write(b"\x02\x02")
+
+
+def _with_an_old_mark(path: Path) -> None:
+    """As an end on a full disk leaves it, or an earlier build."""
+    with sqlite3.connect(path) as sql:
+        sql.execute("INSERT INTO meta VALUES ('log', '1.3')")
+
+
+@pytest.mark.parametrize("change", [_marked_as_logged, _with_an_old_mark])
+def test_a_journal_that_was_closed_is_whole(path: Path, change: Callable[[Path], None]) -> None:
+    Journal.create(path, a_batch(), some_triggers(COUNT)).close()
+    change(path)
+    assert queued(path) == 0
+
+
+def test_a_log_that_is_gone_is_told_before_its_first_session(path: Path, tmp_path: Path) -> None:
+    """The file says by itself that there was one."""
+    with Journal.create(path, a_batch(), some_triggers(COUNT)):
+        copy = tmp_path / "copy.sqlite"
+        shutil.copy(path, copy)
+    with pytest.raises(DamagedError, match=r"copy\.sqlite-wal is missing"):
+        Journal.open(copy)
