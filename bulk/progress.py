@@ -28,7 +28,11 @@ class Rate:
         self._marks: list[tuple[float, int]] = []
 
     def per_s(self, done: int, now: float) -> float:
-        """The rate at instant `now`, with `done` triggers by then."""
+        """The rate at instant `now`, with `done` triggers by then.
+
+        Those that are to be sent again were done before and are not any more: they count as new.
+        """
+        self._marks = [(at, min(before, done)) for at, before in self._marks]
         if not self._marks or now - self._marks[-1][0] >= RATE_SPAN_S / 30:
             self._marks.append((now, done))
         while len(self._marks) > 2 and self._marks[1][0] <= now - RATE_SPAN_S:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 BASE_URL = "http://sandbox.test"
 KEY = ApiKey("sk_simulated", "the simulation's key")
 
-
 End = TypeVar("End")
 Work = Callable[[Journal, Client, JobSettings, Surroundings], Awaitable[End]]
 

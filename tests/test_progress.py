@@ -33,6 +33,14 @@ def test_the_rate_is_that_of_the_last_half_minute() -> None:
     assert shown == [0.0, 10.0, 0.0, 10.0]
 
 
+def test_what_is_to_be_sent_again_does_not_make_the_rate_negative() -> None:
+    rate = Rate()
+    shown = [rate.per_s(done, now) for now, done in [(0, 0), (10, 50), (15, 44), (20, 48)]]
+    assert shown == [0.0, 5.0, 44 / 15, 2.4]
+    resumed = Rate()
+    assert [resumed.per_s(done, now) for now, done in [(0, 60), (10, 59), (20, 60)]] == [0, 0, 0.05]
+
+
 def test_a_terminal_gets_a_bar_in_place() -> None:
     stream = io.StringIO()
     bar = TerminalBar(stream)

@@ -62,7 +62,7 @@ def claims_of(path: Path, since: float) -> Claims:
     try:
         if (log.exists() and log.stat().st_size) or _version(path) in schema.MIGRATIONS:
             try:
-                Journal.open(path).close()  # it died: fold its log back
+                Journal.open(path).close()  # folds a dead process's log back, brings a format up
             except BatchInUseError:
                 return _at_work(path)
         return _read(path)

@@ -95,7 +95,8 @@ class AdaptiveController:
             turn = max(turn, own_turn)
         turn = max(turn, self._ceiling.turn(now))
         if too_soon(turn, now):
-            return WaitUntil(min(turn - LEAD_S, self._deadline or math.inf))
+            until = math.inf if self._deadline is None else self._deadline
+            return WaitUntil(min(turn - LEAD_S, until))
         ticket = self._next_ticket
         self._next_ticket += 1
         self._ceiling.give(ticket, turn)

@@ -34,13 +34,14 @@ class Doubt:
         """Whether the run was created when one of the attempts was under way."""
         return any(window.holds(run.created_at) for window in self.windows)
 
-    def may_have(self, run: ListedRun) -> bool:
-        """Whether the run can be its at the very most."""
-        return (self.holds(run) or self.holds_late(run)) and compatible(self.trigger, run)
-
     def holds_late(self, run: ListedRun) -> bool:
-        """Whether it was when one of them may still have been on its way, at the very most."""
+        """Whether it was when one of them was, if its process slept or was stopped before it."""
         return any(window.holds_late(run.created_at) for window in self.windows)
+
+    def may_have(self, run: ListedRun, sources: Collection[str] = ()) -> bool:
+        """Whether the run can be its at the very most. `sources` as in `likeness.compare`."""
+        in_time = self.holds(run) or self.holds_late(run)
+        return in_time and compatible(self.trigger, run, sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,19 @@ def judge(
     doubt, and are not any more: a run of theirs may be nobody's. `theirs` says whether a run, of
     that test if of any of ours, may be another batch's.
     """
-    free = {
-        run.run_id: run for run in runs if run.run_id not in owned or run.run_id in misnamed
-    }.values()
+    free: defaultdict[str | None, dict[str, ListedRun]] = defaultdict(dict)
+    for run in runs:
+        if run.run_id not in owned or run.run_id in misnamed:
+            free[run.test_id][run.run_id] = run
     cells: defaultdict[Cell, list[Doubt]] = defaultdict(list)
     for doubt in doubts:
         cells[cell_of(doubt.trigger)].append(doubt)
-    candidates = {
-        cell: [run for run in free if any(_can_have(doubt, run, sources) for doubt in alike)]
-        for cell, alike in cells.items()
-    }
+    like, candidates = dict[Cell, list[ListedRun]](), dict[Cell, list[ListedRun]]()
+    for cell, alike in cells.items():
+        trigger = alike[0].trigger
+        of_test = (free[trigger.test_id] | free[None]).values()
+        like[cell] = [run for run in of_test if compatible(trigger, run, sources)]
+        candidates[cell] = [run for run in like[cell] if any(one.holds(run) for one in alike)]
     judged: list[Judged] = []
     for group in _tied(candidates):
         alike = [doubt for cell in group for doubt in cells[cell]]
@@ -115,28 +119,22 @@ def judge(
             why = "another batch triggers the same test, and a run could be its"
         elif misnamed & found.keys():
             why = "the server gave the id of a run like this one to another trigger"
-        elif any(_can_have(one, run, sources) for one in resent for run in found.values()):
+        elif any(one.may_have(run, sources) for one in resent for run in found.values()):
             why = "a run could be of a trigger that was sent again"
-        others = [run for run in free if run.run_id not in found]
         by_seq = {doubt.seq: doubt for doubt in alike}
-        judged += [
-            _unless_late(by_seq[one.seq], others, sources) if isinstance(one, Missing) else one
-            for one in _judge_tied(alike, list(found.values()), fits, len(group), why)
-        ]
+        for one in _judge_tied(alike, list(found.values()), fits, len(group), why):
+            if isinstance(one, Missing):
+                doubt = by_seq[one.seq]
+                others = [run for run in like[cell_of(doubt.trigger)] if run.run_id not in found]
+                judged.append(_unless_late(doubt, others))
+            else:
+                judged.append(one)
     return judged
 
 
-def _can_have(doubt: Doubt, run: ListedRun, sources: Collection[str]) -> bool:
-    return doubt.holds(run) and compatible(doubt.trigger, run, sources)
-
-
-def _unless_late(
-    doubt: Doubt, others: Iterable[ListedRun], sources: Collection[str]
-) -> Missing | Undecided:
-    """Missing, unless one of the `others` came later than processes usually send, and fits."""
-    late = [
-        run for run in others if doubt.holds_late(run) and compatible(doubt.trigger, run, sources)
-    ]
+def _unless_late(doubt: Doubt, others: Iterable[ListedRun]) -> Missing | Undecided:
+    """Missing, unless one of the `others`, which are like its run, came too late for most."""
+    late = [run for run in others if doubt.holds_late(run)]
     return _undecided(doubt, late, TOO_LATE) if late else Missing(doubt.seq)
 
 

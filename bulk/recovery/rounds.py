@@ -40,7 +40,7 @@ from bulk.recovery.standing import LostOfTest, Resolved
 SETTLE_S = 10.0  # between two listings that both count: a replica lags by less, as a rule
 TOGETHER_S = 5.0  # tests that can be settled within this share a round
 PROOFS_MAX = 4  # listings that prove nothing, before a test is left as it is
-ALONGSIDE_S = 900.0  # a batch that cannot be read, and was not since then, made no run of ours
+QUIET_S = 900.0  # a batch that cannot be read, nor was written to since, made none of our runs
 WAIT_S_MAX = 300.0  # longer than any time-out upstream; what takes longer is for a later `resume`
 
 
@@ -114,7 +114,7 @@ class Rounds:
         listings = self._plan(due)
         await self._inquiry.read(listings)
         # Only now: who made a run that is listed holds its batch by this time, or owns it.
-        self._claims = await self._runner(partial(self._elsewhere, self._since - ALONGSIDE_S))
+        self._claims = await self._runner(partial(self._elsewhere, self._since - QUIET_S))
         self._owned |= self._claims.run_ids
         clock = self._clock()
         by_test = {listing.test_id: listing for listing in listings}

@@ -17,6 +17,8 @@ EXIT_OF = {"throttled": 11, "unknown": 7, "rejected": 1, "unsent": 1}
 
 def problems(batch: Path, manifest: Path, truth: Mapping[str, Any], code: int) -> list[str]:
     """Each broken promise, in words; empty where all were kept. `code` is the exit code."""
+    if not (batch / "report.csv").exists():
+        return [f"exit {code} without a report"]
     found = []
     report, accepted = rows(batch), truth["accepted"]
     with manifest.open(encoding="utf-8", newline="") as file:

@@ -81,7 +81,8 @@ class Life:
             self.happened.update(proxy.mishaps)
         finally:
             sandbox.terminate()
-            await sandbox.wait()
+            with trio.CancelScope(shield=True):
+                await sandbox.wait()
 
     def _choose_mishap(self) -> str:
         return self.rng.choice(("kill", "kill", "kill", "stop and kill", "stop", "interrupt"))
@@ -111,13 +112,16 @@ class Life:
         with (self.folder / "said").open("w+") as said:
             process = await _open(words, self.folder, stdout=said, stderr=said)
             self.happened["processes"] += 1
-            with trio.move_on_after(PROCESS_S_MAX) as patience:
-                if mishap is not None:
-                    expected |= await self._befall(process, mishap)
-                await process.wait()
+            try:
+                with trio.move_on_after(PROCESS_S_MAX) as patience:
+                    if mishap is not None:
+                        expected |= await self._befall(process, mishap)
+                    await process.wait()
+            finally:
+                process.kill()  # where it hangs, or another round failed
+                with trio.CancelScope(shield=True):
+                    await process.wait()
             if patience.cancelled_caught:
-                process.kill()
-                await process.wait()
                 self.broken.append(f"{words} does not end")
             said.seek(0)
             text = said.read()
@@ -131,7 +135,7 @@ class Life:
 
     async def _befall(self, process: trio.Process, mishap: str) -> set[int]:
         """What its exit code may be beside the usual ones."""
-        await self._wait_for_a_moment()
+        await self._wait_for_a_moment(process)
         if process.poll() is not None:
             return set()
         if mishap.startswith("stop"):
@@ -154,10 +158,19 @@ class Life:
             return {SIGNALLED[number], -number}  # before Python is up, the signal itself
         return set()
 
-    async def _wait_for_a_moment(self) -> None:
-        """A random moment: by the clock, or once the server has seen some more requests."""
-        if self.rng.random() < 0.5:
+    async def _wait_for_a_moment(self, process: trio.Process) -> None:
+        """A random one: by the clock, as the journal is opened, or after some more requests."""
+        kind = self.rng.choice(("clock", "clock", "opening", "requests", "requests"))
+        if kind == "clock":
             await trio.sleep(self.rng.choice((0.0, STARTED_S, 5.0)) + self.rng.uniform(0, 1.5))
+            return
+        if kind == "opening":
+            log = self.batch / "data" / "journal.sqlite-wal"
+            for _ in range(10_000):
+                if process.poll() is not None or log.exists():
+                    break
+                await trio.sleep(0.001)
+            await trio.sleep(self.rng.choice((0.0, 0.02)) * self.rng.random())
             return
         wanted = (await self._requests()) + self.rng.randrange(1, self.count)
         for _ in range(200):

@@ -277,16 +277,20 @@ def test_a_known_rate_is_kept_from_the_start() -> None:
     assert len([at for at in sent if at < 1.0]) <= 10 + 3
 
 
+def answers(
+    hint_s_max: float, passes_s_max: float
+) -> st.SearchStrategy[list[tuple[Pace, float | None, float]]]:
+    """What a server answers, how long it asks to wait, and the time until then."""
+    hint_s = st.one_of(st.none(), st.floats(0, hint_s_max))
+    answer = st.tuples(st.sampled_from(list(Pace)), hint_s, st.floats(0, passes_s_max))
+    return st.lists(answer, max_size=60)
+
+
 @given(
     seed=st.integers(0, 2**32),
     per_s=st.sampled_from([0.5, 3.0, 10.0, 80.0]),
     burst=st.integers(1, 8),
-    answers=st.lists(
-        st.tuples(
-            st.sampled_from(list(Pace)), st.one_of(st.none(), st.floats(0, 5)), st.floats(0, 2)
-        ),
-        max_size=60,
-    ),
+    answers=answers(hint_s_max=5.0, passes_s_max=2.0),
 )
 def test_whatever_comes_the_users_limit_is_not_exceeded(
     seed: int, per_s: float, burst: int, answers: list[tuple[Pace, float | None, float]]
@@ -320,12 +324,7 @@ def test_whatever_comes_the_users_limit_is_not_exceeded(
 @given(
     seed=st.integers(0, 2**32),
     concurrency_max=st.integers(1, 20),
-    answers=st.lists(
-        st.tuples(
-            st.sampled_from(list(Pace)), st.one_of(st.none(), st.floats(0, 1e7)), st.floats(0, 3)
-        ),
-        max_size=60,
-    ),
+    answers=answers(hint_s_max=1e7, passes_s_max=3.0),
 )
 def test_whatever_comes_it_neither_bursts_nor_hangs(
     seed: int, concurrency_max: int, answers: list[tuple[Pace, float | None, float]]
