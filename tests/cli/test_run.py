@@ -373,7 +373,8 @@ def test_a_killed_job_whose_folder_was_restored_elsewhere_goes_on_by_its_name(
         process.communicate()
         bare = tmp_path / "bare-machine"
         (terminal.folder / "reports").rename(bare)
-        said = terminal.call(*arguments, "--output", bare, **ENVIRONMENT)
+        again = (*arguments, "--output", bare, "--on-unknown", "report")
+        said = terminal.call(*again, **ENVIRONMENT)
         assert said.code in (0, 7)
         assert "continuing batch nightly" in said.err
         check_truth(bare / "nightly", base_url, 60)
