@@ -81,11 +81,8 @@ def lacks_its_log(path: Path) -> bool:
 
 
 def check_complete(sql: sqlite3.Connection, path: Path) -> None:
-    """Raise DamagedError where the file says that a log held what is newer, as that is gone.
-
-    A process that dies in the moment in which the log comes or goes leaves a file without either.
-    """
-    if sql.execute(schema.SELECT_LOG_MARK).fetchone() is not None:
+    """Raise DamagedError where the file says that there is a log beside it, as that is gone."""
+    if sql.execute(schema.SELECT_MARK).fetchone() is not None:
         raise DamagedError(path, f"{path.name}-wal is missing, which held the newest outcomes")
 
 

@@ -83,10 +83,15 @@ SELECT test_id, platform, mode, device_model, app_id, environment_id, repetition
        name, tags, line, own, key FROM trigger
 """
 SELECT_ALL_OF_ATTEMPTS = "SELECT json_valid(headers), * FROM attempt"
-# Stands in the file while a log holds what is newer, and in the log time and again.
-MARK_LOG = "INSERT OR REPLACE INTO meta VALUES ('log', ?)"
-UNMARK_LOG = "DELETE FROM meta WHERE name = 'log'"
-SELECT_LOG_MARK = "SELECT value FROM meta WHERE name = 'log'"
+# The mark: stands in the file while there is a log beside it, and not in that log.
+UNMARK = "DELETE FROM meta WHERE name = 'log'"
+SELECT_MARK = "SELECT value FROM meta WHERE name = 'log'"
+# Of two commits: the first one is folded into the file at once, the other begins the new log.
+BEGIN_LOG = """
+INSERT OR REPLACE INTO meta VALUES ('log', 'is beside this file');
+PRAGMA wal_checkpoint;
+DELETE FROM meta WHERE name = 'log'
+"""
 
 SELECT_PENDING = """
 SELECT seq, test_id, platform, mode, device_model, app_id, environment_id, repetition,

@@ -26,8 +26,7 @@ from bulk.journal.writing import write_entry
 from bulk.model import StopCode, Trigger
 from bulk.reconcile import Heard
 
-# SQLite begins the log anew after 1,000 pages, and no commit fills fewer than two.
-MARKED_EVERY = 100
+LOGGED_MAX = 500  # entries in the log, of some four pages each, before it is begun anew
 
 
 class Journal(JournalReader):
@@ -36,7 +35,7 @@ class Journal(JournalReader):
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         super().__init__(path, connection)
         self._session_id = 0
-        self._commits = 0
+        self._logged = 0
 
     @classmethod
     def create(cls, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> Journal:
@@ -95,12 +94,10 @@ class Journal(JournalReader):
             to_our_format(sql, path)
             if without_log:
                 check_complete(sql, path)
-            sql.execute(schema.UNMARK_LOG)  # an end that failed may have left it
+            sql.execute(schema.UNMARK)  # left where a disk was full
             sql.execute("PRAGMA journal_mode = WAL")
-            # From here on, a file without its log has lost it. That is said in the file itself, by
-            # the checkpoint, before anything is in the log alone.
-            sql.execute(schema.MARK_LOG, ("0.0",))
-            sql.execute("PRAGMA wal_checkpoint")
+            sql.execute("PRAGMA wal_autocheckpoint = 0")
+            _begin_log(sql)
         except BaseException:
             sql.close()
             raise
@@ -123,8 +120,6 @@ class Journal(JournalReader):
         """Fold the log back into the one file and let go of it."""
         with mapped(self.path):
             try:
-                with suppress(sqlite3.Error):  # a full disk; folding the log back may free some
-                    self._sql.execute(schema.UNMARK_LOG)
                 self._sql.execute("PRAGMA journal_mode = DELETE")
             finally:
                 self._sql.close()
@@ -153,7 +148,6 @@ class Journal(JournalReader):
                 self._sql.execute(schema.REOPEN_FAILED)
             cursor = self._sql.execute("INSERT INTO session (started_at) VALUES (?)", (now,))
             self._session_id = cursor.lastrowid or 0
-            self._mark_log()
 
     def note_heard(self, heard: Heard) -> None:
         """Keep what was heard of the server's clock before this session's first attempt."""
@@ -184,27 +178,35 @@ class Journal(JournalReader):
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Make entries durable, all or none."""
-        with mapped(self.path), self._transaction():
-            for entry in entries:
-                write_entry(self._sql, entry, self._session_id)
-            self._commits += 1
-            if self._commits % MARKED_EVERY == 0:
-                self._mark_log()
-
-    def _mark_log(self) -> None:
-        """Have the log hold what the batch was born with, which tells whose log it is."""
-        self._sql.execute(schema.MARK_LOG, (f"{self._session_id}.{self._commits}",))
+        with mapped(self.path):
+            if self._logged >= LOGGED_MAX:
+                _begin_log(self._sql)
+                self._logged = 0
+            with self._transaction():
+                for entry in entries:
+                    write_entry(self._sql, entry, self._session_id)
+                    self._logged += 1
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._sql.execute("BEGIN IMMEDIATE")
         try:
+            self._sql.execute("BEGIN IMMEDIATE")
             yield
             self._sql.execute("COMMIT")
         except BaseException:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
             raise
+
+
+def _begin_log(sql: sqlite3.Connection) -> None:
+    """Fold the log back into the file and begin it anew.
+
+    From then on the file says that there is a log, and the log's first commit takes that back: a
+    file that still says so without a log has lost it, and one that SQLite folded its log into, as
+    whenever a connection goes, is whole. One call, so that no Ctrl-C comes between.
+    """
+    sql.executescript(schema.BEGIN_LOG)
 
 
 def _fill(sql: sqlite3.Connection, batch: NewBatch, triggers: Iterable[Trigger]) -> None:

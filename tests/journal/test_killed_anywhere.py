@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -59,6 +60,11 @@ def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deaths:
             deaths.note()
             return super().execute(*arguments)  # type: ignore[arg-type]
 
+        def executescript(self, sql_script: str) -> sqlite3.Cursor:
+            for statement in sql_script.split(";"):
+                self.execute(statement).fetchall()
+            return self.cursor()
+
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Mortal))
     return deaths
 
@@ -99,6 +105,44 @@ def test_one_that_takes_up_a_batch_of_a_dead_one_and_dies_as_well(
     Journal.open(deaths.path).close()
     deaths.work(2)
     assert len(check(deaths, monkeypatch)) > 20
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_ctrl_c_at_any_statement_loses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """It leaves the file to SQLite, which folds the log back by itself; `after` or before one."""
+    deaths = Deaths(path, path)
+
+    class Interrupted(sqlite3.Connection):
+        left = -1
+
+        def execute(self, *arguments: object) -> sqlite3.Cursor:
+            return self._run(super().execute, *arguments)
+
+        def executescript(self, sql_script: str) -> sqlite3.Cursor:
+            return self._run(super().executescript, sql_script)
+
+        def _run(self, statement: Callable[..., sqlite3.Cursor], *given: object) -> sqlite3.Cursor:
+            Interrupted.left -= 1
+            if Interrupted.left == 0 and not after:
+                raise KeyboardInterrupt
+            done = statement(*given)
+            if Interrupted.left == 0:
+                raise KeyboardInterrupt
+            return done
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Interrupted))
+    for turn in count(1):
+        Interrupted.left, deaths.runs = turn, 0
+        with suppress(KeyboardInterrupt):
+            deaths.work(1)
+        if Interrupted.left > 0:
+            break
+        Interrupted.left = -1
+        assert not path.exists() or queued(path) in (deaths.runs, deaths.runs + 1), turn
+        path.unlink(missing_ok=True)
+    assert turn > 20
 
 
 def _marked_as_logged(path: Path) -> None:
