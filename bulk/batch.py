@@ -15,7 +15,7 @@ from bulk import __version__
 from bulk.errors import OptionError
 from bulk.folder import BatchFolder, check_name, new_name, newest
 from bulk.job import JobSettings
-from bulk.journal import BatchInUseError, Claims, Journal, NewBatch, claims_of
+from bulk.journal import BatchInUseError, Claims, Journal, NewBatch, born_of, claims_of
 from bulk.manifest import Manifest
 from bulk.tally import Tally
 
@@ -41,18 +41,17 @@ def standing(folder: BatchFolder) -> Tally:
 def claims_elsewhere(folder: BatchFolder, since: float) -> Claims:
     """What the other batches beside this one claim of the runs made from wall time `since` on.
 
-    Those of other APIs and of embedded sandboxes claim nothing.
+    Those of other APIs and of embedded sandboxes claim nothing, as far as that can be read.
     """
-    ours = Journal.peek(folder.journal)
+    ours = born_of(folder.journal)
     claims = Claims()
     for other in newest(folder.path.parent, LOOKED_AT_MAX):
-        born = Journal.peek(other.journal)
-        if (
-            ours is None
-            or born is None
-            or other.name == folder.name
-            or born.sandbox is not None
-            or not _same_api(born.base_url, ours.base_url)
+        if other.name == folder.name:
+            continue
+        born = born_of(other.journal)
+        if born is not None and (
+            born.sandbox is not None
+            or (ours is not None and not _same_api(born.base_url, ours.base_url))
         ):
             continue
         claims |= claims_of(other.journal, since)
@@ -66,7 +65,7 @@ def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFo
     Raises OptionError where such a batch is being worked on right now.
     """
     for folder in newest(output, LOOKED_AT_MAX):
-        born = Journal.peek(folder.journal)
+        born = born_of(folder.journal)
         if (
             born is None
             or born.sandbox is not None

@@ -1,5 +1,6 @@
 """The batch's memory on disk: what is to be sent, what was about to be, and what came of it."""
 
+from bulk.journal.checking import born_of
 from bulk.journal.claims import Claims, claims_of
 from bulk.journal.entries import (
     Answered,
@@ -44,6 +45,7 @@ __all__ = [
     "SentAgain",
     "Surplus",
     "Withdrawn",
+    "born_of",
     "claims_of",
     "in_thread",
     "inline",

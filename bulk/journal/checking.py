@@ -7,14 +7,14 @@ so spread a log's damage. Hence a connection of its own, which may only read.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from bulk.errors import DamagedError, StorageError
 from bulk.journal import schema
 from bulk.journal.opening import decoded
-from bulk.journal.reading import batch_of
+from bulk.journal.reading import NewBatch, batch_of
 from bulk.journal.rows import check_key
 
 LOG_VERSION_AT = 18  # this byte of the file is 2 where SQLite expects a log beside it
@@ -66,10 +66,9 @@ def check(path: Path) -> None:
         for valid, *_ in sql.execute(schema.SELECT_ALL_OF_ATTEMPTS):
             if not valid:
                 raise DamagedError(path, "an attempt's headers cannot be what was written")
-        born = batch_of(sql)
-        with closing(past_the_log(path)) as file:
-            if batch_of(file) != born:
-                raise DamagedError(path, f"{path.name}-wal beside it is another batch's")
+        alone = _born_by(path, _by_itself)
+        if alone is not None and alone != batch_of(sql):
+            raise DamagedError(path, f"{path.name}-wal beside it is another batch's")
 
 
 def lacks_its_log(path: Path) -> bool:
@@ -94,6 +93,31 @@ def log_of(path: Path) -> Path:
 def past_the_log(path: Path) -> sqlite3.Connection:
     """A connection that reads the file alone, past its log and all locks."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+
+
+def born_of(path: Path) -> NewBatch | None:
+    """What a batch was born with, also while another process has it open; None if unreadable.
+
+    It is in the file from before the log comes into use and never changes, so the file tells it by
+    itself, past all locks. Where a power cut tore the file, as its log was folded back, that does.
+    """
+    return _born_by(path, _by_itself) or _born_by(path, _for_reading)
+
+
+def _born_by(
+    path: Path, opened: Callable[[Path], AbstractContextManager[sqlite3.Connection]]
+) -> NewBatch | None:
+    with suppress(sqlite3.Error, OSError, ValueError, TypeError, KeyError), opened(path) as sql:
+        return batch_of(sql)
+    return None
+
+
+@contextmanager
+def _by_itself(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file past its log, also where it is shorter than it says, as when that is folded back."""
+    with closing(past_the_log(path)) as sql:
+        sql.execute("PRAGMA writable_schema = ON")  # SQLite's way to allow just that
+        yield sql
 
 
 @contextmanager

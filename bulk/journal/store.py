@@ -16,11 +16,11 @@ from pathlib import Path
 
 from bulk.errors import DamagedError, StorageError
 from bulk.journal import schema
-from bulk.journal.checking import check, check_complete, lacks_its_log, log_of, past_the_log
+from bulk.journal.checking import check, check_complete, lacks_its_log, log_of
 from bulk.journal.entries import Entry
 from bulk.journal.opening import connect, in_use, lock, mapped, put, to_our_format
 from bulk.journal.place import network_file_system
-from bulk.journal.reading import JournalReader, NewBatch, SessionEnd, batch_of
+from bulk.journal.reading import JournalReader, NewBatch, SessionEnd
 from bulk.journal.rows import trigger_row
 from bulk.journal.writing import write_entry
 from bulk.model import StopCode, Trigger
@@ -102,19 +102,6 @@ class Journal(JournalReader):
             sql.close()
             raise
         return sql
-
-    @classmethod
-    def peek(cls, path: Path) -> NewBatch | None:
-        """What a batch was born with, also while another process has it open; None if unreadable.
-
-        That part is written before the write-ahead log comes into use and never changes, so it can
-        be read past all locks.
-        """
-        try:
-            with closing(past_the_log(path)) as sql:
-                return batch_of(sql)
-        except (sqlite3.Error, OSError, ValueError, TypeError, KeyError):
-            return None
 
     def close(self) -> None:
         """Fold the log back into the one file and let go of it."""

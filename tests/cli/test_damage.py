@@ -30,7 +30,8 @@ pytestmark = pytest.mark.sockets
 
 
 def _cut(journal: Path) -> None:
-    journal.write_bytes(journal.read_bytes()[:-5_000])
+    """By more than the log beside it holds."""
+    journal.write_bytes(journal.read_bytes()[:9_000])
 
 
 def _zeros(journal: Path) -> None:

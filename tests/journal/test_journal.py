@@ -28,6 +28,7 @@ from bulk.journal import (
     Journal,
     QueuedRun,
     Withdrawn,
+    born_of,
     in_thread,
     schema,
 )
@@ -69,8 +70,8 @@ def test_what_a_batch_is_born_with_comes_back(path: Path) -> None:
     )
     with Journal.create(path, batch, some_triggers(1)) as journal:
         assert journal.batch == batch
-        assert Journal.peek(path) == batch, "also while another has it open"
-    assert Journal.peek(path.with_name("none")) is None
+        assert born_of(path) == batch, "also while another has it open"
+    assert born_of(path.with_name("none")) is None
 
 
 def test_attempts_add_up_to_a_result(journal: Journal) -> None:

@@ -14,12 +14,13 @@ from uuid import UUID
 import pytest
 
 from bulk.errors import DamagedError
-from bulk.journal import Ended, Intent, Journal
+from bulk.journal import Ended, Intent, Journal, born_of
 from bulk.journal.checking import LOG_VERSION_AT, log_of
 from bulk.model import Outcome
 from tests.virtual import a_batch, some_triggers
 
 COUNT = 3
+PAGE_BYTES = 4_096
 
 
 class Deaths:
@@ -66,6 +67,7 @@ def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deaths:
             return self.cursor()
 
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Mortal))
+    monkeypatch.setattr("bulk.journal.store.LOGGED_MAX", 1)
     return deaths
 
 
@@ -133,6 +135,7 @@ def test_a_ctrl_c_at_any_statement_loses_nothing(
             return done
 
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Interrupted))
+    monkeypatch.setattr("bulk.journal.store.LOGGED_MAX", 1)
     for turn in count(1):
         Interrupted.left, deaths.runs = turn, 0
         with suppress(KeyboardInterrupt):
@@ -143,6 +146,29 @@ def test_a_ctrl_c_at_any_statement_loses_nothing(
         assert not path.exists() or queued(path) in (deaths.runs, deaths.runs + 1), turn
         path.unlink(missing_ok=True)
     assert turn > 20
+
+
+@pytest.mark.parametrize("torn", [0, 1_000])
+def test_a_process_that_dies_while_the_log_is_folded_back_loses_nothing(
+    path: Path, tmp_path: Path, torn: int
+) -> None:
+    """SQLite writes page after page; `torn`: so many bytes of one that a power cut tore."""
+    with Journal.create(path, a_batch(), some_triggers(400)) as journal:
+        journal.begin_session(1.0)
+        journal.write([Intent(seq, seq, 1, 1.5) for seq in range(1, 301)])
+        before, log = path.read_bytes(), log_of(path).read_bytes()
+    after = path.read_bytes()
+    assert len(after) > len(before)
+    (tmp_path / "killed").mkdir()
+    killed = tmp_path / "killed" / path.name
+    for written in range(0, len(after), PAGE_BYTES):
+        here = written + torn
+        killed.write_bytes(after[:here] + before[here:])
+        assert torn or born_of(killed) == a_batch(), "also where another process has the log"
+        log_of(killed).write_bytes(log)
+        assert born_of(killed) == a_batch(), written
+        with Journal.open(killed) as journal:
+            assert len(list(journal.attempts())) == 300, written
 
 
 def _marked_as_logged(path: Path) -> None:

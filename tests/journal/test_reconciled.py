@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+from bulk.batch import claims_elsewhere
+from bulk.folder import BatchFolder
 from bulk.journal import (
     Claims,
     Ended,
@@ -181,6 +183,18 @@ def test_a_batch_that_cannot_be_read_claims_all_that_it_may_have_made(path: Path
     os.utime(path, (300.0, 300.0))
     assert claims_of(path, 200.0) == Claims(all_busy=True)
     assert claims_of(path, 301.0) == Claims()  # it was not written to since
+
+
+def test_a_batch_beside_ours_that_cannot_be_read_counts_as_well(path: Path) -> None:
+    ours, other = (BatchFolder(path.parent / name) for name in ("ours", "other"))
+    for folder in (ours, other):
+        folder.make()
+        Journal.create(folder.journal, a_batch(), some_triggers(3)).close()
+    assert claims_elsewhere(ours, 200.0) == Claims()
+    other.journal.write_bytes(other.journal.read_bytes()[:200])
+    os.utime(other.journal, (300.0, 300.0))
+    assert claims_elsewhere(ours, 200.0) == Claims(all_busy=True)
+    assert claims_elsewhere(ours, 301.0) == Claims()
 
 
 FORMAT_1 = """

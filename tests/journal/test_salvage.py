@@ -160,6 +160,21 @@ def test_a_file_cut_short_anywhere(closed: Path, truth: Truth, tmp_path: Path, s
         assert f"{len(rows)} of at least" in said
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_a_file_cut_short_beside_its_log(
+    died: Path, truth: Truth, tmp_path: Path, seed: int
+) -> None:
+    """Where the log holds all that was cut off, it is whole: so it is as the log is folded back."""
+    path = copy(died, tmp_path)
+    size = path.stat().st_size
+    kept = Random(f"cut {seed}").choice((size - 1_000 * (seed + 1), size // (seed + 2)))
+    with path.open("r+b") as file:
+        file.truncate(kept)
+    if not opens(copy(path, tmp_path / "opened"), truth):
+        rows, _ = rescue(path)
+        check(rows, truth)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_bytes_overwritten_anywhere(
     closed: Path, died: Path, truth: Truth, tmp_path: Path, seed: int

@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from tests.cli.talking import KEY, ROOT, truth, write_manifest
+from tests.cli.talking import KEY, ROOT, rows, truth, write_manifest
 from tests.kills.judge import problems
 from tests.kills.proxy import Proxy
 
@@ -98,6 +98,9 @@ class Life:
         if await self._run(["report", "b"], None) != code:
             self.broken.append("report exits with another code than the batch")
         self.happened[f"exit {code}"] += 1
+        if (self.batch / "report.csv").exists():
+            left = [row for row in rows(self.batch) if row["outcome"] != "queued"]
+            self.happened.update(f"{row['outcome']}: {row['failure_code']}" for row in left)
         self.happened["triggers"] += self.count
 
     async def _one_process(self, mishap: str | None) -> int:
