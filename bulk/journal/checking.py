@@ -90,6 +90,11 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def index_of(path: Path) -> Path:
+    """Where SQLite keeps a reader's index of the log."""
+    return path.with_name(path.name + "-shm")
+
+
 def past_the_log(path: Path) -> sqlite3.Connection:
     """A connection that reads the file alone, past its log and all locks."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
@@ -123,7 +128,7 @@ def _by_itself(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def _for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that writes neither file nor log; its index of the log is cleared away."""
-    index = path.with_name(path.name + "-shm")
+    index = index_of(path)
     before = index.exists()
     alone = not log_of(path).exists()  # a reader would make one
     uri = f"{path.absolute().as_uri()}?mode=ro"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bulk.errors import DamagedError, StorageError
 from bulk.journal import schema
-from bulk.journal.checking import check, check_complete, lacks_its_log, log_of
+from bulk.journal.checking import check, check_complete, index_of, lacks_its_log, log_of
 from bulk.journal.entries import Entry
 from bulk.journal.opening import connect, in_use, lock, mapped, put, to_our_format
 from bulk.journal.place import network_file_system
@@ -108,6 +108,8 @@ class Journal(JournalReader):
         with mapped(self.path):
             try:
                 self._sql.execute("PRAGMA journal_mode = DELETE")
+                with suppress(OSError):  # of a process that died as it looked whether this is sound
+                    index_of(self.path).unlink(missing_ok=True)
             finally:
                 self._sql.close()
 
