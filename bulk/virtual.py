@@ -92,4 +92,5 @@ def run_virtually(
             end = await work(journal, client, settings, around)
             return VirtualEnd(end, trio.current_time())
 
-    return trio.run(live, clock=clock)
+    # A Ctrl-C comes where a task waits: elsewhere it tears what trio or a request is about.
+    return trio.run(live, clock=clock, restrict_keyboard_interrupt_to_checkpoints=True)

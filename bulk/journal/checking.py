@@ -104,7 +104,7 @@ def born_of(path: Path) -> NewBatch | None:
     """What a batch was born with, also while another process has it open; None if unreadable.
 
     It is in the file from before the log comes into use and never changes, so the file tells it by
-    itself, past all locks. Where a power cut tore the file, as its log was folded back, that does.
+    itself, past all locks. Where a power cut tore the file in a fold, the log beside it tells it.
     """
     return _born_by(path, _by_itself) or _born_by(path, _for_reading)
 
