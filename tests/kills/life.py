@@ -1,4 +1,7 @@
-"""One batch's life: real processes, killed, stopped, interrupted and cut off, until it is done."""
+"""One batch's life: real processes, killed, stopped, interrupted and cut off, until it is done.
+
+Meanwhile the machine's clock is set, and the machine sleeps.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from typing import Any
 import trio
 
 from tests.cli.talking import KEY, ROOT, rows, truth, write_manifest
+from tests.kills.clocks import SHIFTED, Clocks
 from tests.kills.judge import problems
 from tests.kills.proxy import Proxy
 
@@ -36,18 +40,23 @@ SIGNALLED = {signal.SIGINT: 130, signal.SIGTERM: 143}
 LAST_TRIES = 4
 STARTED_S = 1.0  # a process takes about as long to load; most mishaps come after that
 PROCESS_S_MAX = 240.0  # one that takes longer hangs
+BEFALL = {"kill": 3, "stop and kill": 1, "stop": 1, "interrupt": 1}  # each with its weight
+BEFALL |= {"set the clock": 1, "sleep": 1, "sleep and kill": 1}
+SLEEPS_S = (90.0, 3_600.0, 8 * 3_600.0)
+STEPS_S = (1.0, 30.0, 3_600.0, 86_400.0)  # forwards or back
 
 
 @dataclass
 class Life:
     """A round by its seed; `happened` counts what befell it, `broken` are broken promises.
 
-    `mishaps`: how many there may be.
+    `mishaps`: how many there may be. `befall`: which, each with its weight.
     """
 
     seed: int
     folder: Path
     mishaps: range
+    befall: Mapping[str, int] = field(default_factory=lambda: BEFALL)
     happened: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
 
@@ -60,15 +69,19 @@ class Life:
         self.spec += f"; seed {self.seed}"
         self.manifest = write_manifest(self.folder / "m.csv", self.count)
         self.batch = self.folder / "reports" / "b"
+        self.clocks = Clocks(self.folder / "clocks")
+        self.server_clocks = Clocks(self.folder / "server-clocks")
 
     async def live(self) -> None:
         """Live it through, and judge."""
-        sandbox = await _open(["sandbox", self.spec], self.folder, stdout=subprocess.PIPE)
+        sandbox = await _open(
+            ["sandbox", self.spec], self.folder, self.server_clocks, stdout=subprocess.PIPE
+        )
         assert sandbox.stdout is not None
         try:
             said = (await sandbox.stdout.receive_some(1_000)).decode()
             self.server = said.split()[1]
-            proxy = Proxy(
+            self.proxy = proxy = Proxy(
                 int(self.server.rpartition(":")[2]), self.rng, self.rng.choice((0.0, 0.1, 0.3))
             )
             async with trio.open_nursery() as nursery:
@@ -85,7 +98,7 @@ class Life:
                 await sandbox.wait()
 
     def _choose_mishap(self) -> str:
-        return self.rng.choice(("kill", "kill", "kill", "stop and kill", "stop", "interrupt"))
+        return self.rng.choices(list(self.befall), list(self.befall.values()))[0]
 
     async def _to_the_end(self) -> None:
         code = -1
@@ -113,7 +126,7 @@ class Life:
         """Run a process to its end, whichever that is; its exit code."""
         expected = set(ENDS)
         with (self.folder / "said").open("w+") as said:
-            process = await _open(words, self.folder, stdout=said, stderr=said)
+            process = await _open(words, self.folder, self.clocks, stdout=said, stderr=said)
             self.happened["processes"] += 1
             try:
                 with trio.move_on_after(PROCESS_S_MAX) as patience:
@@ -148,6 +161,12 @@ class Life:
             if mishap == "stop" or self.rng.random() < 0.5:
                 process.send_signal(signal.SIGCONT)
                 await trio.sleep(self.rng.uniform(0.0, 0.2))
+        if mishap == "set the clock":
+            self.happened[mishap] += 1
+            self.clocks.set_by(self.rng.choice(STEPS_S) * self.rng.choice((-1, 1)))
+        if mishap.startswith("sleep"):
+            await self._sleep(process)
+            await trio.sleep(self.rng.choice((0.0, 1.0)) * self.rng.random())
         if "kill" in mishap:
             self.happened["kill"] += process.poll() is None
             process.kill()
@@ -160,6 +179,20 @@ class Life:
                 await trio.sleep(self.rng.uniform(0.0, 0.3))
             return {SIGNALLED[number], -number}  # before Python is up, the signal itself
         return set()
+
+    async def _sleep(self, process: trio.Process) -> None:
+        """The machine sleeps: its processes stand still, for the server time goes on."""
+        self.happened["sleep"] += 1
+        slept_s = self.rng.choice(SLEEPS_S)
+        process.send_signal(signal.SIGSTOP)
+        began = trio.current_time()
+        await trio.sleep(self.rng.uniform(0.1, 1.0))  # its last requests arrive, most are answered
+        if self.rng.random() < 0.5:  # else the other end has kept the connections, and answers
+            self.proxy.cut_all()
+        stopped_s = trio.current_time() - began
+        self.server_clocks.pass_by(slept_s - stopped_s)
+        self.clocks.wake(slept_s, stopped_s)
+        process.send_signal(signal.SIGCONT)
 
     async def _wait_for_a_moment(self, process: trio.Process) -> None:
         """A random one: by the clock, as the journal is opened, or after some more requests."""
@@ -188,11 +221,16 @@ class Life:
         return await trio.to_thread.run_sync(lambda: truth(self.server, summary=summary))
 
 
-async def _open(words: list[str], folder: Path, **streams: Any) -> trio.Process:
+async def _open(words: list[str], folder: Path, clocks: Clocks, **streams: Any) -> trio.Process:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TESTERARMY")}
     return await trio.lowlevel.open_process(
         [sys.executable, "-m", "bulk", *words],
         cwd=folder,
-        env={**kept, "PYTHONPATH": str(ROOT), "TESTERARMY_API_KEY": KEY},
+        env={
+            **kept,
+            **clocks.environment(),
+            "PYTHONPATH": f"{SHIFTED}{os.pathsep}{ROOT}",
+            "TESTERARMY_API_KEY": KEY,
+        },
         **{"stderr": subprocess.DEVNULL, **streams},
     )

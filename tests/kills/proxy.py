@@ -22,6 +22,7 @@ class Proxy:
         self._rng = rng
         self.share = share
         self.mishaps: Counter[str] = Counter()
+        self._open: set[trio.SocketStream] = set()
 
     async def serve(self, task_status: trio.TaskStatus[int]) -> None:
         """Serve until cancelled; starts with the port it listens on."""
@@ -29,6 +30,11 @@ class Proxy:
         port = listeners[0].socket.getsockname()[1]
         task_status.started(port)
         await trio.serve_listeners(self._carry, listeners)
+
+    def cut_all(self) -> None:
+        """Reset all connections."""
+        for stream in self._open:
+            _reset(stream)
 
     async def _carry(self, ours: trio.SocketStream) -> None:
         mishap = self._rng.choice(MISHAPS) if self._rng.random() < self.share else None
@@ -38,10 +44,12 @@ class Proxy:
         except OSError:
             _reset(ours)
             return
+        self._open |= {ours, theirs}
         link = _Link(ours, theirs, mishap, after, self._rng.uniform(0, STALL_S_MAX))
         async with ours, theirs, trio.open_nursery() as nursery:
             nursery.start_soon(link.pump, ours, theirs)
             nursery.start_soon(link.pump, theirs, ours)
+        self._open -= {ours, theirs}
         if link.happened and mishap is not None:
             self.mishaps[mishap] += 1
 
