@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ SLUG_CHARACTERS_MAX = 40
 # Windows keeps these for devices, with any extension and in any case.
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 LATEST = "latest.txt"
+STALE_S = 600.0  # since a file was written to that was to take the place of another
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ def write_files(folder: BatchFolder, files: Iterable[tuple[str, bytes]]) -> list
 
 def write_whole(path: Path, content: bytes) -> None:
     """Put `content` at `path` so that a reader sees the old file or the new one, never half."""
+    _sweep(path)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -176,3 +179,11 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes left that died as they wrote `path`."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                left.unlink()

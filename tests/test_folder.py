@@ -99,6 +99,16 @@ def test_a_file_is_replaced_whole_and_others_may_read_it(tmp_path: Path) -> None
         assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
 
 
+def test_what_a_process_left_that_died_as_it_wrote_is_cleared_away(tmp_path: Path) -> None:
+    old, new = tmp_path / ".report.csv.old", tmp_path / ".report.csv.new"
+    for left in (old, new):
+        left.write_bytes(b"half a report")
+    os.utime(old, (1e9, 1e9))
+    write_whole(tmp_path / "report.csv", b"whole")
+    assert not old.exists()
+    assert new.exists(), "another process may be at it"
+
+
 def test_a_file_that_cannot_be_written_is_named_and_the_rest_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,9 +67,6 @@ class Journal(JournalReader):
                 raise in_use(path) from error
             finally:
                 made.unlink(missing_ok=True)
-            for left in path.parent.glob(f".{path.name}.*"):  # of a process that died at this
-                with suppress(OSError):
-                    left.unlink()
             journal = cls(path, cls._connection(path))
             if batch.simulated:  # half a simulation is worth nothing, so it need not survive
                 journal._sql.execute("PRAGMA synchronous = OFF")
@@ -91,6 +88,9 @@ class Journal(JournalReader):
         sql = connect(path)
         try:
             lock(sql)
+            for left in path.parent.glob(f".{path.name}.*"):  # of a process that died making it
+                with suppress(OSError):
+                    left.unlink()
             to_our_format(sql, path)
             if without_log:
                 check_complete(sql, path)

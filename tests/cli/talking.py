@@ -126,9 +126,10 @@ def _wait_for(base_url: str, count: str, least: int) -> None:
     pytest.fail(f"{count} did not reach {least} in ten seconds")
 
 
-def write_manifest(path: Path, count: int) -> Path:
-    """A manifest of that many cells of different tests."""
+def write_manifest(path: Path, count: int, first: int = 0) -> Path:
+    """A manifest of that many cells of different tests, numbered from the first."""
+    numbers = range(first, first + count)
     lines = ["test_id,platform,mode,name"]
-    lines += [f"00000000-0000-4000-8000-{n:012d},web,fast,Test {n}" for n in range(count)]
+    lines += [f"00000000-0000-4000-8000-{n:012d},web,fast,Test {n}" for n in numbers]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

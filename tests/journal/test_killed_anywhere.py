@@ -109,6 +109,14 @@ def test_one_that_takes_up_a_batch_of_a_dead_one_and_dies_as_well(
     assert len(check(deaths, monkeypatch)) > 20
 
 
+def test_what_a_process_left_that_died_as_it_made_the_journal_is_cleared_away(path: Path) -> None:
+    Journal.create(path, a_batch(), some_triggers(COUNT)).close()
+    for name in (".journal.sqlite.4e7df6ee", ".journal.sqlite.4e7df6ee-journal"):
+        path.with_name(name).write_bytes(b"half a journal")
+    Journal.open(path).close()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_ctrl_c_at_any_statement_loses_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch, after: bool

@@ -44,6 +44,10 @@ def problems(batch: Path, manifest: Path, truth: Mapping[str, Any], code: int) -
     summary = json.loads((batch / "data" / "summary.json").read_text("utf-8"))
     if not code == expected == summary["exit_code"]:
         found.append(f"exit {code}, by the outcomes {expected}, by the summary {summary}")
-    if left := [file.name for file in (batch / "data").iterdir() if "sqlite-" in file.name]:
+    if left := [
+        file.name
+        for file in (batch / "data").iterdir()
+        if "sqlite-" in file.name or file.name.startswith(".j")
+    ]:
         found.append(f"left beside the journal: {left}")
     return found

@@ -1,0 +1,146 @@
+"""Kills real processes as they are about to make a system call, each one of a batch's in turn.
+
+`mortal.c` says which calls these are and does the killing, so this is for machines with a C
+compiler and a loader that knows LD_PRELOAD. One process is killed at its nth call, a second one,
+which takes the batch up, at a call that a seed draws; the third ends it.
+
+    python -m tests.kills.system_calls
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from random import Random
+
+from tests.cli.talking import ENVIRONMENT, KEY, sandbox, spawn, truth, write_manifest
+from tests.kills.judge import problems
+
+SOURCE = Path(__file__).with_name("mortal.c")
+CELLS = 6
+SPEC = "none; latency 5ms"
+# What is in doubt stays so: to wait until it is settled would take a minute for each moment.
+WORDS = ("--batch", "b", "--on-unknown", "report", "--max-concurrency", "4")
+ENDS = {0, 7}  # all queued, or some of them unknown
+AT_ONCE = 4
+PROCESS_S_MAX = 120.0
+
+
+def build(folder: Path) -> Path | None:
+    """What makes processes mortal, built; None where it cannot be, or does not work."""
+    built = folder / "mortal.so"
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    made = subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", built, SOURCE, "-ldl"])
+    trial = [sys.executable, "-c", "import os; os.unlink('nothing')"]
+    environment = {**os.environ, "LD_PRELOAD": str(built), "DIES_AT": "1"}
+    if made.returncode or subprocess.run(trial, env=environment).returncode != -signal.SIGKILL:
+        return None
+    return built
+
+
+class Place:
+    """One sandbox, in a process of its own, and cells of its own for each batch."""
+
+    def __init__(self, folder: Path, base_url: str, mortal: Path) -> None:
+        self._folder = folder
+        self._base_url = base_url
+        self._mortal = {"LD_PRELOAD": str(mortal), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def count_calls(self) -> int:
+        """How many a process makes that works a batch off undisturbed."""
+        counted = self._folder / "counted"
+        self._process(0, {**self._mortal, "COUNTED": str(counted)})
+        return int(counted.read_text("utf-8"))
+
+    def live_through(self, number: int, nth: int, second: int) -> tuple[int, list[str]]:
+        """One batch: how many of its processes were killed, and what was broken."""
+        kills, broken = 0, []
+        code = -1
+        for dies in ({"DIES_AT": str(nth)}, {"DIES_AT": str(second)}, None):
+            code, said = self._process(number, {**self._mortal, **dies} if dies else {})
+            kills += code == -signal.SIGKILL
+            expected = ENDS | ({-signal.SIGKILL} if dies else set())
+            if "Traceback" in said or KEY in said or code not in expected:
+                broken.append(f"exit {code}: {said}")
+        manifest = self._manifest(number)
+        mine = {line.partition(",")[0] for line in manifest.read_text("utf-8").splitlines()}
+        accepted = [run for run in truth(self._base_url)["accepted"] if run["test_id"] in mine]
+        batch = manifest.parent / "reports" / "b"
+        return kills, broken + problems(batch, manifest, {"accepted": accepted}, code)
+
+    def _process(self, number: int, environment: Mapping[str, str]) -> tuple[int, str]:
+        manifest = self._manifest(number)
+        if not manifest.exists():
+            manifest.parent.mkdir()
+            write_manifest(manifest, CELLS, number * CELLS)
+        run = (manifest, "--base-url", self._base_url, *WORDS)
+        process = spawn(*run, folder=manifest.parent, **ENVIRONMENT, **environment)
+        try:
+            out, err = process.communicate(timeout=PROCESS_S_MAX)
+        finally:
+            process.kill()
+        return process.returncode, out + err
+
+    def _manifest(self, number: int) -> Path:
+        return self._folder / str(number) / "m.csv"
+
+
+def soak(
+    place: Place, firsts: Sequence[int], rng: Random, calls: int
+) -> tuple[Counter[str], dict[str, list[str]]]:
+    """Kill at each of `firsts`, then at any of so many calls: counts, and broken promises."""
+    happened: Counter[str] = Counter()
+    broken: dict[str, list[str]] = {}
+    seconds = [rng.randint(1, calls) for _ in firsts]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ends = pool.map(place.live_through, count(1), firsts, seconds)
+        for first, second, (kills, found) in zip(firsts, seconds, ends, strict=True):
+            happened["batches"] += 1
+            happened["kills"] += kills
+            if found:
+                broken[f"call {first}, then call {second}"] = found
+            if happened["batches"] % 20 == 0:
+                sys.stdout.write(f"{happened['batches']} of {len(firsts)} batches are over\n")
+                sys.stdout.flush()
+    return happened, broken
+
+
+def main() -> int:
+    """0 where all went well, or nothing could be done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0, help="draws the second moments")
+    given = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, sandbox(SPEC) as base_url:
+        mortal = build(Path(folder))
+        if mortal is None:
+            sys.stdout.write("no C compiler, or no LD_PRELOAD: nothing was killed\n")
+            return 0
+        place = Place(Path(folder), base_url, mortal)
+        calls = place.count_calls()
+        rng = Random(f"system calls {given.seed}")
+        happened, broken = soak(place, range(1, calls + 1), rng, calls)
+    for moments, found in broken.items():
+        sys.stdout.write(f"{moments}: {found}\n")
+    sys.stdout.write(f"seed {given.seed}, {time.monotonic() - began:.0f} s\n")
+    for name, number in happened.items():
+        sys.stdout.write(f"  {number:>6,} {name}\n")
+    sys.stdout.write(f"{len(broken)} failed\n")
+    return bool(broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
