@@ -25,6 +25,7 @@ soak:
 	$(BIN)/python -m tests.simulation.planted
 	$(BIN)/python -m tests.fuzz.soak
 	$(BIN)/python -m tests.kills.soak --kills 200
+	$(BIN)/python -m tests.kills.system_calls
 
 format:
 	@$(PYTHON) tools/prepare.py test

@@ -44,6 +44,14 @@ class StorageError(BulkError):
     exit = Exit.STORAGE
 
 
+class DiskError(StorageError):
+    """The disk failed a journal: it is full, or gives errors. What was durable is not lost."""
+
+    def __init__(self, journal: Path, what: str) -> None:
+        self.journal = journal
+        super().__init__(f"{journal}: the journal failed: {what}")
+
+
 class DamagedError(StorageError):
     """A journal lacks what was written to it, or holds what never was. Its text begins with it."""
 

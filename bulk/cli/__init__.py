@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import sys
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from bulk import __version__
-from bulk.errors import BulkError, DamagedError
+from bulk.cli.streams import drop_what_is_left, prepare
+from bulk.errors import BulkError, DamagedError, DiskError
 from bulk.exits import Exit
 
 # Name and help of each command; its module holds it as `command`.
@@ -102,9 +102,7 @@ def group() -> None:
 
 def main() -> None:
     """The process's entry: runs the command and exits with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a legacy code page lacks letters; names keep theirs
-            stream.reconfigure(errors="replace")
+    prepare()
     sys.exit(_exit_code())
 
 
@@ -123,14 +121,25 @@ def _exit_code() -> int:
 
         click.echo(f"error: {salvaged(error)}", err=True)
         return error.exit
+    except DiskError as error:
+        click.echo(f"error: {error}\n{_to_go_on(error.journal)}", err=True)
+        return error.exit
     except BulkError as error:
         click.echo(f"error: {error}", err=True)
         return error.exit
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_what_is_left()
         return Exit.FAILED
     except OSError as error:  # the last resort: a disk or a file that nobody expected to fail
-        place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {place}{error.strerror or error}", err=True)
+        place = error.filename or "the output"
+        click.echo(f"error: {place}: {error.strerror or error}", err=True)
+        drop_what_is_left()
         return Exit.STORAGE
     return code if isinstance(code, int) else Exit.OK
+
+
+def _to_go_on(journal: Path) -> str:
+    if not journal.exists():
+        return "No batch was begun and nothing was sent. See to the disk, then start again."
+    batch = journal.parent.parent.name
+    return f"What was saved is kept. See to the disk, then go on: bulk-trigger resume {batch}"

@@ -98,7 +98,9 @@ def _paths(folder: BatchFolder) -> ReportPaths:
 
 def _say(lines: Sequence[str], reported: Reported, paths: ReportPaths, *, as_json: bool) -> None:
     """The closing words on stdout; with `as_json` the summary, and the words on stderr."""
-    for line in ("", *lines, f"Report  {paths.report}", f"Table   {paths.table}"):
+    named = (("Report  ", paths.report), ("Table   ", paths.table))
+    there = (word + path for word, path in named if Path(path).exists())  # a full disk takes none
+    for line in ("", *lines, *there):
         click.echo(line, err=as_json)
     if as_json:
         click.echo(summary_json(reported.facts, reported.summary).rstrip("\n"))

@@ -6,6 +6,7 @@ operating system lifts the lock when the process dies, however it dies.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bulk.errors import BulkError, DamagedError, StorageError
+from bulk.errors import BulkError, DamagedError, DiskError, StorageError
 from bulk.journal import schema
 
 
@@ -24,6 +25,7 @@ class BatchInUseError(BulkError):
 # What SQLite says where a file's content, or the disk below it, cannot be right.
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 DISK_DAMAGE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ})
+DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 NO_TEXT = "Could not decode to UTF-8"  # Python's own words, without a code of SQLite's
 
 
@@ -104,7 +106,7 @@ def in_use(path: Path) -> BatchInUseError:
 
 @contextmanager
 def mapped(path: Path) -> Iterator[None]:
-    """Turn foreign errors into BatchInUseError, DamagedError or StorageError, naming the file."""
+    """Turn foreign errors into BatchInUseError or a StorageError that names the file."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -119,8 +121,10 @@ def mapped(path: Path) -> Iterator[None]:
             ) from error
         if code == sqlite3.SQLITE_BUSY:
             raise in_use(path) from error
-        raise StorageError(f"{path}: the journal failed: {error}") from error
+        raise DiskError(path, str(error)) from error
     except OSError as error:
+        if error.errno in DISK_FAILURES:
+            raise DiskError(path, str(error.strerror)) from error
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
 

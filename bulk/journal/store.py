@@ -94,12 +94,16 @@ class Journal(JournalReader):
             to_our_format(sql, path)
             if without_log:
                 check_complete(sql, path)
+        except BaseException:
+            sql.close()
+            raise
+        try:
             sql.execute(schema.UNMARK)  # left where a disk was full
             sql.execute("PRAGMA journal_mode = WAL")
             sql.execute("PRAGMA wal_autocheckpoint = 0")
             _begin_log(sql)
         except BaseException:
-            sql.close()
+            _let_go(sql, path)
             raise
         return sql
 
@@ -111,11 +115,11 @@ class Journal(JournalReader):
                 with suppress(OSError):  # of a process that died as it looked whether this is sound
                     index_of(self.path).unlink(missing_ok=True)
             finally:
-                self._sql.close()
+                _let_go(self._sql, self.path)
 
     def abandon(self) -> None:
         """Let go of the file without a further write, as where the disk is full."""
-        self._sql.close()
+        _let_go(self._sql, self.path)
 
     def __enter__(self) -> Journal:
         return self
@@ -196,6 +200,18 @@ def _begin_log(sql: sqlite3.Connection) -> None:
     whenever a connection goes, is whole. One call, so that no Ctrl-C comes between.
     """
     sql.executescript(schema.BEGIN_LOG)
+
+
+def _let_go(sql: sqlite3.Connection, path: Path) -> None:
+    """Close a journal that is whole, also where the disk takes no more.
+
+    SQLite folds the log back and removes it; where only half of `_begin_log` was done, the file
+    still says that there is one. An empty log says that nothing is missing, and takes no room.
+    """
+    sql.close()
+    with suppress(OSError):
+        if lacks_its_log(path):
+            log_of(path).touch(mode=0o600)
 
 
 def _fill(sql: sqlite3.Connection, batch: NewBatch, triggers: Iterable[Trigger]) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from bulk.errors import DamagedError
+from bulk.errors import DamagedError, DiskError
 from bulk.journal import Ended, Intent, Journal, born_of
 from bulk.journal.checking import LOG_VERSION_AT, log_of
 from bulk.model import Outcome
@@ -154,6 +154,37 @@ def test_a_ctrl_c_at_any_statement_loses_nothing(
         assert not path.exists() or queued(path) in (deaths.runs, deaths.runs + 1), turn
         path.unlink(missing_ok=True)
     assert turn > 20
+
+
+@pytest.mark.parametrize("done", range(4))
+def test_a_disk_that_is_full_as_the_log_is_begun_loses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    """SQLite takes away a log that it has folded back, though the file may say that it has one."""
+
+    class Full(sqlite3.Connection):
+        opened = False
+
+        def executescript(self, sql_script: str) -> sqlite3.Cursor:
+            if not Full.opened:
+                Full.opened = True
+                return super().executescript(sql_script)
+            for statement in sql_script.split(";")[:done]:
+                self.execute(statement).fetchall()
+            raise sqlite3.OperationalError("database or disk is full")
+
+        def execute(self, *arguments: object) -> sqlite3.Cursor:
+            if arguments[0] == "PRAGMA journal_mode = DELETE":
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(*arguments)  # type: ignore[arg-type]
+
+    Deaths(path, path).work(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Full))
+        patch.setattr("bulk.journal.store.LOGGED_MAX", 1)
+        with pytest.raises(DiskError, match=r"the journal failed: database or disk is full"):
+            Deaths(path, path).work(2)
+    assert queued(path) == 1
 
 
 @pytest.mark.parametrize("torn", [0, 1_000])

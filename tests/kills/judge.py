@@ -47,7 +47,7 @@ def problems(batch: Path, manifest: Path, truth: Mapping[str, Any], code: int) -
     if left := [
         file.name
         for file in (batch / "data").iterdir()
-        if "sqlite-" in file.name or file.name.startswith(".j")
+        if "sqlite-" in file.name or file.name.startswith(".journal.")
     ]:
         found.append(f"left beside the journal: {left}")
     return found

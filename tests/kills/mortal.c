@@ -1,27 +1,34 @@
-/* Loaded before the C library (LD_PRELOAD), it kills its process as this is about to make the nth of
- * the calls below, counted over all threads: those that change a file or a folder, make it durable,
- * take a lock, or say something to a server.
+/* Loaded before the C library (LD_PRELOAD), it counts the calls below over all threads of a process:
+ * those that change a file or a folder, make it durable, take a lock, or say something to a server.
  *
- * DIES_AT  n, from 1; without it the process lives
- * COUNTED  a file that gets the number of calls when a process ends that lived
+ * DIES_AT  n, from 1: the process is killed as it is about to make the nth
+ * FULL_AT  n, from 1: from the nth on the disk is full, and nothing becomes durable
+ * COUNTED  a file that gets the number of calls when the process ends by itself
  */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static atomic_long calls;
-static long dies_at;
+static long dies_at, full_at;
+
+static long from_environment(const char *name) {
+  const char *number = getenv(name);
+  return number ? atol(number) : 0;
+}
 
 __attribute__((constructor)) static void begin(void) {
-  const char *n = getenv("DIES_AT");
-  dies_at = n ? atol(n) : 0;
+  dies_at = from_environment("DIES_AT");
+  full_at = from_environment("FULL_AT");
 }
 
 __attribute__((destructor)) static void end(void) {
@@ -33,43 +40,51 @@ __attribute__((destructor)) static void end(void) {
   }
 }
 
-static void *counted(const char *name) {
-  if (atomic_fetch_add(&calls, 1) + 1 == dies_at) {
+/* Whether the call is to fail, where a full disk makes it fail with `error`, or 0. */
+static int counted(int error) {
+  long now = atomic_fetch_add(&calls, 1) + 1;
+  if (now == dies_at) {
     kill(getpid(), SIGKILL);
     for (;;) pause();
   }
-  return dlsym(RTLD_NEXT, name);
+  if (!error || !full_at || now < full_at) return 0;
+  errno = error;
+  return 1;
 }
 
-#define MORTAL(type, name, parameters, ...)                 \
-  type name parameters {                                    \
-    type(*real) parameters = (type(*) parameters)counted(#name); \
-    return real(__VA_ARGS__);                               \
+#define MORTAL(type, name, error, parameters, ...)                      \
+  type name parameters {                                                \
+    type(*real) parameters = (type(*) parameters)dlsym(RTLD_NEXT, #name); \
+    return counted(error) ? -1 : real(__VA_ARGS__);                     \
   }
 
-MORTAL(ssize_t, pwrite, (int fd, const void *from, size_t size, off_t at), fd, from, size, at)
-MORTAL(ssize_t, pwrite64, (int fd, const void *from, size_t size, off64_t at), fd, from, size, at)
-MORTAL(int, ftruncate, (int fd, off_t size), fd, size)
-MORTAL(int, ftruncate64, (int fd, off64_t size), fd, size)
-MORTAL(int, fsync, (int fd), fd)
-MORTAL(int, fdatasync, (int fd), fd)
-MORTAL(int, link, (const char *from, const char *to), from, to)
-MORTAL(int, rename, (const char *from, const char *to), from, to)
-MORTAL(int, unlink, (const char *path), path)
-MORTAL(ssize_t, send, (int fd, const void *from, size_t size, int flags), fd, from, size, flags)
+MORTAL(ssize_t, pwrite, ENOSPC, (int fd, const void *from, size_t size, off_t at), fd, from, size, at)
+MORTAL(ssize_t, pwrite64, ENOSPC, (int fd, const void *from, size_t size, off64_t at), fd, from, size, at)
+MORTAL(int, ftruncate, ENOSPC, (int fd, off_t size), fd, size)
+MORTAL(int, ftruncate64, ENOSPC, (int fd, off64_t size), fd, size)
+MORTAL(int, fsync, EIO, (int fd), fd)
+MORTAL(int, fdatasync, EIO, (int fd), fd)
+MORTAL(int, link, ENOSPC, (const char *from, const char *to), from, to)
+MORTAL(int, rename, ENOSPC, (const char *from, const char *to), from, to)
+MORTAL(int, unlink, 0, (const char *path), path)
+MORTAL(ssize_t, send, 0, (int fd, const void *from, size_t size, int flags), fd, from, size, flags)
 
-static int locked(const char *name, int fd, int what, void *with) {
-  int (*real)(int, int, ...) = (int (*)(int, int, ...))counted(name);
-  return real(fd, what, with);
+/* What goes to a terminal or a pipe needs no disk. */
+ssize_t write(int fd, const void *from, size_t size) {
+  ssize_t (*real)(int, const void *, size_t) = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+  struct stat about;
+  int to_disk = fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
+  return to_disk && counted(ENOSPC) ? -1 : real(fd, from, size);
 }
 
-#define MORTAL_LOCK(name)               \
-  int name(int fd, int what, ...) {     \
-    va_list rest;                       \
-    va_start(rest, what);               \
-    void *with = va_arg(rest, void *);  \
-    va_end(rest);                       \
-    return locked(#name, fd, what, with); \
+#define MORTAL_LOCK(name)                                                             \
+  int name(int fd, int what, ...) {                                                   \
+    int (*real)(int, int, ...) = (int (*)(int, int, ...))dlsym(RTLD_NEXT, #name);     \
+    va_list rest;                                                                     \
+    va_start(rest, what);                                                             \
+    void *with = va_arg(rest, void *);                                                \
+    va_end(rest);                                                                     \
+    return counted(0) ? -1 : real(fd, what, with);                                    \
   }
 
 MORTAL_LOCK(fcntl)

@@ -1,8 +1,8 @@
-"""Kills real processes as they are about to make a system call, each one of a batch's in turn.
+"""Kills real processes at each system call of a batch in turn, and fills the disk at each.
 
 `mortal.c` says which calls these are and does the killing, so this is for machines with a C
-compiler and a loader that knows LD_PRELOAD. One process is killed at its nth call, a second one,
-which takes the batch up, at a call that a seed draws; the third ends it.
+compiler and a loader that knows LD_PRELOAD. One process meets its fate at its nth call; a second
+one, which takes the batch up, is killed at a call that a seed draws; the third ends it.
 
     python -m tests.kills.system_calls
 """
@@ -32,7 +32,10 @@ CELLS = 6
 SPEC = "none; latency 5ms"
 # What is in doubt stays so: to wait until it is settled would take a minute for each moment.
 WORDS = ("--batch", "b", "--on-unknown", "report", "--max-concurrency", "4")
-ENDS = {0, 7}  # all queued, or some of them unknown
+DIES, FULL = "DIES_AT", "FULL_AT"  # as mortal.c reads them
+# Exit codes: all queued, or some of them unknown; beside these, by a process's fate.
+ENDS = {0, 7}
+FATAL = {DIES: -signal.SIGKILL, FULL: 8}
 AT_ONCE = 4
 PROCESS_S_MAX = 120.0
 
@@ -45,7 +48,7 @@ def build(folder: Path) -> Path | None:
         return None
     made = subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", built, SOURCE, "-ldl"])
     trial = [sys.executable, "-c", "import os; os.unlink('nothing')"]
-    environment = {**os.environ, "LD_PRELOAD": str(built), "DIES_AT": "1"}
+    environment = {**os.environ, "LD_PRELOAD": str(built), DIES: "1"}
     if made.returncode or subprocess.run(trial, env=environment).returncode != -signal.SIGKILL:
         return None
     return built
@@ -65,21 +68,21 @@ class Place:
         self._process(0, {**self._mortal, "COUNTED": str(counted)})
         return int(counted.read_text("utf-8"))
 
-    def live_through(self, number: int, nth: int, second: int) -> tuple[int, list[str]]:
-        """One batch: how many of its processes were killed, and what was broken."""
-        kills, broken = 0, []
-        code = -1
-        for dies in ({"DIES_AT": str(nth)}, {"DIES_AT": str(second)}, None):
-            code, said = self._process(number, {**self._mortal, **dies} if dies else {})
-            kills += code == -signal.SIGKILL
-            expected = ENDS | ({-signal.SIGKILL} if dies else set())
-            if "Traceback" in said or KEY in said or code not in expected:
-                broken.append(f"exit {code}: {said}")
+    def live_through(self, number: int, *fates: tuple[str, int]) -> tuple[Counter[str], list[str]]:
+        """One batch, each process with a fate at its nth call: those met, and what was broken."""
+        met: Counter[str] = Counter()
+        broken = []
+        for fate, nth in fates:
+            code, said = self._process(number, {**self._mortal, fate: str(nth)})
+            met[fate] += code == FATAL[fate]
+            broken += _complaints(code, said, ENDS | {FATAL[fate]})
+        code, said = self._process(number, {})
+        broken += _complaints(code, said, ENDS)
         manifest = self._manifest(number)
         mine = {line.partition(",")[0] for line in manifest.read_text("utf-8").splitlines()}
         accepted = [run for run in truth(self._base_url)["accepted"] if run["test_id"] in mine]
         batch = manifest.parent / "reports" / "b"
-        return kills, broken + problems(batch, manifest, {"accepted": accepted}, code)
+        return met, broken + problems(batch, manifest, {"accepted": accepted}, code)
 
     def _process(self, number: int, environment: Mapping[str, str]) -> tuple[int, str]:
         manifest = self._manifest(number)
@@ -98,21 +101,26 @@ class Place:
         return self._folder / str(number) / "m.csv"
 
 
+def _complaints(code: int, said: str, expected: set[int]) -> list[str]:
+    fine = code in expected and "Traceback" not in said and KEY not in said
+    return [] if fine else [f"exit {code}: {said}"]
+
+
 def soak(
-    place: Place, firsts: Sequence[int], rng: Random, calls: int
+    place: Place, firsts: Sequence[tuple[str, int]], rng: Random, calls: int
 ) -> tuple[Counter[str], dict[str, list[str]]]:
-    """Kill at each of `firsts`, then at any of so many calls: counts, and broken promises."""
+    """Each fate of `firsts`, then a death at any of so many calls: counts, and broken promises."""
     happened: Counter[str] = Counter()
     broken: dict[str, list[str]] = {}
-    seconds = [rng.randint(1, calls) for _ in firsts]
+    seconds = [(DIES, rng.randint(1, calls)) for _ in firsts]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ends = pool.map(place.live_through, count(1), firsts, seconds)
-        for first, second, (kills, found) in zip(firsts, seconds, ends, strict=True):
+        for first, second, (met, found) in zip(firsts, seconds, ends, strict=True):
             happened["batches"] += 1
-            happened["kills"] += kills
+            happened.update(met)
             if found:
-                broken[f"call {first}, then call {second}"] = found
-            if happened["batches"] % 20 == 0:
+                broken[f"{first}, then {second}"] = found
+            if happened["batches"] % 50 == 0:
                 sys.stdout.write(f"{happened['batches']} of {len(firsts)} batches are over\n")
                 sys.stdout.flush()
     return happened, broken
@@ -132,7 +140,8 @@ def main() -> int:
         place = Place(Path(folder), base_url, mortal)
         calls = place.count_calls()
         rng = Random(f"system calls {given.seed}")
-        happened, broken = soak(place, range(1, calls + 1), rng, calls)
+        firsts = [(fate, nth) for fate in FATAL for nth in range(1, calls + 1)]
+        happened, broken = soak(place, firsts, rng, calls)
     for moments, found in broken.items():
         sys.stdout.write(f"{moments}: {found}\n")
     sys.stdout.write(f"seed {given.seed}, {time.monotonic() - began:.0f} s\n")

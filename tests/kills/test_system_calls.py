@@ -1,4 +1,7 @@
-"""Processes killed as they make a system call; `make soak` goes through all calls of a batch."""
+"""Processes killed, or out of disk, as they make a system call.
+
+`make soak` goes through all calls of a batch.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,21 @@ from random import Random
 import pytest
 
 from tests.cli.talking import sandbox
-from tests.kills.system_calls import SPEC, Place, build, soak
+from tests.kills.system_calls import DIES, FULL, SPEC, Place, build, soak
 
 MOMENTS = 6  # from the making of the journal to the writing of the reports
 
 
 @pytest.mark.sockets
-def test_killed_as_a_system_call_is_made(tmp_path: Path) -> None:
+def test_killed_or_out_of_disk_as_a_system_call_is_made(tmp_path: Path) -> None:
     mortal = build(tmp_path)
     if mortal is None:
         pytest.skip("no C compiler, or no LD_PRELOAD")
     with sandbox(SPEC) as base_url:
         place = Place(tmp_path, base_url, mortal)
         calls = place.count_calls()
-        firsts = range(calls // MOMENTS, calls, calls // MOMENTS)
+        each = calls // MOMENTS
+        firsts = [(fate, nth) for fate in (DIES, FULL) for nth in range(each, calls - each, each)]
         happened, broken = soak(place, firsts, Random("test"), calls)
     assert broken == {}
-    assert happened["kills"] >= len(firsts) - 1  # a batch makes some calls more or less
+    assert happened[DIES] >= happened[FULL] == len(firsts) // 2
