@@ -46,7 +46,8 @@ def build(folder: Path) -> Path | None:
     compiler = shutil.which("cc")
     if compiler is None:
         return None
-    made = subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", built, SOURCE, "-ldl"])
+    words = [compiler, "-shared", "-fPIC", "-O2", "-o", str(built), str(SOURCE), "-ldl"]
+    made = subprocess.run(words, capture_output=True)
     trial = [sys.executable, "-c", "import os; os.unlink('nothing')"]
     environment = {**os.environ, "LD_PRELOAD": str(built), DIES: "1"}
     if made.returncode or subprocess.run(trial, env=environment).returncode != -signal.SIGKILL:
