@@ -50,6 +50,8 @@ STEPS_S = (1.0, 30.0, 3_600.0, 86_400.0)  # forwards or back
 class Life:
     """A round by its seed; `happened` counts what befell it, `broken` are broken promises.
 
+    `left` says of each trigger that did not end as queued why.
+
     `mishaps`: how many there may be. `befall`: which, each with its weight.
     """
 
@@ -59,6 +61,7 @@ class Life:
     befall: Mapping[str, int] = field(default_factory=lambda: BEFALL)
     happened: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = Random(f"kills {self.seed}")
@@ -114,6 +117,7 @@ class Life:
         if (self.batch / "report.csv").exists():
             left = [row for row in rows(self.batch) if row["outcome"] != "queued"]
             self.happened.update(f"{row['outcome']}: {row['failure_code']}" for row in left)
+            self.left += [f"{row['outcome']}: {row['message']}" for row in left]
         self.happened["triggers"] += self.count
 
     async def _one_process(self, mishap: str | None) -> int:

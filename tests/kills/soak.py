@@ -43,7 +43,8 @@ async def soak(
             happened["rounds"] += 1
             if life.broken:
                 broken[seed] = life.broken
-            sys.stdout.write(f"round {seed} is over, {happened['kill']} kills\n")
+            left = "".join(f"\n  left {row}" for row in life.left)
+            sys.stdout.write(f"round {seed} is over, {happened['kill']} kills{left}\n")
             sys.stdout.flush()
 
     async with trio.open_nursery() as nursery:
