@@ -10,11 +10,12 @@ import json
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from bulk.errors import DamagedError, StorageError
+from bulk.errors import DamagedError, DiskError, StorageError
 from bulk.journal import schema
 from bulk.journal.checking import check, check_complete, index_of, lacks_its_log, log_of
 from bulk.journal.entries import Entry
@@ -27,6 +28,7 @@ from bulk.model import StopCode, Trigger
 from bulk.reconcile import Heard
 
 LOGGED_MAX = 500  # entries in the log, of some four pages each, before it is begun anew
+AGAIN_S = 0.2  # after which a file is opened once more where the disk seemed to fail
 
 
 class Journal(JournalReader):
@@ -78,6 +80,14 @@ class Journal(JournalReader):
 
         Raises BatchInUseError, DamagedError, or StorageError for anything else.
         """
+        try:
+            return cls._opened(path)
+        except DiskError:  # seen once as two processes began one batch; why is not known
+            time.sleep(AGAIN_S)
+            return cls._opened(path)
+
+    @classmethod
+    def _opened(cls, path: Path) -> Journal:
         check(path)
         with mapped(path):
             return cls(path, cls._connection(path))

@@ -17,7 +17,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.errors import StorageError
+from bulk.errors import DiskError, StorageError
 from bulk.journal import (
     BatchInUseError,
     CancelAsked,
@@ -284,6 +284,42 @@ def _pragma(path: Path, assignment: str) -> None:
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA {assignment}")
     connection.close()
+
+
+@pytest.mark.parametrize("at", [0, 1, 400])
+def test_of_two_that_make_one_journal_the_slower_is_told(path: Path, at: int) -> None:
+    """The faster one clears away what the slower one has so far."""
+    faster = []
+
+    def overtaken() -> Iterator[Trigger]:
+        for number, trigger in enumerate(some_triggers(401)):
+            if number == at:
+                faster.append(Journal.create(path, a_batch(), some_triggers(3)))
+            yield trigger
+
+    with pytest.raises(BatchInUseError, match=r"another bulk-trigger is at work"):
+        Journal.create(path, a_batch(), overtaken())
+    faster[0].close()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    with Journal.open(path) as journal:
+        assert len(list(journal.results())) == 3
+
+
+def test_a_disk_that_seems_to_fail_is_asked_once_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Journal.create(path, a_batch(), some_triggers(3)).close()
+    monkeypatch.setattr("bulk.journal.store.AGAIN_S", 0.0)
+    fails = iter([True, False, True, True])
+
+    def unsteady(path: Path) -> None:
+        if next(fails):
+            raise DiskError(path, "disk I/O error")
+
+    monkeypatch.setattr("bulk.journal.store.check", unsteady)
+    Journal.open(path).close()
+    with pytest.raises(DiskError):
+        Journal.open(path)
 
 
 def test_a_batch_whose_triggers_cannot_be_read_leaves_nothing_behind(path: Path) -> None:
