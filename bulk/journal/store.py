@@ -10,12 +10,11 @@ import json
 import os
 import secrets
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from bulk.errors import DamagedError, DiskError, StorageError
+from bulk.errors import DamagedError, StorageError
 from bulk.journal import schema
 from bulk.journal.checking import check, check_complete, index_of, lacks_its_log, log_of
 from bulk.journal.entries import Entry
@@ -28,7 +27,6 @@ from bulk.model import StopCode, Trigger
 from bulk.reconcile import Heard
 
 LOGGED_MAX = 500  # entries in the log, of some four pages each, before it is begun anew
-AGAIN_S = 0.2  # after which a file is opened once more where the disk seemed to fail
 
 
 class Journal(JournalReader):
@@ -62,8 +60,7 @@ class Journal(JournalReader):
             # Owner only, from the first byte: SQLite gives its log files the same rights.
             os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             try:
-                with closing(connect(made)) as connection:
-                    _fill(connection, batch, triggers)
+                _make(made, path, batch, triggers)
                 put(made, path)
             except (FileExistsError, FileNotFoundError) as error:  # another process was faster
                 raise in_use(path) from error
@@ -80,14 +77,6 @@ class Journal(JournalReader):
 
         Raises BatchInUseError, DamagedError, or StorageError for anything else.
         """
-        try:
-            return cls._opened(path)
-        except DiskError:  # seen once as two processes began one batch; why is not known
-            time.sleep(AGAIN_S)
-            return cls._opened(path)
-
-    @classmethod
-    def _opened(cls, path: Path) -> Journal:
         check(path)
         with mapped(path):
             return cls(path, cls._connection(path))
@@ -222,6 +211,17 @@ def _let_go(sql: sqlite3.Connection, path: Path) -> None:
     with suppress(OSError):
         if lacks_its_log(path):
             log_of(path).touch(mode=0o600)
+
+
+def _make(made: Path, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> None:
+    """Write what is to become the journal at `path`."""
+    try:
+        with closing(connect(made)) as sql:
+            _fill(sql, batch, triggers)
+    except sqlite3.Error as error:
+        if path.exists():  # whoever was faster has cleared ours away, which breaks a first write
+            raise in_use(path) from error
+        raise
 
 
 def _fill(sql: sqlite3.Connection, batch: NewBatch, triggers: Iterable[Trigger]) -> None:

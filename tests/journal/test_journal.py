@@ -11,13 +11,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.errors import DiskError, StorageError
+from bulk.errors import StorageError
 from bulk.journal import (
     BatchInUseError,
     CancelAsked,
@@ -31,6 +32,7 @@ from bulk.journal import (
     born_of,
     in_thread,
     schema,
+    store,
 )
 from bulk.journal.place import kind_of_mount, parse_linux_mounts, parse_macos_mounts
 from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
@@ -286,40 +288,36 @@ def _pragma(path: Path, assignment: str) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("at", [0, 1, 400])
-def test_of_two_that_make_one_journal_the_slower_is_told(path: Path, at: int) -> None:
-    """The faster one clears away what the slower one has so far."""
+@pytest.mark.parametrize("at", ["the first write", 0, 1, 400])
+def test_of_two_that_make_one_journal_the_slower_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch, at: int | str
+) -> None:
+    """The faster one clears away what the slower one has so far, down to its empty file."""
     faster = []
+    fill = store._fill
 
-    def overtaken() -> Iterator[Trigger]:
-        for number, trigger in enumerate(some_triggers(401)):
-            if number == at:
+    def overtake(now: int | str) -> None:
+        if now == at:
+            with monkeypatch.context() as patch:
+                patch.setattr(store, "_fill", fill)
                 faster.append(Journal.create(path, a_batch(), some_triggers(3)))
+
+    def slowly(*given: Any) -> None:
+        overtake("the first write")
+        fill(*given)
+
+    def triggers() -> Iterator[Trigger]:
+        for number, trigger in enumerate(some_triggers(401)):
+            overtake(number)
             yield trigger
 
+    monkeypatch.setattr(store, "_fill", slowly)
     with pytest.raises(BatchInUseError, match=r"another bulk-trigger is at work"):
-        Journal.create(path, a_batch(), overtaken())
+        Journal.create(path, a_batch(), triggers())
     faster[0].close()
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
     with Journal.open(path) as journal:
         assert len(list(journal.results())) == 3
-
-
-def test_a_disk_that_seems_to_fail_is_asked_once_more(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Journal.create(path, a_batch(), some_triggers(3)).close()
-    monkeypatch.setattr("bulk.journal.store.AGAIN_S", 0.0)
-    fails = iter([True, False, True, True])
-
-    def unsteady(path: Path) -> None:
-        if next(fails):
-            raise DiskError(path, "disk I/O error")
-
-    monkeypatch.setattr("bulk.journal.store.check", unsteady)
-    Journal.open(path).close()
-    with pytest.raises(DiskError):
-        Journal.open(path)
 
 
 def test_a_batch_whose_triggers_cannot_be_read_leaves_nothing_behind(path: Path) -> None:
