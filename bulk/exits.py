@@ -29,7 +29,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.AUTH: "no API key, or the server refused it",
     Exit.UNREACHABLE: "the API could not be reached",
     Exit.UNKNOWN: "some trigger may or may not have been executed",
-    Exit.STORAGE: "the batch's folder could not be read or written",
+    Exit.STORAGE: "the batch's folder could not be read or written, or stdout not written",
     Exit.RATE_LIMITED: "the rate limit outlasted --max-retries or --deadline",
     Exit.QUOTA: "the account's quota is used up",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",

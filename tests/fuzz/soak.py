@@ -23,6 +23,7 @@ import trio
 from tests.fuzz.exchanges import exchange_all
 from tests.fuzz.reading import manifest_problems
 from tests.fuzz.reports import report_problems
+from tests.telling import tell
 
 Fed = tuple[Counter[str], dict[int, list[str]]]
 GROUP = 250  # numbers a task: exchanges go on side by side, and slow ones are waited for together
@@ -60,8 +61,8 @@ FEEDS: dict[str, tuple[Callable[[range], Fed], int]] = {
 }
 
 
-def soak(what: str, first: int, count: int) -> bool:
-    """Feed so many, and say how it went; whether all went well."""
+def soak(what: str, first: int, count: int) -> int:
+    """Feed so many, and say how it went; the exit code of that."""
     feed = FEEDS[what][0]
     began, total = time.monotonic(), Counter[str]()
     failed: list[int] = []
@@ -73,11 +74,7 @@ def soak(what: str, first: int, count: int) -> bool:
             failed += found
             for seed, wrong in found.items():
                 sys.stdout.write(f"{what} {seed}: {wrong}\n")
-    sys.stdout.write(f"{count:,} {what} in {time.monotonic() - began:.0f} s\n")
-    for name, number in total.most_common():
-        sys.stdout.write(f"  {number:>9,} {name}\n")
-    sys.stdout.write(f"{len(failed)} failed {sorted(failed)}\n")
-    return not failed
+    return tell(f"{count:,} {what} in {time.monotonic() - began:.0f} s", total, failed)
 
 
 def main() -> int:
@@ -88,8 +85,7 @@ def main() -> int:
     parser.add_argument("--from", dest="first", type=int, default=0)
     given = parser.parse_args()
     kinds = [given.what] if given.what else list(FEEDS)
-    went_well = [soak(what, given.first, given.count or FEEDS[what][1]) for what in kinds]
-    return not all(went_well)
+    return max([soak(what, given.first, given.count or FEEDS[what][1]) for what in kinds])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pathlib import Path
 import trio
 
 from tests.kills.life import Life
+from tests.telling import tell
 
 AT_ONCE = 10  # rounds: they mostly wait
 MISHAPS = range(5, 12)  # in a round
@@ -64,11 +65,7 @@ def main() -> int:
         happened, broken = trio.run(soak, given.kills, given.first, Path(folder))
     for seed, found in sorted(broken.items()):
         sys.stdout.write(f"round {seed}: {found}\n")
-    sys.stdout.write(f"seeds from {given.first}, {time.monotonic() - began:.0f} s\n")
-    for name, number in happened.most_common():
-        sys.stdout.write(f"  {number:>6,} {name}\n")
-    sys.stdout.write(f"{len(broken)} rounds failed {sorted(broken)}\n")
-    return bool(broken)
+    return tell(f"seeds from {given.first}, {time.monotonic() - began:.0f} s", happened, broken)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from random import Random
 
 from tests.cli.talking import ENVIRONMENT, KEY, sandbox, spawn, truth, write_manifest
 from tests.kills.judge import problems
+from tests.telling import tell
 
 SOURCE = Path(__file__).with_name("mortal.c")
 CELLS = 6
@@ -76,9 +78,9 @@ class Place:
         for fate, nth in fates:
             code, said = self._process(number, {**self._mortal, fate: str(nth)})
             met[fate] += code == FATAL[fate]
-            broken += _complaints(code, said, ENDS | {FATAL[fate]})
+            broken += self._complaints(number, code, said, ENDS | {FATAL[fate]})
         code, said = self._process(number, {})
-        broken += _complaints(code, said, ENDS)
+        broken += self._complaints(number, code, said, ENDS)
         manifest = self._manifest(number)
         mine = {line.partition(",")[0] for line in manifest.read_text("utf-8").splitlines()}
         accepted = [run for run in truth(self._base_url)["accepted"] if run["test_id"] in mine]
@@ -98,13 +100,15 @@ class Place:
             process.kill()
         return process.returncode, out + err
 
+    def _complaints(self, number: int, code: int, said: str, expected: set[int]) -> list[str]:
+        folder = self._manifest(number).parent
+        named = re.findall(r"^(?:Report|Table) +(.+)$", said, re.MULTILINE)
+        fine = code in expected and "Traceback" not in said and KEY not in said
+        fine &= all((folder / name).exists() for name in named)
+        return [] if fine else [f"exit {code}: {said}"]
+
     def _manifest(self, number: int) -> Path:
         return self._folder / str(number) / "m.csv"
-
-
-def _complaints(code: int, said: str, expected: set[int]) -> list[str]:
-    fine = code in expected and "Traceback" not in said and KEY not in said
-    return [] if fine else [f"exit {code}: {said}"]
 
 
 def soak(
@@ -145,11 +149,7 @@ def main() -> int:
         happened, broken = soak(place, firsts, rng, calls)
     for moments, found in broken.items():
         sys.stdout.write(f"{moments}: {found}\n")
-    sys.stdout.write(f"seed {given.seed}, {time.monotonic() - began:.0f} s\n")
-    for name, number in happened.items():
-        sys.stdout.write(f"  {number:>6,} {name}\n")
-    sys.stdout.write(f"{len(broken)} failed\n")
-    return bool(broken)
+    return tell(f"seed {given.seed}, {time.monotonic() - began:.0f} s", happened, broken)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.simulation.judge import problems
 from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
+from tests.telling import tell
 
 
 def one_world(seed: int) -> tuple[int, Counter[str], list[str]]:
@@ -51,11 +52,7 @@ def main() -> int:
                 sys.stdout.write(f"world {seed}: {found}\n")
             if done % 1_000 == 0:
                 sys.stdout.write(f"{done:,} worlds, {time.monotonic() - began:.0f} s\n")
-    sys.stdout.write(f"{len(seeds):,} worlds in {time.monotonic() - began:.0f} s\n")
-    for name, count in total.most_common():
-        sys.stdout.write(f"  {count:>9,} {name}\n")
-    sys.stdout.write(f"{len(failed)} failed {sorted(failed)}\n")
-    return bool(failed)
+    return tell(f"{len(seeds):,} worlds in {time.monotonic() - began:.0f} s", total, failed)
 
 
 if __name__ == "__main__":
