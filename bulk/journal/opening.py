@@ -10,9 +10,11 @@ import errno
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import SystemRandom
 
 from bulk.errors import BulkError, DamagedError, DiskError, StorageError
 from bulk.journal import schema
@@ -22,6 +24,10 @@ class BatchInUseError(BulkError):
     """Another process has the batch open. Not raised for a process that died."""
 
 
+# Of two processes that look at a file at the same moment each keeps the other from its lock. Both
+# let go and try again, at random moments; who works with the file has it for longer than that.
+TRIES = 6
+PAUSE_S = (0.01, 0.1)
 # What SQLite says where a file's content, or the disk below it, cannot be right.
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 DISK_DAMAGE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ})
@@ -49,6 +55,18 @@ def lock(sql: sqlite3.Connection) -> None:
     """Take the file for this process alone."""
     sql.execute("BEGIN EXCLUSIVE")
     sql.execute("COMMIT")
+
+
+def patiently(opened: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+    """What `opened` opens and locks, tried more than once where another has the file just then."""
+    for _ in range(TRIES - 1):
+        try:
+            return opened()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        time.sleep(SystemRandom().uniform(*PAUSE_S))
+    return opened()
 
 
 def to_our_format(sql: sqlite3.Connection, path: Path) -> None:

@@ -12,13 +12,14 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from bulk.errors import DamagedError, StorageError
 from bulk.journal import schema
 from bulk.journal.checking import check, check_complete, index_of, lacks_its_log, log_of
 from bulk.journal.entries import Entry
-from bulk.journal.opening import connect, in_use, lock, mapped, put, to_our_format
+from bulk.journal.opening import connect, in_use, lock, mapped, patiently, put, to_our_format
 from bulk.journal.place import network_file_system
 from bulk.journal.reading import JournalReader, NewBatch, SessionEnd
 from bulk.journal.rows import trigger_row
@@ -66,7 +67,7 @@ class Journal(JournalReader):
                 raise in_use(path) from error
             finally:
                 made.unlink(missing_ok=True)
-            journal = cls(path, cls._connection(path))
+            journal = cls(path, _opened(path))
             if batch.simulated:  # half a simulation is worth nothing, so it need not survive
                 journal._sql.execute("PRAGMA synchronous = OFF")
         return journal
@@ -79,32 +80,7 @@ class Journal(JournalReader):
         """
         check(path)
         with mapped(path):
-            return cls(path, cls._connection(path))
-
-    @staticmethod
-    def _connection(path: Path) -> sqlite3.Connection:
-        without_log = lacks_its_log(path)
-        sql = connect(path)
-        try:
-            lock(sql)
-            for left in path.parent.glob(f".{path.name}.*"):  # of a process that died making it
-                with suppress(OSError):
-                    left.unlink()
-            to_our_format(sql, path)
-            if without_log:
-                check_complete(sql, path)
-        except BaseException:
-            sql.close()
-            raise
-        try:
-            sql.execute(schema.UNMARK)  # left where a disk was full
-            sql.execute("PRAGMA journal_mode = WAL")
-            sql.execute("PRAGMA wal_autocheckpoint = 0")
-            _begin_log(sql)
-        except BaseException:
-            _let_go(sql, path)
-            raise
-        return sql
+            return cls(path, _opened(path))
 
     def close(self) -> None:
         """Fold the log back into the one file and let go of it."""
@@ -189,6 +165,38 @@ class Journal(JournalReader):
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
             raise
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A journal's file, locked, with a log that is begun."""
+    sql = patiently(partial(_locked, path))
+    try:
+        sql.execute(schema.UNMARK)  # left where a disk was full
+        sql.execute("PRAGMA journal_mode = WAL")
+        sql.execute("PRAGMA wal_autocheckpoint = 0")
+        _begin_log(sql)
+    except BaseException:
+        _let_go(sql, path)
+        raise
+    return sql
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    """A journal's file, of our format and whole, for this process alone."""
+    without_log = lacks_its_log(path)
+    sql = connect(path)
+    try:
+        lock(sql)
+        for left in path.parent.glob(f".{path.name}.*"):  # of a process that died making it
+            with suppress(OSError):
+                left.unlink()
+        to_our_format(sql, path)
+        if without_log:
+            check_complete(sql, path)
+    except BaseException:
+        sql.close()
+        raise
+    return sql
 
 
 def _begin_log(sql: sqlite3.Connection) -> None:

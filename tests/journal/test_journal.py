@@ -288,6 +288,24 @@ def _pragma(path: Path, assignment: str) -> None:
     connection.close()
 
 
+def test_who_only_looks_for_a_moment_does_not_keep_another_from_its_work(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Journal.create(path, a_batch(), some_triggers(3)).close()
+    with closing(sqlite3.connect(path)) as looking:
+        looking.execute("BEGIN")
+        looking.execute("SELECT * FROM meta").fetchall()
+        waits = []
+
+        def look_away(seconds: float) -> None:
+            waits.append(seconds)
+            looking.rollback()
+
+        monkeypatch.setattr("bulk.journal.opening.time.sleep", look_away)
+        Journal.open(path).close()
+        assert len(waits) == 1
+
+
 @pytest.mark.parametrize("at", ["the first write", 0, 1, 400])
 def test_of_two_that_make_one_journal_the_slower_is_told(
     path: Path, monkeypatch: pytest.MonkeyPatch, at: int | str
