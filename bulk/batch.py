@@ -32,12 +32,6 @@ def folder_for(
     return BatchFolder(output / new_name(about, time.time(), secrets.token_hex(2)))
 
 
-def standing(folder: BatchFolder) -> Tally:
-    """How far a batch has come. Raises BatchInUseError, StorageError."""
-    with Journal.open(folder.journal) as journal:
-        return Tally.of(journal.counts())
-
-
 def claims_elsewhere(folder: BatchFolder, since: float) -> Claims:
     """What the other batches beside this one claim of the runs made from wall time `since` on.
 
@@ -58,9 +52,11 @@ def claims_elsewhere(folder: BatchFolder, since: float) -> Claims:
     return claims
 
 
-def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFolder, int] | None:
-    """The newest open batch of the same triggers at the same API, and what is left of it.
+def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFolder, Tally] | None:
+    """The newest unfinished batch of the same triggers at the same API, and how far it has come.
 
+    A batch is unfinished if something is left to send, or if its last process was cut short before
+    it could find out what became of the unknown ones.
     Batches of embedded sandboxes do not count, simulated or not: those vanish with their process.
     Raises OptionError where such a batch is being worked on right now.
     """
@@ -74,14 +70,15 @@ def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFo
         ):
             continue
         try:
-            left = standing(folder).left
+            with Journal.open(folder.journal) as journal:
+                tally, cut_short = Tally.of(journal.counts()), not journal.came_to_its_end()
         except BatchInUseError as error:
             raise OptionError(
                 f"batch {folder.name} triggers the same tests right now, in another process. "
                 "Wait for it, or start another batch of them with --new"
             ) from error
-        if left:
-            return folder, left
+        if tally.left or (cut_short and tally.unknown):
+            return folder, tally
     return None
 
 

@@ -150,10 +150,10 @@ class _Starting:
         return tuple(lines)
 
 
-def _ask(folder: BatchFolder, left: int) -> BatchFolder | None:
+def _ask(folder: BatchFolder, tally: Tally) -> BatchFolder | None:
     found = (
         f"batch {folder.name} of the same triggers is unfinished: "
-        f"{count_of(left, 'trigger')} left to send"
+        f"{left_words(tally.left, tally.unknown)}"
     )
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise OptionError(

@@ -91,6 +91,14 @@ class JournalReader:
             rows = self._sql.execute(schema.COUNT_OUTCOMES).fetchall()
             return {Outcome(outcome) if outcome else None: count for outcome, count in rows}
 
+    def came_to_its_end(self) -> bool:
+        """Whether the newest process that worked on the batch did all it could: nobody killed,
+        interrupted or stopped it.
+        """
+        with mapped(self.path):
+            row = self._sql.execute(schema.SELECT_LAST_ENDED).fetchone()
+        return bool(row and row[0])
+
     def pending(self, after_seq: int, rows_max: int) -> list[Pending]:
         """Triggers that still have to be sent, in order, from behind place `after_seq`."""
         with decoded(self.path):

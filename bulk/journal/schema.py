@@ -262,4 +262,12 @@ SELECT stop, stop_detail,
        coalesce(asked_s, 0)
 FROM session ORDER BY id
 """
-COUNT_OUTCOMES = "SELECT outcome, count(*) FROM trigger GROUP BY outcome"
+SELECT_LAST_ENDED = """
+SELECT elapsed_s IS NOT NULL AND stop IS NULL FROM session ORDER BY id DESC LIMIT 1
+"""
+# One whose process died before the answer is unknown, also before the next one has settled it.
+COUNT_OUTCOMES = """
+SELECT CASE WHEN outcome IS NULL AND seq IN (SELECT seq FROM attempt WHERE end = 'open')
+  THEN 'unknown' ELSE outcome END, count(*)
+FROM trigger GROUP BY 1
+"""

@@ -438,6 +438,26 @@ def test_what_became_of_unknown_triggers_is_found_out(terminal: Terminal) -> Non
         check_truth(batch, base_url, 10)
 
 
+def test_what_was_under_way_as_a_process_was_killed_is_asked_for_and_not_counted_as_to_be_sent(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 1)
+    with sandbox("none; fault hang-queued first 1") as base_url:
+        process = spawn(manifest, "--base-url", base_url, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 1)
+        process.kill()
+        process.communicate()
+        (batch,) = terminal.batches()
+        again = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
+        assert again.code == 2, again
+        assert f"batch {batch.name} of the same triggers is unfinished: 1 unknown. " in again.err
+        asked = terminal.call("resume", "--reconcile-only", **ENVIRONMENT)
+        assert asked.code == 0, asked
+        assert f"continuing batch {batch.name}: 1 unknown\n" in asked.err
+        assert "1 found, 0 never executed" in asked.err
+        check_truth(batch, base_url, 1)
+
+
 def test_a_named_batch_that_has_nothing_to_send_says_what_it_goes_on_for(
     terminal: Terminal,
 ) -> None:

@@ -63,6 +63,29 @@ def test_all_triggers_are_there_before_the_first_send(journal: Journal) -> None:
     assert [result.outcome for result in journal.results()] == [Outcome.UNSENT] * 3
 
 
+@pytest.mark.parametrize(
+    ("stop", "came"), [(None, True), (StopCode.INTERRUPTED, False), (StopCode.DEADLINE, False)]
+)
+def test_whether_the_last_process_came_to_its_end(
+    path: Path, stop: StopCode | None, came: bool
+) -> None:
+    with Journal.create(path, a_batch(), some_triggers(1)) as journal:
+        assert not journal.came_to_its_end()
+        journal.begin_session(10.0)
+        assert not journal.came_to_its_end(), "it may still be killed"
+        journal.end_session(1.0, stop, "")
+        assert journal.came_to_its_end() == came
+        journal.begin_session(20.0)
+        assert not journal.came_to_its_end()
+
+
+def test_what_was_under_way_is_unknown_also_before_it_is_settled(journal: Journal) -> None:
+    journal.write([Intent(1, 1, 1, 9.9), Intent(2, 2, 1, 9.9), Withdrawn(2)])
+    assert journal.counts() == {Outcome.UNKNOWN: 1, None: 2}
+    journal.begin_session(20.0)
+    assert journal.counts() == {Outcome.UNKNOWN: 1, None: 2}
+
+
 def test_what_a_batch_is_born_with_comes_back(path: Path) -> None:
     batch = a_batch(
         settings=(("deadline_s", "None"), ("fail_fast", "False")),
@@ -102,7 +125,7 @@ def test_a_run_id_has_one_owner(journal: Journal) -> None:
     journal.write([Intent(1, 1, 1, 9.9), Intent(2, 2, 1, 9.9), ended(1, 1, Outcome.QUEUED)])
     with pytest.raises(StorageError, match="UNIQUE"):
         journal.write([ended(2, 2, Outcome.QUEUED)])
-    assert journal.counts() == {None: 2, Outcome.QUEUED: 1}
+    assert journal.counts() == {Outcome.UNKNOWN: 1, None: 1, Outcome.QUEUED: 1}
 
 
 def test_entries_are_written_all_or_none(journal: Journal) -> None:
