@@ -40,7 +40,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     first, and sent again only where the server has no run of it. The manifest is not needed.
     """
     from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
-    from bulk.cli.endings import finish_again
+    from bulk.cli.endings import FINISHED, NOTHING_UNKNOWN, finish_again
     from bulk.cli.starting import key_or_error, parse_sandbox
     from bulk.cli.words import left_words
     from bulk.client import check_base_url
@@ -51,6 +51,13 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     from bulk.tally import Tally
 
     options = BatchOptions(**given)
+    if last_failed and reconcile_only:
+        raise click.UsageError("--last-failed sends, and --reconcile-only does not; choose one")
+    if reconcile_only and options.on_unknown != "reconcile":
+        raise click.UsageError(
+            "--reconcile-only asks the server and sends nothing, and "
+            f"--on-unknown {options.on_unknown} does not; choose one"
+        )
     folder = find(options.output, batch)
     with Journal.open(folder.journal) as journal:
         born = journal.batch
@@ -60,12 +67,11 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
             f"batch {folder.name} is a simulation, which sent nothing: there is nothing to resume. "
             "Name the batch you mean"
         )
-    if last_failed and reconcile_only:
-        raise click.UsageError("--last-failed sends, and --reconcile-only does not; choose one")
     to_send = 0 if reconcile_only else tally.left + (tally.refused if last_failed else 0)
     asked = to_ask(tally, options.on_unknown)
     if not to_send + asked:
-        return finish_again(folder, as_json=options.as_json)
+        why = NOTHING_UNKNOWN if reconcile_only and tally.left else FINISHED
+        return finish_again(folder, why, as_json=options.as_json)
     return carry_out(
         Work(
             folder=folder,

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from bulk.journal.entries import Answered, Lost, Pending, QueuedRun
+from bulk.journal.schema import DIED
 from bulk.model import (
     UNSENT_BECAUSE,
     AttemptRecord,
@@ -54,6 +55,7 @@ def trigger_result(row: Row, stop: StopCode | None) -> TriggerResult:
     attempts, throttles, wait_ms, latency_ms, total_ms, first_sent_at, last_end = row[23:30]
     if outcome is None and last_end == "open":  # died between an intent and its end
         outcome, failure_code = Outcome.UNKNOWN, FailureCode.INTERRUPTED
+        message = DIED
     elif outcome is None:
         outcome = Outcome.UNSENT
         failure_code = FailureCode.INTERRUPTED if stop is None else UNSENT_BECAUSE[stop]
@@ -64,7 +66,7 @@ def trigger_result(row: Row, stop: StopCode | None) -> TriggerResult:
         run_id=run_id,
         http_status=http_status,
         error=error,
-        message="; ".join(part for part in (message, undecided) if part) or None,
+        message=_with_why(message, undecided),
         origin=None if run_id is None else Origin(origin or Origin.ANSWER),
         candidates=tuple(json.loads(candidates)) if candidates else (),
         cancelled=Cancelled(cancelled) if cancelled else None,
@@ -76,6 +78,13 @@ def trigger_result(row: Row, stop: StopCode | None) -> TriggerResult:
         first_sent_at=first_sent_at,
         finished_at=finished_at,
     )
+
+
+def _with_why(message: str | None, undecided: str | None) -> str | None:
+    """What was heard of it, and why it is not known what became of it."""
+    if message and undecided:
+        return f"{message.rstrip('.')}; {undecided}"
+    return message or undecided or None
 
 
 def attempt_record(row: Row) -> AttemptRecord:

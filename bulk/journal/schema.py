@@ -127,14 +127,13 @@ WHERE seq = ? AND outcome IS NULL
 """
 
 # An intent without an end: the process died between the two. It may have been executed.
+DIED = "the process ended before the answer was recorded"
 SETTLE_OPEN_TRIGGERS = """
-UPDATE trigger SET outcome = 'unknown', failure_code = 'interrupted',
-  message = 'the process ended before the answer was recorded'
+UPDATE trigger SET outcome = 'unknown', failure_code = 'interrupted', message = ?
 WHERE outcome IS NULL AND seq IN (SELECT seq FROM attempt WHERE end = 'open')
 """
 SETTLE_OPEN_ATTEMPTS = """
-UPDATE attempt SET end = 'unknown', failure_code = 'interrupted',
-  message = 'the process ended before the answer was recorded'
+UPDATE attempt SET end = 'unknown', failure_code = 'interrupted', message = ?
 WHERE end = 'open'
 """
 # Never executed and not refused for good: a resumed batch takes them up again.

@@ -109,8 +109,8 @@ class Journal(JournalReader):
         """
         self._ending = None
         with mapped(self.path), self._transaction():
-            self._sql.execute(schema.SETTLE_OPEN_TRIGGERS)
-            self._sql.execute(schema.SETTLE_OPEN_ATTEMPTS)
+            self._sql.execute(schema.SETTLE_OPEN_TRIGGERS, (schema.DIED,))
+            self._sql.execute(schema.SETTLE_OPEN_ATTEMPTS, (schema.DIED,))
             self._sql.execute(schema.REOPEN_UNSENT)
             if failed_again:
                 self._sql.execute(schema.REOPEN_FAILED)

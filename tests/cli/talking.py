@@ -107,6 +107,21 @@ def truth(base_url: str, *, summary: bool = False) -> Mapping[str, Any]:
     return content
 
 
+def listed_runs(base_url: str) -> list[Mapping[str, Any]]:
+    """All runs, as the server lists them."""
+    runs: list[Mapping[str, Any]] = []
+    cursor = ""
+    while True:
+        request = urllib.request.Request(f"{base_url}/v1/runs?limit=100{cursor}")
+        request.add_header("Authorization", f"Bearer {KEY}")
+        with urllib.request.urlopen(request) as answer:
+            page = json.load(answer)
+        runs += page["runs"]
+        if page["nextCursor"] is None:
+            return runs
+        cursor = f"&cursor={page['nextCursor']}"
+
+
 def wait_until_accepted(base_url: str, least: int) -> None:
     """Return when the sandbox has accepted that many triggers; fail after ten seconds."""
     _wait_for(base_url, "accepted", least)

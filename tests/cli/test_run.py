@@ -458,6 +458,27 @@ def test_what_was_under_way_as_a_process_was_killed_is_asked_for_and_not_counted
         check_truth(batch, base_url, 1)
 
 
+def test_reconciling_only_where_nothing_is_unknown_asks_nobody(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 10)
+    with sandbox(SLOW) as base_url:
+        run = (manifest, "--base-url", base_url, "--batch", "b", "--deadline", "0.1s")
+        assert terminal.call(*run, **ENVIRONMENT).code == 11
+        before = truth(base_url)["counts"]["requests"]
+        said = terminal.call("resume", "b", "--reconcile-only", **ENVIRONMENT)
+        assert said.code == 11, "as the batch did"
+        assert "Batch b has no unknown trigger: the server is not asked." in said.err
+        assert truth(base_url)["counts"]["requests"] == before
+
+
+@pytest.mark.parametrize("other", ["--on-unknown report", "--on-unknown resend", "--last-failed"])
+def test_reconciling_only_contradicts_what_sends_and_what_does_not_ask(
+    terminal: Terminal, other: str
+) -> None:
+    said = terminal.call("resume", "--reconcile-only", *other.split())
+    assert said.code == 2
+    assert "choose one" in said.err
+
+
 def test_a_named_batch_that_has_nothing_to_send_says_what_it_goes_on_for(
     terminal: Terminal,
 ) -> None:

@@ -47,7 +47,7 @@ def ended(
         "wait_ms": 0.0,
         "latency_ms": 2_000.0,
         "in_flight": 1,
-        "message": "no answer",
+        "message": "No answer.",
         "steady_at": at,
     }
     return Ended(**(fields | changes))  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ def test_what_is_undecided_names_its_candidates_and_why(journal: Journal) -> Non
     result = next(journal.results())
     assert result.outcome is Outcome.UNKNOWN
     assert result.candidates == (RUN, OTHER)
-    assert result.message == "no answer; 2 runs could be of it"
+    assert result.message == "No answer; 2 runs could be of it"
     (lost,) = journal.lost()
     assert lost.seq == 1
 

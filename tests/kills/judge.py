@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,17 @@ from tests.cli.talking import rows
 EXIT_OF = {"throttled": 11, "unknown": 7, "rejected": 1, "unsent": 1}
 
 
-def problems(batch: Path, manifest: Path, truth: Mapping[str, Any], code: int) -> list[str]:
-    """Each broken promise, in words; empty where all were kept. `code` is the exit code."""
+def problems(
+    batch: Path,
+    manifest: Path,
+    truth: Mapping[str, Any],
+    code: int,
+    cancelled: Set[str] = frozenset(),
+) -> list[str]:
+    """Each broken promise, in words; empty where all were kept. `code` is the exit code.
+
+    `cancelled` are the runs that were, as the server has it.
+    """
     if not (batch / "report.csv").exists():
         return [f"exit {code} without a report"]
     found = []
@@ -39,6 +48,10 @@ def problems(batch: Path, manifest: Path, truth: Mapping[str, Any], code: int) -
     suspected = {row["test_id"] for row in report if row["outcome"] == "unknown"}
     if lost := {theirs[run] for run in theirs.keys() - dict(ours).keys()} - suspected:
         found.append(f"runs that nobody owns or suspects: {lost}")
+    if strange := cancelled - dict(ours).keys():
+        found.append(f"runs that nobody owns were cancelled: {strange}")
+    if still := {row["run_id"] for row in report if row["cancelled"] == "yes"} - cancelled:
+        found.append(f"said to be cancelled, and were not: {still}")
     outcomes = {row["outcome"] for row in report}
     expected = next((exit_ for name, exit_ in EXIT_OF.items() if name in outcomes), 0)
     summary = json.loads((batch / "data" / "summary.json").read_text("utf-8"))

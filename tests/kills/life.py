@@ -18,7 +18,7 @@ from typing import Any
 
 import trio
 
-from tests.cli.talking import KEY, ROOT, rows, truth, write_manifest
+from tests.cli.talking import KEY, ROOT, listed_runs, rows, truth, write_manifest
 from tests.kills.clocks import SHIFTED, Clocks
 from tests.kills.judge import problems
 from tests.kills.proxy import Proxy
@@ -35,8 +35,13 @@ LIMITS = (
 FAULTS = ("500", "500-queued", "503", "504-queued", "reset-before", "reset-after", "hang-queued")
 # Short time-outs, so that an unknown trigger is settled within seconds.
 PATIENCE = ("--timeout", "2s", "--connect-timeout", "2s", "--drain-timeout", "1s")
+# What the user calls on the batch next, each with its weight.
+COMMANDS = {"run": 4, "resume": 6, "resume --reconcile-only": 2, "resume --last-failed": 2}
+COMMANDS |= {"resume --on-unknown report": 1, "cancel": 1, "report": 1}
+NEVER_ASKED = "the process ended before the answer was recorded"
 ENDS = frozenset({0, 1, 4, 7, 11})  # of a process that was left alone
 SIGNALLED = {signal.SIGINT: 130, signal.SIGTERM: 143}
+AS_THE_BATCH = ENDS | frozenset(SIGNALLED.values())  # where there is nothing to do
 LAST_TRIES = 4
 STARTED_S = 1.0  # a process takes about as long to load; most mishaps come after that
 PROCESS_S_MAX = 240.0  # one that takes longer hangs
@@ -72,6 +77,7 @@ class Life:
         self.spec += f"; seed {self.seed}"
         self.manifest = write_manifest(self.folder / "m.csv", self.count)
         self.batch = self.folder / "reports" / "b"
+        self.to_be_asked = True  # about what is unknown; the user never chose otherwise
         self.clocks = Clocks(self.folder / "clocks")
         self.server_clocks = Clocks(self.folder / "server-clocks")
 
@@ -90,7 +96,8 @@ class Life:
             async with trio.open_nursery() as nursery:
                 self.url = f"http://127.0.0.1:{await nursery.start(proxy.serve)}"
                 for _ in range(self.rng.choice(self.mishaps)):
-                    await self._one_process(self._choose_mishap())
+                    await self._one_process(self._choose(COMMANDS), self._choose(self.befall))
+                    await self._begin_no_other()
                 proxy.share = 0.0
                 await self._to_the_end()
                 nursery.cancel_scope.cancel()
@@ -100,17 +107,17 @@ class Life:
             with trio.CancelScope(shield=True):
                 await sandbox.wait()
 
-    def _choose_mishap(self) -> str:
-        return self.rng.choices(list(self.befall), list(self.befall.values()))[0]
+    def _choose(self, weights: Mapping[str, int]) -> str:
+        return self.rng.choices(list(weights), list(weights.values()))[0]
 
     async def _to_the_end(self) -> None:
         code = -1
         for _ in range(LAST_TRIES):
-            code = await self._one_process(None)
+            code = await self._one_process(self._choose({"run": 1, "resume": 2}), None)
             if code == 0:
                 break
         told = await self._truth()
-        self.broken += problems(self.batch, self.manifest, told, code)
+        self.broken += problems(self.batch, self.manifest, told, code, await self._cancelled())
         if await self._run(["report", "b"], None) != code:
             self.broken.append("report exits with another code than the batch")
         self.happened[f"exit {code}"] += 1
@@ -120,15 +127,40 @@ class Life:
             self.left += [f"{row['outcome']}: {row['message']}" for row in left]
         self.happened["triggers"] += self.count
 
-    async def _one_process(self, mishap: str | None) -> int:
-        words = [str(self.manifest), "--base-url", self.url, "--batch", "b"]
-        if (self.batch / "data" / "journal.sqlite").exists() and self.rng.random() < 0.7:
-            words = ["resume", "b"]
-        return await self._run([*words, *PATIENCE], mishap)
+    async def _one_process(self, command: str, mishap: str | None) -> int:
+        if command == "run" or not self._begun():
+            words = [str(self.manifest), "--base-url", self.url, "--batch", "b", *PATIENCE]
+        else:
+            name, *options = command.split()
+            words = [name, "b", *options, *(PATIENCE if name != "report" else ())]
+            self.happened[command] += 1
+            self.to_be_asked &= "--on-unknown" not in options
+        only_tells = command in ("report", "resume --reconcile-only")
+        return await self._run(words, mishap, AS_THE_BATCH if only_tells else ENDS)
 
-    async def _run(self, words: list[str], mishap: str | None) -> int:
+    def _begun(self) -> bool:
+        return (self.batch / "data" / "journal.sqlite").exists()
+
+    async def _begin_no_other(self) -> None:
+        """The same manifest begins no second batch while the first is unfinished."""
+        if not self._begun() or self.rng.random() < 0.7:
+            return
+        await self._run(["report", "b"], None, AS_THE_BATCH)
+        unfinished = any(
+            row["outcome"] == "unsent"
+            or (row["outcome"] == "unknown" and row["message"] == NEVER_ASKED and self.to_be_asked)
+            for row in rows(self.batch)
+        )
+        if unfinished:
+            before = await self._requests()
+            await self._run([str(self.manifest), "--base-url", self.url], None, frozenset({2}))
+            self.happened["no second batch"] += 1
+            if await self._requests() != before:
+                self.broken.append("a second batch asked the server")
+
+    async def _run(self, words: list[str], mishap: str | None, ends: frozenset[int] = ENDS) -> int:
         """Run a process to its end, whichever that is; its exit code."""
-        expected = set(ENDS)
+        expected = set(ends)
         with (self.folder / "said").open("w+") as said:
             process = await _open(words, self.folder, self.clocks, stdout=said, stderr=said)
             self.happened["processes"] += 1
@@ -220,6 +252,11 @@ class Life:
 
     async def _requests(self) -> int:
         return int((await self._truth(summary=True))["counts"]["requests"])
+
+    async def _cancelled(self) -> set[str]:
+        """The runs that were cancelled, as the server has it."""
+        runs = await trio.to_thread.run_sync(lambda: listed_runs(self.server))
+        return {run["id"] for run in runs if run["status"] == "cancelled"}
 
     async def _truth(self, *, summary: bool = False) -> Mapping[str, Any]:
         return await trio.to_thread.run_sync(lambda: truth(self.server, summary=summary))
