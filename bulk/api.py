@@ -72,6 +72,7 @@ def trigger(
             tally = Tally.of(journal.counts())
         if not tally.left + to_ask(tally, on_unknown):
             with Journal.open(folder.journal) as journal:
+                journal.note_finished(time.time())
                 return _ended(folder, write_reports(journal, folder, time.time()))
         return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))
     found = batches.unfinished(checked, output, base_url)

@@ -106,13 +106,11 @@ def _say(lines: Sequence[str], reported: Reported, paths: ReportPaths, *, as_jso
         click.echo(summary_json(reported.facts, reported.summary).rstrip("\n"))
 
 
-FINISHED = "is finished: nothing is sent"
-NOTHING_UNKNOWN = "has no unknown trigger: the server is not asked"
-
-
-def finish_again(folder: BatchFolder, why: str = FINISHED, *, as_json: bool) -> int:
-    """Say how a batch went of which nothing is to be done; `why` in words."""
-    click.echo(f"Batch {folder.name} {why}.", err=True)
+def finish_again(folder: BatchFolder, *, as_json: bool) -> int:
+    """Say how a finished batch went; nothing is sent."""
+    click.echo(f"Batch {folder.name} is finished: nothing is sent.", err=True)
+    with Journal.open(folder.journal) as journal:
+        journal.note_finished(time.time())
     return report_on(folder, as_json=as_json)
 
 

@@ -40,7 +40,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     first, and sent again only where the server has no run of it. The manifest is not needed.
     """
     from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
-    from bulk.cli.endings import FINISHED, NOTHING_UNKNOWN, finish_again
+    from bulk.cli.endings import finish_again, report_on
     from bulk.cli.starting import key_or_error, parse_sandbox
     from bulk.cli.words import left_words
     from bulk.client import check_base_url
@@ -70,8 +70,10 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     to_send = 0 if reconcile_only else tally.left + (tally.refused if last_failed else 0)
     asked = to_ask(tally, options.on_unknown)
     if not to_send + asked:
-        why = NOTHING_UNKNOWN if reconcile_only and tally.left else FINISHED
-        return finish_again(folder, why, as_json=options.as_json)
+        if tally.left:
+            click.echo(f"Batch {folder.name} has no unknown trigger: nobody is asked.", err=True)
+            return report_on(folder, as_json=options.as_json)
+        return finish_again(folder, as_json=options.as_json)
     return carry_out(
         Work(
             folder=folder,

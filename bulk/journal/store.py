@@ -144,6 +144,14 @@ class Journal(JournalReader):
         with mapped(self.path), self._transaction():
             self._sql.execute(schema.END_SESSION, (*self._ending, self._session_id))
 
+    def note_finished(self, now: float) -> None:
+        """At wall time `now` nothing is left to do: that the last process was cut short, just
+        before its end, counts no more.
+        """
+        if not self.came_to_its_end():
+            self.begin_session(now)
+            self.end_session(0.0, None, "")
+
     def write(self, entries: Iterable[Entry]) -> None:
         """Make entries durable, all or none."""
         with mapped(self.path):

@@ -318,6 +318,23 @@ def test_a_signal_drains_reports_and_leaves_the_rest_for_resume(
         assert len(terminal.batches()) == 1
 
 
+def test_a_batch_that_was_interrupted_just_before_its_end_is_green_when_called_again(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 1)
+    with sandbox("none; latency 1s") as base_url:
+        run = (manifest, "--base-url", base_url, "--batch", "b")
+        process = spawn(*run, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 1)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, "All 1 triggered" in out) == (143, True), err
+        again = terminal.call(*run, **ENVIRONMENT)
+        assert (again.code, "Stopped" in again.out) == (0, False), again
+        assert terminal.call("report", "b").code == 0
+        assert len(truth(base_url)["accepted"]) == 1
+
+
 def test_a_second_signal_leaves_at_once(terminal: Terminal) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 20)
     with sandbox("none; fault hang 100%") as base_url:
@@ -466,7 +483,7 @@ def test_reconciling_only_where_nothing_is_unknown_asks_nobody(terminal: Termina
         before = truth(base_url)["counts"]["requests"]
         said = terminal.call("resume", "b", "--reconcile-only", **ENVIRONMENT)
         assert said.code == 11, "as the batch did"
-        assert "Batch b has no unknown trigger: the server is not asked." in said.err
+        assert "Batch b has no unknown trigger: nobody is asked." in said.err
         assert truth(base_url)["counts"]["requests"] == before
 
 
