@@ -75,6 +75,7 @@ def trigger(
                 journal.note_finished(time.time())
                 return _ended(folder, write_reports(journal, folder, time.time()))
         return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))
+    known = batches.alike(checked, output, base_url)
     found = batches.unfinished(checked, output, base_url)
     if found is not None:
         raise OptionError(
@@ -82,7 +83,7 @@ def trigger(
         )
 
     def create(live_base_url: str) -> Journal:
-        return batches.create(folder, checked, live_base_url, settings, None)
+        return batches.create_alone(folder, checked, live_base_url, settings, known)
 
     return _run(folder, base_url, key, settings, create)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from bulk import __version__
 from bulk.errors import OptionError
 from bulk.folder import BatchFolder, check_name, new_name, newest
 from bulk.job import JobSettings
-from bulk.journal import BatchInUseError, Claims, Journal, NewBatch, born_of, claims_of
+from bulk.journal import BatchInUseError, Claims, Journal, NewBatch, born_of, claims_of, in_turn
 from bulk.manifest import Manifest
 from bulk.tally import Tally
 
@@ -52,23 +53,29 @@ def claims_elsewhere(folder: BatchFolder, since: float) -> Claims:
     return claims
 
 
+def alike(manifest: Manifest, output: Path, base_url: str) -> list[BatchFolder]:
+    """The batches of the same triggers at the same API, newest first.
+
+    Batches of embedded sandboxes do not count, simulated or not: those vanish with their process.
+    """
+    return [
+        folder
+        for folder in newest(output, LOOKED_AT_MAX)
+        if (born := born_of(folder.journal)) is not None
+        and born.sandbox is None
+        and born.fingerprint == manifest.fingerprint
+        and _same_api(born.base_url, base_url)
+    ]
+
+
 def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFolder, Tally] | None:
     """The newest unfinished batch of the same triggers at the same API, and how far it has come.
 
     A batch is unfinished if something is left to send, or if its last process was cut short before
     it could find out what became of the unknown ones.
-    Batches of embedded sandboxes do not count, simulated or not: those vanish with their process.
     Raises OptionError where such a batch is being worked on right now.
     """
-    for folder in newest(output, LOOKED_AT_MAX):
-        born = born_of(folder.journal)
-        if (
-            born is None
-            or born.sandbox is not None
-            or born.fingerprint != manifest.fingerprint
-            or not _same_api(born.base_url, base_url)
-        ):
-            continue
+    for folder in alike(manifest, output, base_url):
         try:
             with Journal.open(folder.journal) as journal:
                 tally, cut_short = Tally.of(journal.counts()), not journal.came_to_its_end()
@@ -80,6 +87,33 @@ def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFo
         if tally.left or (cut_short and tally.unknown):
             return folder, tally
     return None
+
+
+def create_alone(
+    folder: BatchFolder,
+    manifest: Manifest,
+    base_url: str,
+    settings: JobSettings,
+    known: Collection[BatchFolder],
+) -> Journal:
+    """As `create`, for a batch that is billed, unless there is one `alike` that was not `known`.
+
+    So of two processes that begin such batches at the same moment one does. Raises OptionError.
+    """
+    folder.make()
+    try:
+        with in_turn(folder.path.parent):
+            for other in alike(manifest, folder.path.parent, base_url):
+                if other not in known and other != folder:
+                    raise OptionError(
+                        f"batch {other.name} of the same triggers was begun by another process "
+                        "meanwhile; this one sent nothing. Wait for it, or start another batch of "
+                        "them with --new"
+                    )
+            return create(folder, manifest, base_url, settings, None)
+    except BaseException:
+        folder.unmake()
+        raise
 
 
 def create(

@@ -46,8 +46,8 @@ def start(manifest: Manifest, options: RunOptions) -> int:
             f"{manifest.path} is one of our samples: its test ids exist only in the sandbox. "
             "Put your own test ids into it, or add --sandbox"
         )
-    folder = starting.folder()
-    return starting.go_on(folder) if folder.exists else starting.begin(folder)
+    folder, known = starting.place()
+    return starting.go_on(folder) if folder.exists else starting.begin(folder, known)
 
 
 def key_or_error(options: BatchOptions, manifest: str) -> ApiKey:
@@ -86,22 +86,26 @@ class _Starting:
         """Whether runs will be billed."""
         return self.sandbox is None
 
-    def folder(self) -> BatchFolder:
-        """Where to work: the folder named, the unfinished batch to continue, or a new one."""
+    def place(self) -> tuple[BatchFolder, list[BatchFolder] | None]:
+        """Where to work: the folder named, the unfinished batch to continue, or a new one; and
+        which batches of the same triggers that one may be beside, None for any.
+        """
         options = self.options
         folder = batch.folder_for(self.manifest, options.output, options.batch)
-        if self.real and not options.new and not folder.exists:
-            found = batch.unfinished(self.manifest, options.output, self.base_url)
-            if found is not None:
-                return _ask(*found) or folder
-        return folder
+        if not self.real or options.new or folder.exists:
+            return folder, None
+        known = batch.alike(self.manifest, options.output, self.base_url)
+        found = batch.unfinished(self.manifest, options.output, self.base_url)
+        return (found and _ask(*found)) or folder, known
 
-    def begin(self, folder: BatchFolder) -> int:
-        """Make a new batch and carry it out."""
+    def begin(self, folder: BatchFolder, known: list[BatchFolder] | None) -> int:
+        """Make a new batch and carry it out; `known` as of `place`."""
         spec = None if self.sandbox is None else self.sandbox.describe()
 
         def create(live_base_url: str) -> Journal:
             settings = job_settings(self.options)
+            if known is not None:
+                return batch.create_alone(folder, self.manifest, live_base_url, settings, known)
             return batch.create(folder, self.manifest, live_base_url, settings, spec)
 
         return carry_out(self._work(folder, create, self._headlines(self.manifest.count)))

@@ -22,6 +22,7 @@ from bulk.journal.opening import BatchInUseError
 from bulk.journal.reading import NewBatch
 from bulk.journal.remains import Remains, Remnant, remains_of
 from bulk.journal.store import Journal
+from bulk.journal.turns import in_turn
 
 __all__ = [
     "Answered",
@@ -48,6 +49,7 @@ __all__ = [
     "born_of",
     "claims_of",
     "in_thread",
+    "in_turn",
     "inline",
     "remains_of",
 ]

@@ -19,6 +19,7 @@ from bulk.journal.rows import check_key
 
 LOG_VERSION_AT = 18  # this byte of the file is 2 where SQLite expects a log beside it
 LOG_VERSION = 2
+EMPTY_BYTES_MAX = 1  # a file of one byte is empty for SQLite, as some file systems want that one
 ABOUT = """
 SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master WHERE name = 'meta')
 FROM pragma_application_id, pragma_user_version
@@ -130,7 +131,8 @@ def _for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that writes neither file nor log; its index of the log is cleared away."""
     index = index_of(path)
     before = index.exists()
-    alone = not log_of(path).exists()  # a reader would make one
+    # A reader would make the log that is missing, and SQLite removes that of an empty file.
+    alone = not log_of(path).exists() or path.stat().st_size <= EMPTY_BYTES_MAX
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with closing(

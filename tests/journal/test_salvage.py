@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from bulk.errors import DamagedError, StorageError
-from bulk.journal import Ended, Intent, Journal, remains_of
+from bulk.journal import Ended, Intent, Journal, born_of, claims_of, remains_of
 from bulk.journal.checking import log_of
 from bulk.model import Outcome
 from bulk.salvage import salvaged
@@ -229,6 +229,19 @@ def test_a_log_without_its_file(died: Path, truth: Truth, tmp_path: Path) -> Non
     path.unlink()
     with pytest.raises(DamagedError, match=r"is missing, and journal.sqlite-wal is there"):
         Journal.create(path, a_batch(), some_triggers(1))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100])
+def test_who_looks_at_it_for_another_batch_changes_nothing(
+    died: Path, tmp_path: Path, kept: int
+) -> None:
+    path = copy(died, tmp_path)
+    with path.open("r+b") as file:
+        file.truncate(kept)
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    born_of(path)
+    claims_of(path, 0.0)
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -72,6 +72,19 @@ def test_two_that_begin_one_batch_at_the_same_moment(terminal: Terminal, turn: i
         assert problems(batch, manifest, truth(base_url), 0) == []
 
 
+def test_two_that_begin_batches_of_the_same_triggers_at_the_same_moment(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 60)
+    with sandbox(SLOW) as base_url:
+        run = (manifest, "--base-url", base_url, *PATIENCE)
+        both = [spawn(*run, folder=terminal.folder, **ENVIRONMENT) for _ in range(2)]
+        ends = [(process.communicate(timeout=120), process.returncode) for process in both]
+        assert sorted(code for _, code in ends) == [0, 2], ends
+        (refused,) = [err for (_, err), code in ends if code]
+        (batch,) = terminal.batches()
+        assert f"batch {batch.name} " in refused
+        assert problems(batch, manifest, truth(base_url), 0) == []
+
+
 def test_two_that_resume_one_batch_at_the_same_moment(terminal: Terminal) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 60)
     with sandbox(SLOW) as base_url:
