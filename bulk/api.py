@@ -76,14 +76,14 @@ def trigger(
                 return _ended(folder, write_reports(journal, folder, time.time()))
         return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))
     known = batches.alike(checked, output, base_url)
-    found = batches.unfinished(checked, output, base_url)
+    found = batches.unfinished(known)
     if found is not None:
         raise OptionError(
             f"batch {found[0].name} of the same triggers is unfinished; name it to continue it"
         )
 
     def create(live_base_url: str) -> Journal:
-        return batches.create_alone(folder, checked, live_base_url, settings, known)
+        return batches.create(folder, checked, live_base_url, settings, None, known=known)
 
     return _run(folder, base_url, key, settings, create)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -68,14 +68,14 @@ def alike(manifest: Manifest, output: Path, base_url: str) -> list[BatchFolder]:
     ]
 
 
-def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFolder, Tally] | None:
-    """The newest unfinished batch of the same triggers at the same API, and how far it has come.
+def unfinished(batches: Iterable[BatchFolder]) -> tuple[BatchFolder, Tally] | None:
+    """The first unfinished one of batches of the same triggers, and how far it has come.
 
     A batch is unfinished if something is left to send, or if its last process was cut short before
     it could find out what became of the unknown ones.
-    Raises OptionError where such a batch is being worked on right now.
+    Raises OptionError where one is being worked on right now.
     """
-    for folder in alike(manifest, output, base_url):
+    for folder in batches:
         try:
             with Journal.open(folder.journal) as journal:
                 tally, cut_short = Tally.of(journal.counts()), not journal.came_to_its_end()
@@ -89,33 +89,6 @@ def unfinished(manifest: Manifest, output: Path, base_url: str) -> tuple[BatchFo
     return None
 
 
-def create_alone(
-    folder: BatchFolder,
-    manifest: Manifest,
-    base_url: str,
-    settings: JobSettings,
-    known: Collection[BatchFolder],
-) -> Journal:
-    """As `create`, for a batch that is billed, unless there is one `alike` that was not `known`.
-
-    So of two processes that begin such batches at the same moment one does. Raises OptionError.
-    """
-    folder.make()
-    try:
-        with in_turn(folder.path.parent):
-            for other in alike(manifest, folder.path.parent, base_url):
-                if other not in known and other != folder:
-                    raise OptionError(
-                        f"batch {other.name} of the same triggers was begun by another process "
-                        "meanwhile; this one sent nothing. Wait for it, or start another batch of "
-                        "them with --new"
-                    )
-            return create(folder, manifest, base_url, settings, None)
-    except BaseException:
-        folder.unmake()
-        raise
-
-
 def create(
     folder: BatchFolder,
     manifest: Manifest,
@@ -123,9 +96,14 @@ def create(
     settings: JobSettings,
     sandbox_spec: str | None,
     *,
+    known: Collection[BatchFolder] | None = None,
     simulated: bool = False,
 ) -> Journal:
-    """A new batch in its folder, open; nothing is left behind where that fails."""
+    """A new batch in its folder, open; nothing is left behind where that fails.
+
+    Raises OptionError where a batch is there that is `alike` and not among those `known`, unless
+    that is None: so of two processes that begin such batches at the same moment one does.
+    """
     assert sandbox_spec is not None or not simulated
     simulation = (("--simulate", str(sandbox_spec)),) if simulated else ()
     folder.make()
@@ -143,10 +121,22 @@ def create(
         own_columns=manifest.own_columns,
     )
     try:
-        return Journal.create(folder.journal, born, manifest.triggers())
+        with in_turn(folder.path.parent):
+            if known is not None:
+                _refuse_beside(alike(manifest, folder.path.parent, base_url), [folder, *known])
+            return Journal.create(folder.journal, born, manifest.triggers())
     except BaseException:
         folder.unmake()
         raise
+
+
+def _refuse_beside(batches: Iterable[BatchFolder], known: Collection[BatchFolder]) -> None:
+    for other in batches:
+        if other not in known:
+            raise OptionError(
+                f"batch {other.name} of the same triggers was begun by another process meanwhile; "
+                "this one sent nothing. Wait for it, or start another batch of them with --new"
+            )
 
 
 def discard(folder: BatchFolder) -> None:

@@ -111,7 +111,7 @@ def finish_again(folder: BatchFolder, *, as_json: bool) -> int:
     click.echo(f"Batch {folder.name} is finished: nothing is sent.", err=True)
     with Journal.open(folder.journal) as journal:
         journal.note_finished(time.time())
-    return report_on(folder, as_json=as_json)
+        return finish(journal, folder, time.time(), as_json=as_json)
 
 
 def report_on(folder: BatchFolder, *, as_json: bool) -> int:

@@ -95,8 +95,10 @@ class _Starting:
         if not self.real or options.new or folder.exists:
             return folder, None
         known = batch.alike(self.manifest, options.output, self.base_url)
-        found = batch.unfinished(self.manifest, options.output, self.base_url)
-        return (found and _ask(*found)) or folder, known
+        found = batch.unfinished(known)
+        if found is not None:
+            folder = _ask(*found) or folder
+        return folder, known
 
     def begin(self, folder: BatchFolder, known: list[BatchFolder] | None) -> int:
         """Make a new batch and carry it out; `known` as of `place`."""
@@ -104,9 +106,7 @@ class _Starting:
 
         def create(live_base_url: str) -> Journal:
             settings = job_settings(self.options)
-            if known is not None:
-                return batch.create_alone(folder, self.manifest, live_base_url, settings, known)
-            return batch.create(folder, self.manifest, live_base_url, settings, spec)
+            return batch.create(folder, self.manifest, live_base_url, settings, spec, known=known)
 
         return carry_out(self._work(folder, create, self._headlines(self.manifest.count)))
 
