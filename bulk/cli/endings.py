@@ -107,9 +107,12 @@ def _say(lines: Sequence[str], reported: Reported, paths: ReportPaths, *, as_jso
 
 
 def finish_again(folder: BatchFolder, *, as_json: bool) -> int:
-    """Say how a finished batch went; nothing is sent."""
-    click.echo(f"Batch {folder.name} is finished: nothing is sent.", err=True)
+    """Say how a batch went that has nothing left to send."""
     with Journal.open(folder.journal) as journal:
+        why = "is finished: nothing is sent"
+        if Outcome.UNKNOWN in journal.counts():
+            why = "has nothing left to send, and nobody is asked about the unknown"
+        click.echo(f"Batch {folder.name} {why}.", err=True)
         journal.note_finished(time.time())
         return finish(journal, folder, time.time(), as_json=as_json)
 

@@ -468,6 +468,10 @@ def test_what_was_under_way_as_a_process_was_killed_is_asked_for_and_not_counted
         again = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
         assert again.code == 2, again
         assert f"batch {batch.name} of the same triggers is unfinished: 1 unknown. " in again.err
+        left = terminal.call("resume", "--on-unknown", "report", **ENVIRONMENT)
+        assert left.code == 7
+        assert "has nothing left to send, and nobody is asked about the unknown." in left.err
+        assert terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT).code == 2, "as before"
         asked = terminal.call("resume", "--reconcile-only", **ENVIRONMENT)
         assert asked.code == 0, asked
         assert f"continuing batch {batch.name}: 1 unknown\n" in asked.err
