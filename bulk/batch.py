@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bulk import __version__
 from bulk.errors import OptionError
-from bulk.folder import BatchFolder, check_name, new_name, newest
+from bulk.folder import BatchFolder, check_name, new_name, newest, note_latest
 from bulk.job import JobSettings
 from bulk.journal import BatchInUseError, Claims, Journal, NewBatch, born_of, claims_of, in_turn
 from bulk.manifest import Manifest
@@ -124,7 +124,9 @@ def create(
         with in_turn(folder.path.parent):
             if known is not None:
                 _refuse_beside(alike(manifest, folder.path.parent, base_url), [folder, *known])
-            return Journal.create(folder.journal, born, manifest.triggers())
+            journal = Journal.create(folder.journal, born, manifest.triggers())
+            note_latest(folder)
+            return journal
     except BaseException:
         folder.unmake()
         raise

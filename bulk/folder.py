@@ -135,8 +135,9 @@ def newest(output: Path, most: int) -> list[BatchFolder]:
 
 
 def note_latest(folder: BatchFolder) -> None:
-    """Name the batch as the newest of its parent."""
-    write_whole(folder.path.parent / LATEST, f"{folder.name}\n".encode())
+    """Name the batch as the newest of its parent, if that can be written."""
+    with suppress(OSError, StorageError):
+        write_whole(folder.path.parent / LATEST, f"{folder.name}\n".encode())
 
 
 def write_files(folder: BatchFolder, files: Iterable[tuple[str, bytes]]) -> list[str]:

@@ -15,7 +15,7 @@ from bulk.client import LANE_CONNECTIONS, Client, Timeouts
 from bulk.dispatch import Dispatch, DispatchEnd, DispatchSettings, LeaveNow, ProgressLine
 from bulk.errors import StorageError
 from bulk.exits import Exit, most_urgent
-from bulk.folder import BatchFolder, note_latest, write_files
+from bulk.folder import BatchFolder, write_files
 from bulk.journal import Claims, GroupCommit, Journal, Runner, in_thread
 from bulk.model import BatchFacts, OnInterrupt, OnUnknown, StopCode
 from bulk.pacing.adaptive import AdaptiveController
@@ -270,8 +270,4 @@ def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported
     facts = journal.facts()
     rendered = render_all(facts, journal.results(), journal.attempts(), now=now)
     problems = write_files(folder, rendered.files)
-    try:
-        note_latest(folder)
-    except OSError as error:
-        problems.append(f"{folder.path.parent}: latest.txt not written: {error.strerror or error}")
     return Reported(facts, rendered.summary, tuple(problems))

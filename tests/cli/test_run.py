@@ -318,6 +318,27 @@ def test_a_signal_drains_reports_and_leaves_the_rest_for_resume(
         assert len(terminal.batches()) == 1
 
 
+def test_the_newest_batch_is_the_one_begun_last_whatever_became_of_it(terminal: Terminal) -> None:
+    first = write_manifest(terminal.folder / "first.csv", 3)
+    second = write_manifest(terminal.folder / "second.csv", 40, first=3)
+    with sandbox(SLOW) as base_url:
+        old = ("--base-url", base_url, "--batch", "old")
+        assert terminal.call(first, *old, **ENVIRONMENT).code == 0
+        new = ("--base-url", base_url, "--batch", "new")
+        process = spawn(second, *new, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 10)
+        process.kill()
+        process.communicate()
+        assert terminal.call("report", "old").code == 0
+        said = terminal.call("resume", "--on-unknown", "report", **ENVIRONMENT)
+        assert said.code in (0, 7)
+        assert "continuing batch new: " in said.err
+        assert {row["outcome"] for row in rows(terminal.folder / "reports" / "new")} <= {
+            "queued",
+            "unknown",
+        }
+
+
 def test_a_batch_that_was_interrupted_just_before_its_end_is_green_when_called_again(
     terminal: Terminal,
 ) -> None:
