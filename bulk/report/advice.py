@@ -16,6 +16,7 @@ class Advice:
 
 
 RESUME = "To send what is left: bulk-trigger resume {batch}"
+FAILED_AGAIN = "To send them again, and what is left: bulk-trigger resume {batch} --last-failed"
 LOOK_IT_UP = (
     "To ask the server again: bulk-trigger resume {batch} --reconcile-only. Or look for the run in "
     "the TesterArmy dashboard before triggering the test again: a second trigger is a second "
@@ -27,10 +28,10 @@ ADVICE: dict[str, Advice] = {
     ),
     FailureCode.RATE_LIMITED: Advice(
         "The API refused it as too fast until the retries or the deadline were used up.",
-        f"Allow more with --max-retries or --deadline. {RESUME}",
+        f"Allow more with --max-retries or --deadline. {FAILED_AGAIN}",
     ),
     FailureCode.QUOTA_EXHAUSTED: Advice(
-        "The account's quota is used up.", f"Raise the quota or wait for its reset. {RESUME}"
+        "The account's quota is used up.", f"Raise the quota or wait for its reset. {FAILED_AGAIN}"
     ),
     FailureCode.SERVER_ERROR: Advice(
         "The server failed; the run may or may not have been queued.", LOOK_IT_UP

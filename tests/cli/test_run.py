@@ -447,6 +447,7 @@ def test_a_quota_ends_with_12_and_a_rate_that_outlasts_its_budget_with_11(
     assert (quota.code, "the account's quota is used up" in quota.out) == (12, True)
     assert (late.code, "Stopped: deadline" in late.out) == (11, True)
     assert tried.code == 11
+    assert "--last-failed" in tried.out, "what a plain resume leaves is throttled"
 
 
 def test_unknown_outcomes_end_with_7(terminal: Terminal) -> None:
