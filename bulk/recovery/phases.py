@@ -102,8 +102,8 @@ class Phases:
         if self._asks():  # what is to be waited for can be while the rest is sent
             patient = self._reconcile_only or not self._tally().left
             end = replace(end, stop=await self._reconcile(patient=patient))
-        if end.stop is not None or self._reconcile_only:
-            return end
+            if end.stop is not None or self._reconcile_only or not self._tally().left:
+                return end
         for _ in range(DISPATCHES_MAX):
             dispatch = self._dispatch()
             self._interrupt = partial(self._stop, dispatch)
