@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tempfile
 import time
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 SLUG_CHARACTERS_MAX = 40
 # Windows keeps these for devices, with any extension and in any case.
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+OUTPUT = Path("reports")  # where commands look for batches, unless they are told elsewhere
 LATEST = "latest.txt"
 STALE_S = 600.0  # since a file was written to that was to take the place of another
 
@@ -38,6 +40,11 @@ class BatchFolder:
     def name(self) -> str:
         """The batch's name."""
         return self.path.name
+
+    @property
+    def called(self) -> str:
+        """What commands call the batch: its name suffices where `find` looks by itself."""
+        return self.name if self.path.parent == OUTPUT else shlex.quote(str(self.path))
 
     @property
     def journal(self) -> Path:
@@ -155,7 +162,7 @@ def write_files(folder: BatchFolder, files: Iterable[tuple[str, bytes]]) -> list
         except PermissionError as error:
             problems.append(
                 f"{path}: not written ({error.strerror or error}). If another program, such as "
-                f"Excel, has it open, close it and run: bulk-trigger report {folder.name}"
+                f"Excel, has it open, close it and run: bulk-trigger report {folder.called}"
             )
         except (OSError, StorageError) as error:
             problems.append(f"{path}: not written: {getattr(error, 'strerror', None) or error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -267,7 +267,7 @@ def _controller(
 
 def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported:
     """Write all report files of a batch from its journal. Raises StorageError if that is broken."""
-    facts = journal.facts()
+    facts = replace(journal.facts(), called=folder.called)
     rendered = render_all(facts, journal.results(), journal.attempts(), now=now)
     problems = write_files(folder, rendered.files)
     return Reported(facts, rendered.summary, tuple(problems))

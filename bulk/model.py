@@ -267,7 +267,8 @@ class BatchFacts:
     `elapsed_s` sums the time of all its processes; for `asked_s` of it they asked the server what
     had become of lost answers. `settings` are the options it ran under, name
     and value, never the API key. `own_columns` are the manifest's further columns, in its order.
-    `surplus` are run ids of the batch's tests and time that no trigger owns.
+    `surplus` are run ids of the batch's tests and time that no trigger owns. `called` is what
+    commands call the batch.
     """
 
     name: str
@@ -285,3 +286,4 @@ class BatchFacts:
     notes: tuple[str, ...] = ()
     own_columns: tuple[str, ...] = ()
     surplus: tuple[str, ...] = ()
+    called: str = "BATCH"

@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_written_is_named_and_the_rest_is_written(
     assert len(problems) == 1
     assert "report.csv: not written" in problems[0]
     assert "Excel" in problems[0]
-    assert "bulk-trigger report b" in problems[0]
+    assert f"bulk-trigger report {tmp_path / 'b'}" in problems[0]
     assert (folder.path / "data" / "summary.json").read_bytes() == b"2"
     assert sorted(entry.name for entry in folder.path.iterdir()) == ["data"]
 

@@ -141,5 +141,7 @@ def _exit_code() -> int:
 def _to_go_on(journal: Path) -> str:
     if not journal.exists():
         return "No batch was begun and nothing was sent. See to the disk, then start again."
-    batch = journal.parent.parent.name
+    from bulk.folder import BatchFolder
+
+    batch = BatchFolder(journal.parent.parent).called
     return f"What was saved is kept. See to the disk, then go on: bulk-trigger resume {batch}"

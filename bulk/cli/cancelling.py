@@ -82,10 +82,8 @@ class _Work:
                     try:
                         end = await cancel_runs(journal, client, self._settings(), around)
                     except LeaveNow as leave:
-                        click.echo(
-                            f"\nLeft at once. For the rest: bulk-trigger cancel {self.folder.name}",
-                            err=True,
-                        )
+                        rest = f"bulk-trigger cancel {self.folder.called}"
+                        click.echo(f"\nLeft at once. For the rest: {rest}", err=True)
                         return exit_of_stop(leave.code)
                     finally:
                         if progress is not None:

@@ -157,12 +157,12 @@ async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
         except LeaveNow as leave:
             click.echo(
                 "\nLeft at once. Nothing is lost; to go on: "
-                f"bulk-trigger resume {work.folder.name}",
+                f"bulk-trigger resume {work.folder.called}",
                 err=True,
             )
             if work.settings.on_interrupt == "cancel":
                 click.echo(
-                    f"To cancel what was queued: bulk-trigger cancel {work.folder.name}", err=True
+                    f"To cancel what was queued: bulk-trigger cancel {work.folder.called}", err=True
                 )
             return exit_of_stop(leave.code)
         finally:

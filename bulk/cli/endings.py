@@ -56,7 +56,7 @@ def finish_cancelling(
 ) -> int:
     """Write the reports and say which runs were cancelled; the exit code of that."""
     reported = write_reports(journal, folder, now)
-    summary, again = reported.summary, f"bulk-trigger cancel {folder.name}"
+    summary, again = reported.summary, f"bulk-trigger cancel {folder.called}"
     left = summary.queued - sum(summary.cancelled[word] for word in CANCEL_SETTLED)
     lines = cancelled_lines(summary) or [f"Of {summary.queued:,} queued runs, none was cancelled."]
     if left:
@@ -71,7 +71,7 @@ def finish_cancelling(
             f"{summary.unknown:,} unknown, whose runs may be running and were not cancelled: "
             + named
             + (f"; and {more:,} more in report.csv" if more > 0 else ""),
-            f"  To find them: bulk-trigger resume {folder.name} --reconcile-only; then {again}",
+            f"  To find them: bulk-trigger resume {folder.called} --reconcile-only; then {again}",
         ]
     _say(lines, reported, _paths(folder), as_json=as_json)
     problems = list(reported.problems)

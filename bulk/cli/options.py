@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from bulk.folder import OUTPUT
 from bulk.model import OnInterrupt, OnUnknown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -118,7 +119,7 @@ def output_option(function: F) -> F:
     return click.option(
         "--output",
         type=click.Path(path_type=Path, file_okay=False),
-        default=Path("reports"),
+        default=OUTPUT,
         show_default=True,
         help="The folder that holds the batches' folders.",
     )(function)

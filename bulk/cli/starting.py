@@ -161,7 +161,7 @@ def _ask(folder: BatchFolder, tally: Tally) -> BatchFolder | None:
     )
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise OptionError(
-            f"{found}. Continue it: bulk-trigger resume {folder.name}\n"
+            f"{found}. Continue it: bulk-trigger resume {folder.called}\n"
             "  or start another batch, which triggers all of them again, with --new"
         )
     choices = click.Choice(["continue", "new", "quit"])

@@ -9,7 +9,7 @@ from bulk.model import FailureCode
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One sentence on what happened, one on what to do. `{batch}` stands for the batch's name."""
+    """One sentence on what happened, one on what to do; `{batch}` is what commands call it."""
 
     meaning: str
     remedy: str
@@ -86,7 +86,7 @@ OTHER = Advice("The server refused it for good.", "See the server's message.")
 
 
 def advice(failure_code: str, batch: str, *, simulated: bool = False) -> Advice:
-    """The advice on a failure code, for a batch of that name.
+    """The advice on a failure code, for a batch that commands call so.
 
     In a simulated one there is nothing to mend: it says what a real one would ask for.
     """

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -499,6 +500,22 @@ def test_what_was_under_way_as_a_process_was_killed_is_asked_for_and_not_counted
         assert f"continuing batch {batch.name}: 1 unknown\n" in asked.err
         assert "1 found, 0 never executed" in asked.err
         check_truth(batch, base_url, 1)
+
+
+@pytest.mark.parametrize("output", ["reports", "another place"])
+def test_what_is_advised_can_be_pasted(terminal: Terminal, output: str) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 20)
+    with sandbox(SLOW) as base_url:
+        run = (manifest, "--base-url", base_url, "--output", output, "--deadline", "0.2s")
+        said = terminal.call(*run, **ENVIRONMENT)
+        assert said.code == 11
+        refused = terminal.call(*run, **ENVIRONMENT)
+        assert refused.code == 2
+        pasted = [re.findall(r"bulk-trigger (resume .+)", text) for text in (said.out, refused.err)]
+        assert pasted[0] == pasted[1]
+        again = terminal.call(*shlex.split(pasted[0][0]), **ENVIRONMENT)
+        assert again.code == 0, again
+        check_truth(terminal.batches(output)[0], base_url, 20)
 
 
 def test_reconciling_only_where_nothing_is_unknown_asks_nobody(terminal: Terminal) -> None:
