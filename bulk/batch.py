@@ -71,20 +71,20 @@ def alike(manifest: Manifest, output: Path, base_url: str) -> list[BatchFolder]:
 def unfinished(batches: Iterable[BatchFolder]) -> tuple[BatchFolder, Tally] | None:
     """The first unfinished one of batches of the same triggers, and how far it has come.
 
-    A batch is unfinished if something is left to send, or if its last process was cut short before
-    it could find out what became of the unknown ones.
+    A batch is unfinished if something is left to send, or if a process was cut short before it
+    could find out what became of the unknown ones, and none has found out since.
     Raises OptionError where one is being worked on right now.
     """
     for folder in batches:
         try:
             with Journal.open(folder.journal) as journal:
-                tally, cut_short = Tally.of(journal.counts()), not journal.came_to_its_end()
+                tally, left_unasked = Tally.of(journal.counts()), journal.left_unasked()
         except BatchInUseError as error:
             raise OptionError(
                 f"batch {folder.name} triggers the same tests right now, in another process. "
                 "Wait for it, or start another batch of them with --new"
             ) from error
-        if tally.left or (cut_short and tally.unknown):
+        if tally.left or (left_unasked and tally.unknown):
             return folder, tally
     return None
 

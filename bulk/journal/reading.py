@@ -99,6 +99,14 @@ class JournalReader:
             row = self._sql.execute(schema.SELECT_LAST_ENDED).fetchone()
         return bool(row and row[0])
 
+    def left_unasked(self) -> bool:
+        """Whether a process was cut short, and none since has come to its end that asked the server
+        what became of unknown triggers.
+        """
+        with mapped(self.path):
+            row = self._sql.execute(schema.SELECT_LEFT_UNASKED).fetchone()
+        return bool(row[0])
+
     def pending(self, after_seq: int, rows_max: int) -> list[Pending]:
         """Triggers that still have to be sent, in order, from behind place `after_seq`."""
         with decoded(self.path):

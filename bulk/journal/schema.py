@@ -264,6 +264,10 @@ FROM session ORDER BY id
 SELECT_LAST_ENDED = """
 SELECT elapsed_s IS NOT NULL AND stop IS NULL FROM session ORDER BY id DESC LIMIT 1
 """
+SELECT_LEFT_UNASKED = """
+SELECT coalesce(max(CASE WHEN elapsed_s IS NULL OR stop IS NOT NULL THEN id END), 0)
+     > coalesce(max(CASE WHEN stop IS NULL AND asked_s > 0 THEN id END), 0) FROM session
+"""
 # One whose process died before the answer is unknown, also before the next one has settled it.
 COUNT_OUTCOMES = """
 SELECT CASE WHEN outcome IS NULL AND seq IN (SELECT seq FROM attempt WHERE end = 'open')

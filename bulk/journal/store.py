@@ -24,7 +24,7 @@ from bulk.journal.place import network_file_system
 from bulk.journal.reading import JournalReader, NewBatch, SessionEnd
 from bulk.journal.rows import trigger_row
 from bulk.journal.writing import write_entry
-from bulk.model import Outcome, StopCode, Trigger
+from bulk.model import StopCode, Trigger
 from bulk.reconcile import Heard
 
 LOGGED_MAX = 500  # entries in the log, of some four pages each, before it is begun anew
@@ -145,10 +145,10 @@ class Journal(JournalReader):
             self._sql.execute(schema.END_SESSION, (*self._ending, self._session_id))
 
     def note_finished(self, now: float) -> None:
-        """At wall time `now` nothing is left to send: that the last process was cut short, just
-        before its end, counts no more, unless it left something unknown.
+        """At wall time `now` nothing is left to do: that the last process was cut short before its
+        end counts no more.
         """
-        if Outcome.UNKNOWN not in self.counts() and not self.came_to_its_end():
+        if not self.came_to_its_end():
             self.begin_session(now)
             self.end_session(0.0, None, "")
 

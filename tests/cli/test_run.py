@@ -478,21 +478,23 @@ def test_what_became_of_unknown_triggers_is_found_out(terminal: Terminal) -> Non
         check_truth(batch, base_url, 10)
 
 
-def test_what_was_under_way_as_a_process_was_killed_is_asked_for_and_not_counted_as_to_be_sent(
-    terminal: Terminal,
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_was_under_way_as_a_process_was_cut_short_is_asked_for_and_not_counted_as_to_be_sent(
+    terminal: Terminal, number: signal.Signals
 ) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 1)
     with sandbox("none; fault hang-queued first 1") as base_url:
-        process = spawn(manifest, "--base-url", base_url, folder=terminal.folder, **ENVIRONMENT)
+        run = (manifest, "--base-url", base_url, "--drain-timeout", "0.1s")
+        process = spawn(*run, folder=terminal.folder, **ENVIRONMENT)
         wait_until_accepted(base_url, 1)
-        process.kill()
+        process.send_signal(number)
         process.communicate()
         (batch,) = terminal.batches()
         again = terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT)
         assert again.code == 2, again
         assert f"batch {batch.name} of the same triggers is unfinished: 1 unknown. " in again.err
         left = terminal.call("resume", "--on-unknown", "report", **ENVIRONMENT)
-        assert left.code == 7
+        assert left.code == 7, "and not as the process before"
         assert "has nothing left to send, and nobody is asked about the unknown." in left.err
         assert terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT).code == 2, "as before"
         asked = terminal.call("resume", "--reconcile-only", **ENVIRONMENT)

@@ -79,6 +79,23 @@ def test_whether_the_last_process_came_to_its_end(
         assert not journal.came_to_its_end()
 
 
+def test_whether_what_is_unknown_was_left_unasked(path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(1)) as journal:
+        assert not journal.left_unasked(), "nothing was sent yet"
+        for stop, asked_s, left in (
+            (None, 0.0, False),
+            (StopCode.TERMINATED, 0.0, True),
+            (None, 0.0, True),
+            (StopCode.INTERRUPTED, 0.5, True),
+            (None, 0.5, False),
+            (None, 0.0, False),
+        ):
+            journal.begin_session(10.0)
+            assert journal.left_unasked(), "it may still be killed"
+            journal.end_session(1.0, stop, "", asked_s=asked_s)
+            assert journal.left_unasked() == left
+
+
 def test_what_was_under_way_is_unknown_also_before_it_is_settled(journal: Journal) -> None:
     journal.write([Intent(1, 1, 1, 9.9), Intent(2, 2, 1, 9.9), Withdrawn(2)])
     for _ in range(2):

@@ -77,7 +77,6 @@ class Life:
         self.spec += f"; seed {self.seed}"
         self.manifest = write_manifest(self.folder / "m.csv", self.count)
         self.batch = self.folder / "reports" / "b"
-        self.to_be_asked = True  # about what is unknown; the user never chose otherwise
         self.clocks = Clocks(self.folder / "clocks")
         self.server_clocks = Clocks(self.folder / "server-clocks")
 
@@ -134,7 +133,6 @@ class Life:
             name, *options = command.split()
             words = [name, "b", *options, *(PATIENCE if name != "report" else ())]
             self.happened[command] += 1
-            self.to_be_asked &= "--on-unknown" not in options
         only_tells = command in ("report", "resume --reconcile-only")
         return await self._run(words, mishap, AS_THE_BATCH if only_tells else ENDS)
 
@@ -148,7 +146,7 @@ class Life:
         await self._run(["report", "b"], None, AS_THE_BATCH)
         unfinished = any(
             row["outcome"] == "unsent"
-            or (row["outcome"] == "unknown" and row["message"] == NEVER_ASKED and self.to_be_asked)
+            or (row["outcome"] == "unknown" and row["message"] == NEVER_ASKED)
             for row in rows(self.batch)
         )
         if unfinished:
