@@ -68,7 +68,7 @@ def trigger(
     folder = batches.folder_for(checked, output, batch)
     if folder.exists:
         with Journal.open(folder.journal) as journal:
-            batches.check_same(journal.batch, checked, base_url)
+            batches.check_same(folder.name, journal.batch, checked, base_url)
             tally = Tally.of(journal.counts())
         if not tally.left + to_ask(tally, on_unknown):
             with Journal.open(folder.journal) as journal:

@@ -152,28 +152,26 @@ def discard(folder: BatchFolder) -> None:
     folder.unmake()
 
 
-def check_same(born: NewBatch, manifest: Manifest, base_url: str | None) -> None:
+def check_same(name: str, born: NewBatch, manifest: Manifest, base_url: str | None) -> None:
     """Raise OptionError unless a batch consists of this manifest's triggers, at the same API.
 
-    `base_url` None stands for an embedded sandbox. A simulated batch is like no other.
+    `name` is what its folder is called by now. `base_url` None stands for an embedded sandbox. A
+    simulated batch is like no other.
     """
     if born.simulated:
         raise OptionError(
-            f"batch {born.name} is a simulation, which sent nothing; "
-            "give this one another --batch name"
+            f"batch {name} is a simulation, which sent nothing; give this one another --batch name"
         )
     if born.fingerprint != manifest.fingerprint:
         raise OptionError(
-            f"batch {born.name} consists of other triggers than {manifest.path} with these "
+            f"batch {name} consists of other triggers than {manifest.path} with these "
             "options does; give this one another --batch name"
         )
     if born.sandbox is None and base_url is not None and _same_api(born.base_url, base_url):
         return
     if born.sandbox is None or base_url is not None:
         place = born.base_url if born.sandbox is None else "an embedded sandbox"
-        raise OptionError(
-            f"batch {born.name} was begun at {place}; give this one another --batch name"
-        )
+        raise OptionError(f"batch {name} was begun at {place}; give this one another --batch name")
 
 
 def _same_api(one: str, other: str) -> bool:

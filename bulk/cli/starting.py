@@ -113,7 +113,8 @@ class _Starting:
     def go_on(self, folder: BatchFolder) -> int:
         """Continue a batch that exists; send nothing if it is finished."""
         with Journal.open(folder.journal) as journal:
-            batch.check_same(journal.batch, self.manifest, self.base_url if self.real else None)
+            base_url = self.base_url if self.real else None
+            batch.check_same(folder.name, journal.batch, self.manifest, base_url)
             tally = Tally.of(journal.counts())
         asked = to_ask(tally, self.options.on_unknown)
         if not tally.left + asked:

@@ -390,14 +390,16 @@ def test_a_named_batch_is_continued_and_a_finished_one_sends_nothing(
     assert (first.code, again.code) == (0, 0)
     assert "Batch nightly is finished: nothing is sent." in again.err
     assert len(truth(free)["accepted"]) == before
-    for changed in (terminal.call(other, *arguments, **ENVIRONMENT),):
-        assert changed.code == 2
-        assert "consists of other triggers than" in changed.err
+    (batch,) = terminal.batches()
+    batch.rename(batch.with_name("renamed"))
+    changed = terminal.call(other, "--base-url", free, "--batch", "renamed", **ENVIRONMENT)
+    assert changed.code == 2
+    assert "batch renamed consists of other triggers than" in changed.err
     elsewhere = terminal.call(
-        manifest, "--base-url", "http://127.0.0.1:9", "--batch", "nightly", **ENVIRONMENT
+        manifest, "--base-url", "http://127.0.0.1:9", "--batch", "renamed", **ENVIRONMENT
     )
     assert elsewhere.code == 2
-    assert f"was begun at {free}" in elsewhere.err
+    assert f"batch renamed was begun at {free}" in elsewhere.err
 
 
 def test_a_killed_job_whose_folder_was_restored_elsewhere_goes_on_by_its_name(
