@@ -41,7 +41,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     """
     from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
     from bulk.cli.endings import finish_again, report_on
-    from bulk.cli.starting import key_or_error, parse_sandbox
+    from bulk.cli.starting import another_sandbox, key_or_error, parse_sandbox
     from bulk.cli.words import left_words
     from bulk.client import check_base_url
     from bulk.errors import OptionError
@@ -83,7 +83,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
             settings=replace(
                 job_settings(options), failed_again=last_failed, reconcile_only=reconcile_only
             ),
-            sandbox=parse_sandbox(born.sandbox) if born.sandbox else None,
+            sandbox=another_sandbox(parse_sandbox(born.sandbox)) if born.sandbox else None,
             headlines=(f"continuing batch {folder.name}: {left_words(to_send, asked)}",),
             quiet=options.quiet,
             as_json=options.as_json,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -71,6 +72,13 @@ def parse_sandbox(spec: str, option: str = "--sandbox") -> SandboxConfig:
         raise OptionError(f"{option}: {error}") from error
 
 
+def another_sandbox(config: SandboxConfig) -> SandboxConfig:
+    """What a batch goes on with: the sandbox it was begun at went with its process, and another one
+    of the same seed would give the same run ids once more, to other triggers.
+    """
+    return replace(config, seed=secrets.randbits(32))
+
+
 @dataclass(frozen=True, slots=True)
 class _Starting:
     """All that is known when `run` begins. `sandbox` is the embedded one, None for a real run."""
@@ -108,7 +116,8 @@ class _Starting:
             settings = job_settings(self.options)
             return batch.create(folder, self.manifest, live_base_url, settings, spec, known=known)
 
-        return carry_out(self._work(folder, create, self._headlines(self.manifest.count)))
+        headlines = self._headlines(self.manifest.count)
+        return carry_out(self._work(folder, create, headlines, self.sandbox))
 
     def go_on(self, folder: BatchFolder) -> int:
         """Continue a batch that exists; send nothing if it is finished."""
@@ -123,13 +132,17 @@ class _Starting:
             f"continuing batch {folder.name}: {left_words(tally.left, asked)}",
             *self._headlines(tally.left),
         )
-        return carry_out(self._work(folder, lambda _: Journal.open(folder.journal), headlines))
+        sandbox = None if self.sandbox is None else another_sandbox(self.sandbox)
+        return carry_out(
+            self._work(folder, lambda _: Journal.open(folder.journal), headlines, sandbox)
+        )
 
     def _work(
         self,
         folder: BatchFolder,
         open_journal: Callable[[str], Journal],
         headlines: tuple[str, ...],
+        sandbox: SandboxConfig | None,
     ) -> Work:
         return Work(
             folder=folder,
@@ -137,7 +150,7 @@ class _Starting:
             base_url=self.base_url,
             key=self.key,
             settings=job_settings(self.options),
-            sandbox=self.sandbox,
+            sandbox=sandbox,
             headlines=headlines,
             quiet=self.options.quiet,
             as_json=self.options.as_json,

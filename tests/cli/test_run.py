@@ -402,6 +402,19 @@ def test_a_named_batch_is_continued_and_a_finished_one_sends_nothing(
     assert f"batch renamed was begun at {free}" in elsewhere.err
 
 
+@pytest.mark.parametrize("by_its_name", [True, False])
+def test_a_batch_of_an_embedded_sandbox_goes_on_at_another(
+    terminal: Terminal, by_its_name: bool
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 40)
+    run = (manifest, "--sandbox", "token-bucket 20/s burst 10", "--batch", "b")
+    assert terminal.call(*run, "--deadline", "0.5s").code == 11
+    again = terminal.call(*run) if by_its_name else terminal.call("resume")
+    assert again.code == 0, again
+    (batch,) = terminal.batches()
+    assert len({row["run_id"] for row in rows(batch)}) == 40
+
+
 def test_a_killed_job_whose_folder_was_restored_elsewhere_goes_on_by_its_name(
     terminal: Terminal, tmp_path: Path
 ) -> None:
