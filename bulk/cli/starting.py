@@ -39,14 +39,8 @@ def start(manifest: Manifest, options: RunOptions) -> int:
         manifest=manifest,
         options=options,
         base_url=check_base_url(options.base_url or DEFAULT_BASE_URL),
-        key=SANDBOX_KEY if sandbox is not None else key_or_error(options, str(manifest.path)),
         sandbox=sandbox,
     )
-    if starting.real and manifest.sample and not is_loopback(starting.base_url):
-        raise OptionError(
-            f"{manifest.path} is one of our samples: its test ids exist only in the sandbox. "
-            "Put your own test ids into it, or add --sandbox"
-        )
     folder, known = starting.place()
     return starting.go_on(folder) if folder.exists else starting.begin(folder, known)
 
@@ -86,7 +80,6 @@ class _Starting:
     manifest: Manifest
     options: RunOptions
     base_url: str
-    key: ApiKey
     sandbox: SandboxConfig | None
 
     @property
@@ -100,13 +93,25 @@ class _Starting:
         """
         options = self.options
         folder = batch.folder_for(self.manifest, options.output, options.batch)
-        if not self.real or options.new or folder.exists:
+        if folder.exists:
+            return folder, None
+        self._check_new()
+        if not self.real or options.new:
             return folder, None
         known = batch.alike(self.manifest, options.output, self.base_url)
         found = batch.unfinished(known)
         if found is not None:
             folder = _ask(*found) or folder
         return folder, known
+
+    def _check_new(self) -> None:
+        """Raise what stands against a new batch, before anything is asked or made."""
+        self._key()
+        if self.real and self.manifest.sample and not is_loopback(self.base_url):
+            raise OptionError(
+                f"{self.manifest.path} is one of our samples: its test ids exist only in the "
+                "sandbox. Put your own test ids into it, or add --sandbox"
+            )
 
     def begin(self, folder: BatchFolder, known: list[BatchFolder] | None) -> int:
         """Make a new batch and carry it out; `known` as of `place`."""
@@ -148,13 +153,19 @@ class _Starting:
             folder=folder,
             open_journal=open_journal,
             base_url=self.base_url,
-            key=self.key,
+            key=self._key(),
             settings=job_settings(self.options),
             sandbox=sandbox,
             headlines=headlines,
             quiet=self.options.quiet,
             as_json=self.options.as_json,
         )
+
+    def _key(self) -> ApiKey:
+        """The key to send with; raises AuthError where there is none."""
+        if self.sandbox is not None:
+            return SANDBOX_KEY
+        return key_or_error(self.options, str(self.manifest.path))
 
     def _headlines(self, left: int) -> tuple[str, ...]:
         lines = [f"note: {note}" for note in self.manifest.notes]
