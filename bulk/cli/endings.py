@@ -14,7 +14,7 @@ from bulk.exits import Exit, most_urgent
 from bulk.folder import BatchFolder
 from bulk.job import Reported, write_reports
 from bulk.journal import Journal
-from bulk.model import CANCEL_SETTLED, Outcome
+from bulk.model import CANCEL_SETTLED, Outcome, StopCode
 from bulk.recovery import CancelEnd
 from bulk.report import (
     ReportPaths,
@@ -57,9 +57,10 @@ def finish_cancelling(
     """Write the reports and say which runs were cancelled; the exit code of that."""
     reported = write_reports(journal, folder, now)
     summary, again = reported.summary, f"bulk-trigger cancel {folder.called}"
+    possible = end.stop is not StopCode.ALL_REJECTED  # else the server offers no cancelling
     left = summary.queued - sum(summary.cancelled[word] for word in CANCEL_SETTLED)
     lines = cancelled_lines(summary) or [f"Of {summary.queued:,} queued runs, none was cancelled."]
-    if left:
+    if left and possible:
         lines.append(f"For the rest: {again}")
     if summary.unsent:
         lines.append(f"{summary.unsent:,} unsent: only bulk-trigger resume would send them.")
@@ -71,7 +72,8 @@ def finish_cancelling(
             f"{summary.unknown:,} unknown, whose runs may be running and were not cancelled: "
             + named
             + (f"; and {more:,} more in report.csv" if more > 0 else ""),
-            f"  To find them: bulk-trigger resume {folder.called} --reconcile-only; then {again}",
+            f"  To find them: bulk-trigger resume {folder.called} --reconcile-only"
+            + (f"; then {again}" if possible else ""),
         ]
     _say(lines, reported, _paths(folder), as_json=as_json)
     problems = list(reported.problems)

@@ -145,6 +145,7 @@ def test_an_older_server_is_named_once_and_asked_no_more(terminal: Terminal) -> 
         assert said.code == 1, said
         assert said.err.count("the server cannot cancel runs (HTTP 404)") == 1
         assert "Of 60 queued runs, none was cancelled." in said.out
+        assert "bulk-trigger cancel" not in said.out, "it would come to the same"
         # Two of the preflight, four cancels at once, and two to tell an old server from a lost run.
         assert truth(base_url)["counts"]["requests"] - asked <= 8
     assert words(batch) == {"": 60}
