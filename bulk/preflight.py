@@ -42,7 +42,7 @@ async def settle_base_url(client: Client, wall: Callable[[], float] = time.time)
             )
         if answer.status == 401:
             raise AuthError(
-                f"the server at {base_url} refused the API key (HTTP 401); nothing was triggered"
+                f"the server at {base_url} refused the API key (HTTP 401); nothing was sent"
             )
         if _is_listing(answer):
             client.base_url = base_url

@@ -74,7 +74,7 @@ def _is_manifest(word: str) -> bool:
     help="The app to test on a platform; wins over the manifest.",
 )
 @click.option(
-    "--max-triggers", type=click.IntRange(1), metavar="N", help="Refuse to send more than this."
+    "--max-triggers", type=click.IntRange(1), metavar="N", help="Refuse a manifest of more."
 )
 @api_options
 @sending_options

@@ -170,7 +170,7 @@ def test_a_refused_key_ends_with_3_before_anything_is_made(terminal: Terminal) -
     with sandbox(f"none; reject-key {KEY}") as base_url:
         said = terminal.call(RELEASE, "--base-url", base_url, TESTERARMY_API_KEY=f"{KEY}\n")
     assert said.code == 3
-    assert "refused the API key (HTTP 401)" in said.err
+    assert "refused the API key (HTTP 401); nothing was sent" in said.err
     assert terminal.batches() == []
 
 
