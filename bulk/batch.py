@@ -5,6 +5,7 @@ Asks nobody, prints nothing and sends nothing.
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Collection, Iterable
@@ -56,16 +57,19 @@ def claims_elsewhere(folder: BatchFolder, since: float) -> Claims:
 def alike(manifest: Manifest, output: Path, base_url: str) -> list[BatchFolder]:
     """The batches of the same triggers at the same API, newest first.
 
-    Batches of embedded sandboxes do not count, simulated or not: those vanish with their process.
+    Those that are damaged beyond telling count, for they may be such. Another user's, which may not
+    be read, do not; nor do those of embedded sandboxes, simulated or not, which vanish with their
+    process.
     """
-    return [
-        folder
-        for folder in newest(output, LOOKED_AT_MAX)
-        if (born := born_of(folder.journal)) is not None
-        and born.sandbox is None
-        and born.fingerprint == manifest.fingerprint
-        and _same_api(born.base_url, base_url)
-    ]
+
+    def is_alike(folder: BatchFolder) -> bool:
+        born = born_of(folder.journal)
+        if born is None:
+            return os.access(folder.journal, os.R_OK)
+        same = born.fingerprint == manifest.fingerprint and _same_api(born.base_url, base_url)
+        return same and born.sandbox is None
+
+    return [folder for folder in newest(output, LOOKED_AT_MAX) if is_alike(folder)]
 
 
 def unfinished(batches: Iterable[BatchFolder]) -> tuple[BatchFolder, Tally] | None:
@@ -73,7 +77,7 @@ def unfinished(batches: Iterable[BatchFolder]) -> tuple[BatchFolder, Tally] | No
 
     A batch is unfinished if something is left to send, or if a process was cut short before it
     could find out what became of the unknown ones, and none has found out since.
-    Raises OptionError where one is being worked on right now.
+    Raises OptionError where one is being worked on right now, StorageError where one is damaged.
     """
     for folder in batches:
         try:

@@ -24,18 +24,23 @@ def salvaged(damage: DamagedError) -> StorageError:
     """The error to show for it, after what can be read was written to `salvaged.csv`."""
     remains = remains_of(damage.journal)
     lines = [str(damage)]
+    executed = "each of its triggers may have been executed"
     if remains.remnants:
         lines += _save(BatchFolder(damage.journal.parent.parent), remains)
+        executed = (
+            "only a trigger with a run id in salvaged.csv is known to be done, and each other one "
+            "may have been executed as well"
+        )
     else:
         lines.append("Nothing of a batch could be read from it; is it another program's file?")
     if remains.foreign_log:
         lines.append("Its -wal file is another batch's, so the newest outcomes are not in it.")
     lines.append(
         "To go on, put an intact copy of the folder `data` back and resume. Without one, trigger "
-        "nothing of this batch again without a look at the server: only a trigger with a run id in "
-        "salvaged.csv is known to be done, and each other one may have been executed as well"
+        f"nothing of this batch again without a look at the server: {executed}"
         + (f" (all of them: {remains.manifest})." if remains.manifest else ".")
     )
+    lines.append("Another batch of the same manifest begins beside it only with --new.")
     return StorageError("\n".join(lines))
 
 

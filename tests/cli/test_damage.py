@@ -63,7 +63,7 @@ def test_a_damaged_journal_is_never_gone_on_with(
         spoil(batch / "data" / "journal.sqlite")
         content = {file: file.read_bytes() for file in (batch / "data").iterdir()}
         before = truth(base_url)["accepted"]
-        for call in (("resume",), ("report",), ("measure",), run):
+        for call in (("resume",), ("report",), ("measure",), run, run[:3]):
             said = terminal.call(*call, **ENVIRONMENT)
             assert (said.code, said.out) == (8, ""), said
             assert "nightly/data/journal.sqlite: the journal is damaged: " in said.err
@@ -95,3 +95,20 @@ def test_a_damaged_journal_is_never_gone_on_with(
         assert went_on.code in (0, 7)
         assert len(rows(batch)) == COUNT
         assert len(truth(base_url)["accepted"]) <= COUNT
+
+
+@pytest.mark.parametrize("content", [b"", b"another program's text"])
+def test_beside_a_journal_that_tells_nothing_a_batch_begins_only_where_that_is_asked_for(
+    terminal: Terminal, content: bytes
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 2)
+    with sandbox("none") as base_url:
+        run = (manifest, "--base-url", base_url)
+        assert terminal.call(*run, **ENVIRONMENT).code == 0
+        (batch,) = terminal.batches()
+        (batch / "data" / "journal.sqlite").write_bytes(content)
+        said = terminal.call(*run, **ENVIRONMENT)
+        assert (said.code, "begins beside it only with --new" in said.err) == (8, True)
+        assert "salvaged.csv" not in said.err, "there is none"
+        assert len(truth(base_url)["accepted"]) == 2
+        assert terminal.call(*run, "--new", **ENVIRONMENT).code == 0

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import ROOT, Terminal
+from tests.cli.talking import ENVIRONMENT, ROOT, Terminal, sandbox, write_manifest
 from tests.tools import program
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions are other things there")
 RELEASE = ROOT / "manifests" / "release.csv"
 
 
-def call(folder: Path, *arguments: str | Path) -> tuple[int, str]:
+def call(folder: Path, *arguments: str | Path, **environment: str) -> tuple[int, str]:
     """Call as one whom permissions bind, even where the tests run as root; code and messages."""
     unprivileged: list[str] = []
     if os.geteuid() == 0:
@@ -28,7 +28,7 @@ def call(folder: Path, *arguments: str | Path) -> tuple[int, str]:
     done = subprocess.run(
         [*unprivileged, sys.executable, "-m", "bulk", *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -70,6 +70,16 @@ def test_a_batch_that_may_not_be_looked_at_is_named(batch: Path) -> None:
         code, err = call(folder, RELEASE, "--sandbox", "--batch", batch.name)
         assert (code, "folder cannot be read: Permission denied" in err) == (8, True)
         assert call(folder, RELEASE, "--sandbox", "none", "--quiet")[0] == 0  # others go on
+
+
+@pytest.mark.sockets
+def test_a_journal_that_may_not_be_read_keeps_no_other_batch_from_being_begun(
+    batch: Path,
+) -> None:
+    manifest = write_manifest(batch.parent.parent / "m.csv", 2)
+    with sandbox("none") as base_url, mode(batch / "data" / "journal.sqlite", 0):
+        run = (manifest, "--base-url", base_url)
+        assert call(batch.parent.parent, *run, **ENVIRONMENT)[0] == 0
 
 
 @pytest.mark.parametrize("command", ["report", "measure", "resume"])
