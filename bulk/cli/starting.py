@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
@@ -35,10 +36,16 @@ def start(manifest: Manifest, options: RunOptions) -> int:
         from bulk.sandbox import DEFAULT_SPEC
 
         sandbox = parse_sandbox(options.sandbox or DEFAULT_SPEC)
+
+    @cache
+    def key() -> ApiKey:
+        return SANDBOX_KEY if sandbox is not None else key_or_error(options, str(manifest.path))
+
     starting = _Starting(
         manifest=manifest,
         options=options,
         base_url=check_base_url(options.base_url or DEFAULT_BASE_URL),
+        key=key,
         sandbox=sandbox,
     )
     folder, known = starting.place()
@@ -75,11 +82,15 @@ def another_sandbox(config: SandboxConfig) -> SandboxConfig:
 
 @dataclass(frozen=True, slots=True)
 class _Starting:
-    """All that is known when `run` begins. `sandbox` is the embedded one, None for a real run."""
+    """All that is known when `run` begins. `sandbox` is the embedded one, None for a real run.
+
+    `key` reads the key, once, where one is needed; raises AuthError where there is none.
+    """
 
     manifest: Manifest
     options: RunOptions
     base_url: str
+    key: Callable[[], ApiKey]
     sandbox: SandboxConfig | None
 
     @property
@@ -106,7 +117,7 @@ class _Starting:
 
     def _check_new(self) -> None:
         """Raise what stands against a new batch, before anything is asked or made."""
-        self._key()
+        self.key()
         if self.real and self.manifest.sample and not is_loopback(self.base_url):
             raise OptionError(
                 f"{self.manifest.path} is one of our samples: its test ids exist only in the "
@@ -153,19 +164,13 @@ class _Starting:
             folder=folder,
             open_journal=open_journal,
             base_url=self.base_url,
-            key=self._key(),
+            key=self.key(),
             settings=job_settings(self.options),
             sandbox=sandbox,
             headlines=headlines,
             quiet=self.options.quiet,
             as_json=self.options.as_json,
         )
-
-    def _key(self) -> ApiKey:
-        """The key to send with; raises AuthError where there is none."""
-        if self.sandbox is not None:
-            return SANDBOX_KEY
-        return key_or_error(self.options, str(self.manifest.path))
 
     def _headlines(self, left: int) -> tuple[str, ...]:
         lines = [f"note: {note}" for note in self.manifest.notes]

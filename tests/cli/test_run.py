@@ -79,6 +79,23 @@ def test_an_empty_variable_is_named_as_such(terminal: Terminal) -> None:
     assert "TESTERARMY_API_KEY is set but empty" in said.err
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no named pipes of this kind there")
+def test_a_file_that_can_be_read_but_once_holds_the_key(terminal: Terminal, free: str) -> None:
+    """As the shell's `<(...)` makes one."""
+    pipe = terminal.folder / "key"
+    os.mkfifo(pipe)
+    manifest = write_manifest(terminal.folder / "m.csv", 1)
+    run = (manifest, "--base-url", free, "--api-key-file", pipe)
+    process = spawn(*run, folder=terminal.folder)
+    try:
+        pipe.write_text(KEY, encoding="utf-8")
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, err
+
+
 def test_a_sample_is_refused_where_its_ids_cannot_exist(terminal: Terminal) -> None:
     said = terminal.call(RELEASE, "--base-url", "https://tester.army", **ENVIRONMENT)
     assert said.code == 2
