@@ -96,11 +96,10 @@ Entry = Intent | Withdrawn | Ended | Reconciled | SentAgain | Surplus | CancelAs
 
 @dataclass(frozen=True, slots=True)
 class QueuedRun:
-    """A run that a trigger owns and that may still go on. `asked`: what came of asking before."""
+    """A run that a trigger owns and that may still go on."""
 
     seq: int
     run_id: str
-    asked: Cancelled | None = None
 
 
 @dataclass(frozen=True, slots=True)

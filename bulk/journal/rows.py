@@ -132,8 +132,7 @@ def answered(row: Row) -> Answered:
 
 def queued_run(row: Row) -> QueuedRun:
     """A row of `schema.SELECT_UNCANCELLED`."""
-    seq, run_id, cancelled = row
-    return QueuedRun(seq, run_id, Cancelled(cancelled) if cancelled else None)
+    return QueuedRun(*row)
 
 
 def stamps(rows: Iterable[Row]) -> Iterator[Stamp]:

@@ -217,7 +217,7 @@ WHERE outcome IN ('rejected', 'throttled')
 
 # Where nothing is left to cancel, nobody asks again.
 SELECT_UNCANCELLED = """
-SELECT seq, run_id, cancelled FROM trigger
+SELECT seq, run_id FROM trigger
 WHERE outcome = 'queued' AND (cancelled IS NULL OR cancelled NOT IN ('yes', 'had ended'))
 ORDER BY seq
 """

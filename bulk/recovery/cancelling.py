@@ -149,18 +149,18 @@ class Cancelling:
         if answer is None:
             self._weigh_silence(asked)
             return Cancelled.UNCLEAR if asked.lost else None
-        self._silent = 0
         status = answer.status or 0
         stop = judge(answer).stop
         if stop is not None:  # a refused key, as a rule
             self._stopping.stop_for(stop, _said(answer))
             return None
+        if status == 409:
+            self._offered = True
+            return await self._ended(run)
+        self._silent = 0
         if 200 <= status < 300:
             self._offered = True
             return Cancelled.YES if _run_status(answer) == "cancelled" else Cancelled.UNCLEAR
-        if status == 409:
-            self._offered = True
-            return await self._ended(run, lost=asked.lost > 0 or run.asked is Cancelled.UNCLEAR)
         if status == 404 or status in NOT_OFFERED:
             return await self._unknown(run, answer)
         return Cancelled.NOT_FOUND if status == 410 else Cancelled.REFUSED
@@ -174,13 +174,20 @@ class Cancelling:
                 detail = f"{SILENT_MAX} runs in a row had no clear answer: {asked.why}"
                 self._stopping.stop_for(StopCode.UNREACHABLE, detail)
 
-    async def _ended(self, run: QueuedRun, *, lost: bool) -> Cancelled:
-        """Of a run that is over: whether that is our doing, by a try whose answer was `lost`."""
-        if lost:
-            shown = (await self._show_run(run)).answer
-            if shown is not None and shown.status == 200 and _run_status(shown) == "cancelled":
-                return Cancelled.YES
-        return Cancelled.HAD_ENDED
+    async def _ended(self, run: QueuedRun) -> Cancelled:
+        """Of a run that is over: whether it was cancelled. A try of ours may have done so, although
+        no answer says it and, where its process was killed, the journal neither.
+        """
+        asked = await self._show_run(run)
+        if asked.answer is None:
+            self._weigh_silence(asked)
+            return Cancelled.UNCLEAR
+        self._silent = 0
+        status = asked.answer.status
+        if status == 200 and _run_status(asked.answer) == "cancelled":
+            return Cancelled.YES
+        told = status in (200, 404, *NOT_OFFERED)
+        return Cancelled.HAD_ENDED if told else Cancelled.UNCLEAR
 
     async def _unknown(self, run: QueuedRun, answer: Answer) -> Cancelled | None:
         """Of a 404: whether it is the run that the server does not know, or the endpoint."""

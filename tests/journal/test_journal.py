@@ -274,7 +274,7 @@ def test_a_run_is_asked_about_until_nothing_is_left_to_cancel(journal: Journal) 
     assert journal.uncancelled() == [QueuedRun(1, RUN)]
     for word in Cancelled:
         journal.write([CancelAsked(1, RUN, word)])
-        left = [] if word in CANCEL_SETTLED else [QueuedRun(1, RUN, word)]
+        left = [] if word in CANCEL_SETTLED else [QueuedRun(1, RUN)]
         assert journal.uncancelled() == left
     journal.write([CancelAsked(2, RUN, Cancelled.YES)])  # not that trigger's run
     assert [result.cancelled for result in journal.results()] == [Cancelled.UNCLEAR, None, None]

@@ -32,14 +32,20 @@ Fate = int | Literal["lost"] | None
 
 @dataclass
 class Road(httpx.AsyncBaseTransport):
-    """The way to a sandbox, which spoils some cancels: `fate` says which, by number from 1."""
+    """The way to a sandbox, which spoils some cancels: `fate` says which, by number from 1.
+
+    To each look at one run it answers with the status `shows`, unless that is None.
+    """
 
     sandbox: Sandbox
     fate: Callable[[int], Fate] = lambda number: None
+    shows: int | None = None
     instants: list[float] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         inner = SandboxTransport(self.sandbox)
+        if self.shows is not None and request.method == "GET":
+            return httpx.Response(self.shows, stream=httpx.ByteStream(b"{}"))
         if not request.url.path.endswith("/cancel"):
             return await inner.handle_async_request(request)
         self.instants.append(trio.current_time())
@@ -238,6 +244,36 @@ def test_what_was_cut_off_unheard_is_not_taken_for_ended_the_next_time(
     batch.road.fate = lambda number: None
     batch.cancel()  # a 409, for the very first try had its effect
     assert batch.words == {"yes": 1}
+
+
+def test_a_process_that_was_killed_before_it_noted_what_it_had_cancelled(
+    batch_of: Callable[..., Batch],
+) -> None:
+    batch = batch_of(20)
+    before = batch.path.read_bytes()
+    batch.cancel()
+    batch.path.write_bytes(before)
+    assert batch.cancel().settled == 20
+    assert batch.words == {"yes": 20}
+
+
+@pytest.mark.parametrize(
+    ("shows", "word"), [(404, "had ended"), (501, "had ended"), (500, "unclear"), (403, "unclear")]
+)
+def test_what_is_over_and_cannot_be_looked_at_is_unclear_unless_the_server_shows_no_runs_at_all(
+    batch_of: Callable[..., Batch], shows: int, word: str
+) -> None:
+    batch = batch_of(30)
+    batch.road.shows, batch.road.fate = shows, lambda number: 409
+    end = batch.cancel(JobSettings(concurrency_max=4))
+    if shows == 500:
+        assert end.stop is StopCode.UNREACHABLE
+        assert SILENT_MAX <= batch.words[word] <= SILENT_MAX + 4
+    else:
+        assert batch.words == {word: 30}
+    batch.road.shows, batch.road.fate = None, lambda number: None
+    batch.cancel()
+    assert batch.words == ({"had ended": 30} if word == "had ended" else {"yes": 30})
 
 
 def test_a_refused_key_stops_at_once_and_what_came_before_is_kept(
