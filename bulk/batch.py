@@ -75,20 +75,23 @@ def alike(manifest: Manifest, output: Path, base_url: str) -> list[BatchFolder]:
 def unfinished(batches: Iterable[BatchFolder]) -> tuple[BatchFolder, Tally] | None:
     """The first unfinished one of batches of the same triggers, and how far it has come.
 
-    A batch is unfinished if something is left to send, or if a process was cut short before it
-    could find out what became of the unknown ones, and none has found out since.
+    A batch is unfinished if something is left to send, if a process was cut short before it could
+    find out what became of the unknown ones, and none has found out since, or if one was killed
+    before its reports, so that nobody knows how it went.
     Raises OptionError where one is being worked on right now, StorageError where one is damaged.
     """
     for folder in batches:
         try:
             with Journal.open(folder.journal) as journal:
-                tally, left_unasked = Tally.of(journal.counts()), journal.left_unasked()
+                tally = Tally.of(journal.counts())
+                left = tally.left or (tally.unknown and journal.left_unasked())
+                told = journal.reported()
         except BatchInUseError as error:
             raise OptionError(
                 f"batch {folder.name} triggers the same tests right now, in another process. "
                 "Wait for it, or start another batch of them with --new"
             ) from error
-        if tally.left or (left_unasked and tally.unknown):
+        if left or not told:
             return folder, tally
     return None
 

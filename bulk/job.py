@@ -266,8 +266,14 @@ def _controller(
 
 
 def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported:
-    """Write all report files of a batch from its journal. Raises StorageError if that is broken."""
+    """Write all report files of a batch from its journal, and note there that they are written.
+
+    Raises StorageError if the journal is broken.
+    """
     facts = replace(journal.facts(), called=folder.called)
     rendered = render_all(facts, journal.results(), journal.attempts(), now=now)
     problems = write_files(folder, rendered.files)
+    if not problems:
+        with suppress(StorageError):  # then they are only told to be missing
+            journal.note_reported(now)
     return Reported(facts, rendered.summary, tuple(problems))

@@ -14,10 +14,10 @@ def count_of(number: int, noun: str) -> str:
 
 
 def left_words(to_send: int, to_ask: int) -> str:
-    """What a batch still needs: `5 triggers to send, 3 unknown`."""
+    """What a batch still needs: `5 triggers to send, 3 unknown`; if nothing else, its reports."""
     parts = [f"{count_of(to_send, 'trigger')} to send"] if to_send else []
     parts += [f"{to_ask:,} unknown"] if to_ask else []
-    return ", ".join(parts)
+    return ", ".join(parts) or "its reports to write"
 
 
 def expansion_line(manifest: Manifest) -> str:

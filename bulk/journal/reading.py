@@ -107,6 +107,12 @@ class JournalReader:
             row = self._sql.execute(schema.SELECT_LEFT_UNASKED).fetchone()
         return bool(row[0])
 
+    def reported(self) -> bool:
+        """Whether the reports were written since the newest process worked on the batch."""
+        with mapped(self.path):
+            row = self._sql.execute(schema.SELECT_REPORTED).fetchone()
+        return bool(row and row[0])
+
     def pending(self, after_seq: int, rows_max: int) -> list[Pending]:
         """Triggers that still have to be sent, in order, from behind place `after_seq`."""
         with decoded(self.path):

@@ -6,7 +6,7 @@ before a request leaves; its end is 'open' until it has one. Of a run id that no
 `origin` says how it was found; `cancelled` says what came of asking to cancel one.
 """
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 APPLICATION_ID = 0x42547231  # "BTr1": tells our files from other SQLite databases
 
 # Since format 2.
@@ -50,7 +50,7 @@ CREATE TABLE attempt (
 );
 CREATE TABLE session (
   id INTEGER PRIMARY KEY, started_at REAL NOT NULL, elapsed_s REAL, stop TEXT, stop_detail TEXT,
-  asked_s REAL
+  asked_s REAL, reported_at REAL
 );
 """
     + RECONCILIATION_TABLES
@@ -70,6 +70,10 @@ ALTER TABLE attempt ADD COLUMN absent_at REAL;
 """
     + RECONCILIATION_TABLES,
     2: "ALTER TABLE session ADD COLUMN asked_s REAL",
+    3: """
+ALTER TABLE session ADD COLUMN reported_at REAL;
+UPDATE session SET reported_at = started_at
+""",
 }
 
 INSERT_TRIGGER = """
@@ -264,6 +268,8 @@ FROM session ORDER BY id
 SELECT_LAST_ENDED = """
 SELECT elapsed_s IS NOT NULL AND stop IS NULL FROM session ORDER BY id DESC LIMIT 1
 """
+NOTE_REPORTED = "UPDATE session SET reported_at = ? WHERE id = (SELECT max(id) FROM session)"
+SELECT_REPORTED = "SELECT reported_at IS NOT NULL FROM session ORDER BY id DESC LIMIT 1"
 SELECT_LEFT_UNASKED = """
 SELECT coalesce(max(CASE WHEN elapsed_s IS NULL OR stop IS NOT NULL THEN id END), 0)
      > coalesce(max(CASE WHEN stop IS NULL AND asked_s > 0 THEN id END), 0) FROM session

@@ -152,6 +152,11 @@ class Journal(JournalReader):
             self.begin_session(now)
             self.end_session(0.0, None, "")
 
+    def note_reported(self, now: float) -> None:
+        """At wall time `now` the reports tell what is in here."""
+        with mapped(self.path), self._transaction():
+            self._sql.execute(schema.NOTE_REPORTED, (now,))
+
     def write(self, entries: Iterable[Entry]) -> None:
         """Make entries durable, all or none."""
         with mapped(self.path):

@@ -18,6 +18,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+import bulk
+from bulk.errors import OptionError
 from bulk.journal import Journal
 from tests.cli.talking import (
     ENVIRONMENT,
@@ -534,6 +536,45 @@ def test_what_was_under_way_as_a_process_was_cut_short_is_asked_for_and_not_coun
         assert f"continuing batch {batch.name}: 1 unknown\n" in asked.err
         assert "1 found, 0 never executed" in asked.err
         check_truth(batch, base_url, 1)
+
+
+DIES_BEFORE_ITS_REPORTS = """
+import os, signal
+put = os.replace
+def dies(source, target, **options):
+    if str(target).endswith("report.csv"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    put(source, target, **options)
+os.replace = dies
+"""
+
+
+@pytest.mark.parametrize("then", ["resume", "report"])
+def test_a_batch_that_was_killed_before_its_reports_is_not_billed_again(
+    terminal: Terminal, then: str
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 5)
+    (terminal.folder / "sitecustomize.py").write_text(DIES_BEFORE_ITS_REPORTS)
+    with sandbox("none") as base_url:
+        run = (manifest, "--base-url", base_url)
+        path = f"{terminal.folder}{os.pathsep}{ROOT}"
+        killed = spawn(*run, folder=terminal.folder, **{**ENVIRONMENT, "PYTHONPATH": path})
+        killed.communicate(timeout=60)
+        assert killed.returncode == -signal.SIGKILL
+        (batch,) = terminal.batches()
+        again = terminal.call(*run, **ENVIRONMENT)
+        assert again.code == 2, again
+        assert f"{batch.name} of the same triggers is unfinished: its reports to write" in again.err
+        with pytest.raises(OptionError, match="unfinished"):
+            bulk.trigger(
+                manifest, api_key="k" * 20, base_url=base_url, output=terminal.folder / "reports"
+            )
+        assert terminal.call(then, batch.name, **ENVIRONMENT).code == 0
+        check_truth(batch, base_url, 5)
+        assert terminal.call(*run, **ENVIRONMENT).code == 0, (
+            "told how it went, one may want another"
+        )
+        assert len(terminal.batches()) == 2
 
 
 @pytest.mark.parametrize("output", ["reports", "another place"])

@@ -96,6 +96,16 @@ def test_whether_what_is_unknown_was_left_unasked(path: Path) -> None:
             assert journal.left_unasked() == left
 
 
+def test_whether_reports_were_written_since_the_last_process_worked_on_it(path: Path) -> None:
+    with Journal.create(path, a_batch(), some_triggers(1)) as journal:
+        for at in (10.0, 20.0):
+            journal.begin_session(at)
+            journal.end_session(1.0, None, "")
+            assert not journal.reported(), "it may still be killed"
+            journal.note_reported(at + 1)
+            assert journal.reported()
+
+
 def test_what_was_under_way_is_unknown_also_before_it_is_settled(journal: Journal) -> None:
     journal.write([Intent(1, 1, 1, 9.9), Intent(2, 2, 1, 9.9), Withdrawn(2)])
     for _ in range(2):
@@ -229,11 +239,13 @@ def test_a_clean_end_leaves_one_file_that_only_its_owner_reads(path: Path) -> No
 def test_a_journal_of_a_format_before_becomes_like_a_new_one(
     path: Path, tmp_path: Path, version: int
 ) -> None:
-    Journal.create(path, a_batch(), some_triggers(1)).close()
+    with Journal.create(path, a_batch(), some_triggers(1)) as journal:
+        journal.begin_session(0.0)
     with closing(sqlite3.connect(path)) as sql:
         _bring_down(sql, version)
         sql.commit()
     with Journal.open(path) as journal:
+        assert journal.reported(), "as far as anybody knows"
         journal.begin_session(1.0)
         journal.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
         journal.write([CancelAsked(1, RUN, Cancelled.YES)])
@@ -246,6 +258,9 @@ def test_a_journal_of_a_format_before_becomes_like_a_new_one(
 def _bring_down(sql: sqlite3.Connection, version: int) -> None:
     """Make a new journal one of that format."""
     sql.execute(f"PRAGMA user_version = {version}")
+    sql.execute("ALTER TABLE session DROP COLUMN reported_at")
+    if version > 2:
+        return
     sql.execute("ALTER TABLE session DROP COLUMN asked_s")
     if version > 1:
         return

@@ -6,14 +6,18 @@ Meanwhile the machine's clock is set, and the machine sleeps.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import trio
@@ -67,6 +71,7 @@ class Life:
     happened: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    untold: bool = False  # the batch's last process was killed before its reports
 
     def __post_init__(self) -> None:
         self.rng = Random(f"kills {self.seed}")
@@ -134,7 +139,27 @@ class Life:
             words = [name, "b", *options, *(PATIENCE if name != "report" else ())]
             self.happened[command] += 1
         only_tells = command in ("report", "resume --reconcile-only")
-        return await self._run(words, mishap, AS_THE_BATCH if only_tells else ENDS)
+        sessions, reported = self._sessions(), self._reported()
+        code = await self._run(words, mishap, AS_THE_BATCH if only_tells else ENDS)
+        if code != -signal.SIGKILL:
+            self.untold = False
+        elif self._sessions() > sessions and self._reported() == reported:
+            self.untold = True
+        return code
+
+    def _sessions(self) -> int:
+        """How many processes have begun to work on the batch, as its journal has it."""
+        if not self._begun():
+            return 0
+        with TemporaryDirectory() as copy:  # for looking folds the log in
+            shutil.copytree(self.batch / "data", copy, dirs_exist_ok=True)
+            with closing(sqlite3.connect(Path(copy) / "journal.sqlite")) as sql:
+                return int(sql.execute("SELECT count(*) FROM session").fetchone()[0])
+
+    def _reported(self) -> float:
+        """When the table was written, the first of the reports."""
+        table = self.batch / "report.csv"
+        return table.stat().st_mtime if table.exists() else 0.0
 
     def _begun(self) -> bool:
         return (self.batch / "data" / "journal.sqlite").exists()
@@ -143,16 +168,16 @@ class Life:
         """The same manifest begins no second batch while the first is unfinished."""
         if not self._begun() or self.rng.random() < 0.7:
             return
-        await self._run(["report", "b"], None, AS_THE_BATCH)
-        unfinished = any(
+        if not self.untold:
+            await self._run(["report", "b"], None, AS_THE_BATCH)
+        if self.untold or any(
             row["outcome"] == "unsent"
             or (row["outcome"] == "unknown" and row["message"] == NEVER_ASKED)
             for row in rows(self.batch)
-        )
-        if unfinished:
+        ):
             before = await self._requests()
             await self._run([str(self.manifest), "--base-url", self.url], None, frozenset({2}))
-            self.happened["no second batch"] += 1
+            self.happened["no second batch" + " beside an untold one" * self.untold] += 1
             if await self._requests() != before:
                 self.broken.append("a second batch asked the server")
 
