@@ -44,7 +44,7 @@ class BatchFolder:
     @property
     def called(self) -> str:
         """What commands call the batch: its name suffices where `find` looks by itself."""
-        return self.name if self.path.parent == OUTPUT else shlex.quote(str(self.path))
+        return self.name if self.path.parent == OUTPUT else _for_a_shell(str(self.path))
 
     @property
     def journal(self) -> Path:
@@ -76,6 +76,15 @@ class BatchFolder:
         with suppress(OSError):
             self.journal.parent.rmdir()
             self.path.rmdir()
+
+
+def _for_a_shell(path: str) -> str:
+    """The path as it can be pasted, also where it begins like an option or is no text."""
+    path = f"./{path}" if path.startswith("-") else path
+    if path.isprintable():
+        return shlex.quote(path)
+    octal = "".join(f"\\{byte:03o}" for byte in os.fsencode(path))
+    return f"$'{octal}'"
 
 
 def new_name(manifest: str, wall: float, token: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,18 @@ def test_a_batch_is_found_by_name_by_folder_and_as_the_newest(tmp_path: Path) ->
     assert find(tmp_path, None) == older
     (tmp_path / "latest.txt").write_text("gone\n")
     assert latest_name(tmp_path) == "newer"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+@pytest.mark.parametrize(
+    "name", [b"it's \\ here", b"-x", b"caf\xe9 '1'", b"line\nend \x1b[1m", b"\xc3\xa9"]
+)
+def test_a_folder_is_called_so_that_a_shell_takes_it(name: bytes) -> None:
+    called = BatchFolder(Path(os.fsdecode(name)) / "b").called
+    assert called.isprintable()
+    said = subprocess.run(["bash", "-c", f"printf %s {called}"], capture_output=True, check=True)
+    assert said.stdout.removeprefix(b"./") == name + b"/b"
+    assert not said.stdout.startswith(b"-")
 
 
 def test_a_batch_that_is_not_there_is_a_clear_error_that_names_others(tmp_path: Path) -> None:

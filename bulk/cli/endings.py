@@ -140,8 +140,8 @@ def _tell_github(reported: Reported, journal: Journal, paths: ReportPaths) -> li
     for variable, text in texts:
         if name := os.environ.get(variable):
             try:
-                with Path(name).open("a", encoding="utf-8", newline="\n") as file:
-                    file.write(text)
+                with Path(name).open("ab") as file:
+                    file.write(text.encode("utf-8", "surrogateescape"))  # paths need not be text
             except OSError as error:
                 problems.append(f"{variable} {name}: not written: {error.strerror or error}")
     return problems

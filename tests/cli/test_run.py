@@ -173,6 +173,16 @@ def test_github_is_told_counts_and_paths(terminal: Terminal) -> None:
     assert summary.read_text().startswith("## All 14 triggered\n")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_github_is_told_a_path_that_is_no_text(terminal: Terminal) -> None:
+    told = terminal.folder / "output"
+    path = ("--output", os.fsdecode(b"caf\xe9"), "--batch", "b")
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(told)}
+    process = spawn(RELEASE, "--sandbox", "none", *path, folder=terminal.folder, **github)
+    assert (process.communicate(timeout=60)[1].count("error"), process.returncode) == (0, 0)
+    assert b"\nreport=caf\xe9/b/report.html\n" in told.read_bytes()
+
+
 def test_the_python_api_does_the_same(terminal: Terminal, free: str) -> None:
     import bulk
 
@@ -577,7 +587,7 @@ def test_a_batch_that_was_killed_before_its_reports_is_not_billed_again(
         assert len(terminal.batches()) == 2
 
 
-@pytest.mark.parametrize("output", ["reports", "another place"])
+@pytest.mark.parametrize("output", ["reports", "another place", "-x"])
 def test_what_is_advised_can_be_pasted(terminal: Terminal, output: str) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 20)
     with sandbox(SLOW) as base_url:
