@@ -75,11 +75,17 @@ def trigger(
                 journal.note_finished(time.time())
                 return _ended(folder, write_reports(journal, folder, time.time()))
         return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))
-    known = batches.alike(checked, output, base_url)
-    found = batches.unfinished(known)
+    known = batches.beside(output)
+    found = batches.unfinished(batches.alike(checked, known, base_url))
     if found is not None:
         raise OptionError(
             f"batch {found[0].name} of the same triggers is unfinished; name it to continue it"
+        )
+    overlap = batches.overlap(checked, known, base_url)
+    if overlap is not None:
+        raise OptionError(
+            f"batch {overlap.folder.name} is unfinished and has {overlap.shared:,} of these "
+            f"triggers already. Go on with it: bulk-trigger resume {overlap.folder.called}"
         )
 
     def create(live_base_url: str) -> Journal:

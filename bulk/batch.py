@@ -10,14 +10,24 @@ import secrets
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bulk import __version__
-from bulk.errors import OptionError
+from bulk.errors import DamagedError, OptionError, StorageError
 from bulk.folder import BatchFolder, check_name, new_name, newest, note_latest
 from bulk.job import JobSettings
-from bulk.journal import BatchInUseError, Claims, Journal, NewBatch, born_of, claims_of, in_turn
+from bulk.journal import (
+    BatchInUseError,
+    Claims,
+    Journal,
+    NewBatch,
+    born_of,
+    claims_of,
+    in_turn,
+    keys_of,
+)
 from bulk.manifest import Manifest
 from bulk.tally import Tally
 
@@ -54,8 +64,13 @@ def claims_elsewhere(folder: BatchFolder, since: float) -> Claims:
     return claims
 
 
-def alike(manifest: Manifest, output: Path, base_url: str) -> list[BatchFolder]:
-    """The batches of the same triggers at the same API, newest first.
+def beside(output: Path) -> list[BatchFolder]:
+    """The batches that are looked at before another one is begun, newest first."""
+    return newest(output, LOOKED_AT_MAX)
+
+
+def alike(manifest: Manifest, batches: Iterable[BatchFolder], base_url: str) -> list[BatchFolder]:
+    """Those batches that are of the same triggers at the same API.
 
     Those that are damaged beyond telling count, for they may be such. Another user's, which may not
     be read, do not; nor do those of embedded sandboxes, simulated or not, which vanish with their
@@ -66,33 +81,81 @@ def alike(manifest: Manifest, output: Path, base_url: str) -> list[BatchFolder]:
         born = born_of(folder.journal)
         if born is None:
             return os.access(folder.journal, os.R_OK)
-        same = born.fingerprint == manifest.fingerprint and _same_api(born.base_url, base_url)
-        return same and born.sandbox is None
+        return born.fingerprint == manifest.fingerprint and _in_the_way(born, base_url)
 
-    return [folder for folder in newest(output, LOOKED_AT_MAX) if is_alike(folder)]
+    return [folder for folder in batches if is_alike(folder)]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """An unfinished batch of other triggers that has sent `shared` of ours; `at_work`: that another
+    process works on right now, of which that many are ours.
+    """
+
+    folder: BatchFolder
+    shared: int
+    at_work: bool = False
+
+
+def overlap(manifest: Manifest, batches: Iterable[BatchFolder], base_url: str) -> Overlap | None:
+    """The newest such one of batches, as where a manifest was edited after an interrupt.
+
+    A trigger counts where it was sent last: what a newer batch has sent, which is finished, was
+    sent once more on purpose. Raises DamagedError where one that has some of them is damaged.
+    """
+    dated = [
+        (born.created_at, folder.name, folder)
+        for folder in batches
+        if (born := born_of(folder.journal)) and _in_the_way(born, base_url)
+    ]
+    ours = {trigger.key for trigger in manifest.triggers()} if dated else set()
+    for *_, folder in sorted(dated, reverse=True):
+        shared = ours & (keys_of(folder.journal) or set())
+        if not shared:
+            continue
+        try:
+            with Journal.open(folder.journal) as journal:
+                shared &= journal.sent_keys()
+                if shared and _is_unfinished(journal, Tally.of(journal.counts())):
+                    return Overlap(folder, len(shared))
+        except BatchInUseError:
+            return Overlap(folder, len(shared), at_work=True)
+        except DamagedError:
+            raise
+        except StorageError:  # one that is kept from being written to is not gone on with
+            continue
+        ours -= shared
+    return None
+
+
+def _in_the_way(born: NewBatch, base_url: str) -> bool:
+    """Whether a batch sends to that API, and not to a sandbox that vanishes with its process."""
+    return born.sandbox is None and _same_api(born.base_url, base_url)
+
+
+def _is_unfinished(journal: Journal, tally: Tally) -> bool:
+    """Whether something is left to send, a process was cut short before it could find out what
+    became of the unknown ones, and none has found out since, or one was killed before its reports.
+    """
+    return bool(tally.left or (tally.unknown and journal.left_unasked()) or not journal.reported())
 
 
 def unfinished(batches: Iterable[BatchFolder]) -> tuple[BatchFolder, Tally] | None:
     """The first unfinished one of batches of the same triggers, and how far it has come.
 
-    A batch is unfinished if something is left to send, if a process was cut short before it could
-    find out what became of the unknown ones, and none has found out since, or if one was killed
-    before its reports, so that nobody knows how it went.
     Raises OptionError where one is being worked on right now, StorageError where one is damaged.
     """
     for folder in batches:
         try:
             with Journal.open(folder.journal) as journal:
                 tally = Tally.of(journal.counts())
-                left = tally.left or (tally.unknown and journal.left_unasked())
-                told = journal.reported()
+                if _is_unfinished(journal, tally):
+                    return folder, tally
         except BatchInUseError as error:
             raise OptionError(
                 f"batch {folder.name} triggers the same tests right now, in another process. "
                 "Wait for it, or start another batch of them with --new"
             ) from error
-        if left or not told:
-            return folder, tally
     return None
 
 
@@ -108,7 +171,7 @@ def create(
 ) -> Journal:
     """A new batch in its folder, open; nothing is left behind where that fails.
 
-    Raises OptionError where a batch is there that is `alike` and not among those `known`, unless
+    Raises OptionError where a batch has triggers of ours and is not among those `known`, unless
     that is None: so of two processes that begin such batches at the same moment one does.
     """
     assert sandbox_spec is not None or not simulated
@@ -130,7 +193,8 @@ def create(
     try:
         with in_turn(folder.path.parent):
             if known is not None:
-                _refuse_beside(alike(manifest, folder.path.parent, base_url), [folder, *known])
+                others = set(beside(folder.path.parent)).difference(known, [folder])
+                _refuse_beside(others, manifest, base_url)
             journal = Journal.create(folder.journal, born, manifest.triggers())
             note_latest(folder)
             return journal
@@ -139,9 +203,13 @@ def create(
         raise
 
 
-def _refuse_beside(batches: Iterable[BatchFolder], known: Collection[BatchFolder]) -> None:
-    for other in batches:
-        if other not in known:
+def _refuse_beside(others: Collection[BatchFolder], manifest: Manifest, base_url: str) -> None:
+    ours = {trigger.key for trigger in manifest.triggers()} if others else set()
+    same = alike(manifest, others, base_url)
+    for other in others:
+        born = born_of(other.journal)
+        shares = born and _in_the_way(born, base_url) and ours & (keys_of(other.journal) or set())
+        if shares or other in same:
             raise OptionError(
                 f"batch {other.name} of the same triggers was begun by another process meanwhile; "
                 "this one sent nothing. Wait for it, or start another batch of them with --new"

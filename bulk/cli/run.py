@@ -58,7 +58,9 @@ def _is_manifest(word: str) -> bool:
     help="Say how long it will take where SPEC is the limit; send nothing.",
 )
 @click.option("--batch", metavar="NAME", help="Name the batch; continue it if it exists.")
-@click.option("--new", is_flag=True, help="Start anew though a batch of this manifest is open.")
+@click.option(
+    "--new", is_flag=True, help="Start anew though an unfinished batch has the same triggers."
+)
 @output_option
 @json_option
 @click.option("--platform", type=click.Choice(PLATFORMS), multiple=True, help="Only these.")

@@ -100,7 +100,7 @@ class _Starting:
 
     def place(self) -> tuple[BatchFolder, list[BatchFolder] | None]:
         """Where to work: the folder named, the unfinished batch to continue, or a new one; and
-        which batches of the same triggers that one may be beside, None for any.
+        which batches that one may be beside, None for any.
         """
         options = self.options
         folder = batch.folder_for(self.manifest, options.output, options.batch)
@@ -109,10 +109,13 @@ class _Starting:
         self._check_new()
         if not self.real or options.new:
             return folder, None
-        known = batch.alike(self.manifest, options.output, self.base_url)
-        found = batch.unfinished(known)
+        known = batch.beside(options.output)
+        found = batch.unfinished(batch.alike(self.manifest, known, self.base_url))
         if found is not None:
-            folder = _ask(*found) or folder
+            return _ask(*found) or folder, known
+        overlap = batch.overlap(self.manifest, known, self.base_url)
+        if overlap is not None:
+            _ask_again(overlap, self.manifest.count)
         return folder, known
 
     def _check_new(self) -> None:
@@ -184,12 +187,16 @@ class _Starting:
         return tuple(lines)
 
 
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def _ask(folder: BatchFolder, tally: Tally) -> BatchFolder | None:
     found = (
         f"batch {folder.name} of the same triggers is unfinished: "
         f"{left_words(tally.left, tally.unknown)}"
     )
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _at_a_terminal():
         raise OptionError(
             f"{found}. Continue it: bulk-trigger resume {folder.called}\n"
             "  or start another batch, which triggers all of them again, with --new"
@@ -200,3 +207,24 @@ def _ask(folder: BatchFolder, tally: Tally) -> BatchFolder | None:
     if answer == "quit":
         raise click.Abort
     return folder if answer == "continue" else None
+
+
+def _ask_again(overlap: batch.Overlap, total: int) -> None:
+    """Ask whether to trigger again what another batch has triggered; raises where not."""
+    name, called = overlap.folder.name, overlap.folder.called
+    if overlap.at_work:
+        raise OptionError(
+            f"batch {name} has {overlap.shared:,} of these {count_of(total, 'trigger')} and is at "
+            "work right now, in another process. Wait for it, or trigger them again with --new"
+        )
+    found = (
+        f"batch {name} is unfinished and has sent {overlap.shared:,} of these "
+        f"{count_of(total, 'trigger')} already"
+    )
+    if not _at_a_terminal():
+        raise OptionError(
+            f"{found}. Go on with it: bulk-trigger resume {called}\n"
+            "  or trigger those again with --new"
+        )
+    if not click.confirm(f"{found}.\nTrigger those again (bills them again)?", err=True):
+        raise click.Abort

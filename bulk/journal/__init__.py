@@ -1,6 +1,6 @@
 """The batch's memory on disk: what is to be sent, what was about to be, and what came of it."""
 
-from bulk.journal.checking import born_of
+from bulk.journal.checking import born_of, keys_of
 from bulk.journal.claims import Claims, claims_of
 from bulk.journal.entries import (
     Answered,
@@ -51,5 +51,6 @@ __all__ = [
     "in_thread",
     "in_turn",
     "inline",
+    "keys_of",
     "remains_of",
 ]

@@ -110,6 +110,17 @@ def born_of(path: Path) -> NewBatch | None:
     return _born_by(path, _by_itself) or _born_by(path, _for_reading)
 
 
+def keys_of(path: Path) -> frozenset[str] | None:
+    """The keys of a batch's triggers, also while another process has it open; None if unreadable.
+
+    Like what it was born with they are in the file itself and never change.
+    """
+    for opened in (_by_itself, _for_reading):
+        with suppress(sqlite3.Error, OSError), opened(path) as sql:
+            return frozenset(key for (key,) in sql.execute(schema.SELECT_KEYS))
+    return None
+
+
 def _born_by(
     path: Path, opened: Callable[[Path], AbstractContextManager[sqlite3.Connection]]
 ) -> NewBatch | None:

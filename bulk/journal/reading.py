@@ -85,6 +85,11 @@ class JournalReader:
             rows = self._sql.execute(schema.SELECT_RUN_IDS + which)
             return {run_id for (run_id,) in rows}
 
+    def sent_keys(self) -> set[str]:
+        """The keys of the triggers that were executed, or may have been."""
+        with mapped(self.path):
+            return {key for (key,) in self._sql.execute(schema.SELECT_SENT_KEYS)}
+
     def counts(self) -> dict[Outcome | None, int]:
         """How many triggers have which outcome; None counts those that still have to be sent."""
         with decoded(self.path):

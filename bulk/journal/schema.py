@@ -203,6 +203,11 @@ UPDATE trigger SET candidates = ?, undecided = ? WHERE seq = ? AND outcome = 'un
 # Of another batch as well: which runs have an owner there, and which tests it has. All formats have
 # these columns.
 SELECT_RUN_IDS = "SELECT run_id FROM trigger WHERE run_id IS NOT NULL"
+SELECT_KEYS = "SELECT key FROM trigger"
+SELECT_SENT_KEYS = """
+SELECT key FROM trigger WHERE seq IN (
+  SELECT seq FROM attempt WHERE end IN ('queued', 'unknown', 'open') AND absent_at IS NULL)
+"""
 SELECT_TESTS = "SELECT DISTINCT test_id FROM trigger"
 INSERT_SURPLUS = "INSERT OR REPLACE INTO surplus VALUES (?, ?, ?)"
 SELECT_SURPLUS = """

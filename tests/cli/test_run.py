@@ -587,6 +587,58 @@ def test_a_batch_that_was_killed_before_its_reports_is_not_billed_again(
         assert len(terminal.batches()) == 2
 
 
+def test_what_an_unfinished_batch_has_sent_is_not_billed_again_by_an_edited_manifest(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 40)
+    edited = write_manifest(terminal.folder / "edited.csv", 40, first=3)
+    elsewhere = write_manifest(terminal.folder / "elsewhere.csv", 5, first=100)
+    with sandbox(SLOW) as base_url:
+        options = ("--base-url", base_url)
+        first = (manifest, *options, "--batch", "first", "--rate", "20/s", "--deadline", "0.5s")
+        assert terminal.call(*first, **ENVIRONMENT).code == 11
+        sent = [row for row in rows(terminal.folder / "reports" / "first") if row["run_id"]]
+        shared = len([row for row in sent if row["line"] not in ("2", "3", "4")])
+        assert 0 < shared < len(sent) < 40
+        before = truth(base_url)["counts"]["requests"]
+        for named in ((), ("--batch", "second")):
+            said = terminal.call(edited, *options, *named, **ENVIRONMENT)
+            words = f"batch first is unfinished and has sent {shared} of these 40 triggers already"
+            assert (said.code, words in said.err) == (2, True), said
+        assert "Go on with it: bulk-trigger resume first\n" in said.err
+        reports = terminal.folder / "reports"
+        with pytest.raises(OptionError, match=f"has {shared} of these"):
+            bulk.trigger(edited, api_key=KEY, base_url=base_url, output=reports)
+        assert truth(base_url)["counts"]["requests"] == before
+        assert len(terminal.batches()) == 1
+        # What it has not sent is nobody's, nor is what is sent somewhere else.
+        assert terminal.call(elsewhere, *options, **ENVIRONMENT).code == 0
+        again = terminal.call(edited, *options, "--batch", "second", "--new", **ENVIRONMENT)
+        assert again.code == 0
+        # Whoever has asked for it once is not asked again: the newer batch has them.
+        third = write_manifest(terminal.folder / "third.csv", 30, first=3)
+        assert terminal.call(third, *options, **ENVIRONMENT).code == 0
+
+
+def test_what_another_process_is_at_work_on_is_not_billed_again_by_another_manifest(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 80)
+    other = write_manifest(terminal.folder / "n.csv", 20, first=70)
+    with sandbox(SLOW) as base_url:
+        run = ("--base-url", base_url)
+        process = spawn(manifest, *run, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 5)
+        said = terminal.call(other, *run, **ENVIRONMENT)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+        (batch,) = terminal.batches()
+        words = f"batch {batch.name} has 10 of these 20 triggers and is at work right now"
+        assert (said.code, words in said.err) == (2, True), said
+        check_truth(batch, base_url, 80)
+        assert terminal.call(other, *run, **ENVIRONMENT).code == 0, "that one is finished"
+
+
 @pytest.mark.parametrize("output", ["reports", "another place", "-x"])
 def test_what_is_advised_can_be_pasted(terminal: Terminal, output: str) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 20)

@@ -72,17 +72,24 @@ def test_two_that_begin_one_batch_at_the_same_moment(terminal: Terminal, turn: i
         assert problems(batch, manifest, truth(base_url), 0) == []
 
 
-def test_two_that_begin_batches_of_the_same_triggers_at_the_same_moment(terminal: Terminal) -> None:
-    manifest = write_manifest(terminal.folder / "m.csv", 60)
+@pytest.mark.parametrize("first", [0, 59], ids=["all", "one"])
+def test_two_that_begin_batches_of_the_same_triggers_at_the_same_moment(
+    terminal: Terminal, first: int
+) -> None:
+    manifests = [
+        write_manifest(terminal.folder / "m.csv", 60),
+        write_manifest(terminal.folder / "n.csv", 60, first),
+    ]
     with sandbox(SLOW) as base_url:
-        run = (manifest, "--base-url", base_url, *PATIENCE)
-        both = [spawn(*run, folder=terminal.folder, **ENVIRONMENT) for _ in range(2)]
+        rest = ("--base-url", base_url, *PATIENCE)
+        both = [spawn(path, *rest, folder=terminal.folder, **ENVIRONMENT) for path in manifests]
         ends = [(process.communicate(timeout=120), process.returncode) for process in both]
         assert sorted(code for _, code in ends) == [0, 2], ends
         (refused,) = [err for (_, err), code in ends if code]
         (batch,) = terminal.batches()
         assert f"batch {batch.name} " in refused
-        assert problems(batch, manifest, truth(base_url), 0) == []
+        (begun,) = [path for path, (_, code) in zip(manifests, ends, strict=True) if not code]
+        assert problems(batch, begun, truth(base_url), 0) == []
 
 
 def test_two_that_resume_one_batch_at_the_same_moment(terminal: Terminal) -> None:
