@@ -6,18 +6,14 @@ Meanwhile the machine's clock is set, and the machine sleeps.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import trio
@@ -25,6 +21,7 @@ import trio
 from tests.cli.talking import KEY, ROOT, listed_runs, rows, truth, write_manifest
 from tests.kills.clocks import SHIFTED, Clocks
 from tests.kills.judge import problems
+from tests.kills.looking import begun, reported_at, sessions, told_unfinished
 from tests.kills.proxy import Proxy
 
 LIMITS = (
@@ -42,7 +39,6 @@ PATIENCE = ("--timeout", "2s", "--connect-timeout", "2s", "--drain-timeout", "1s
 # What the user calls on the batch next, each with its weight.
 COMMANDS = {"run": 4, "resume": 6, "resume --reconcile-only": 2, "resume --last-failed": 2}
 COMMANDS |= {"resume --on-unknown report": 1, "cancel": 1, "report": 1}
-NEVER_ASKED = "the process ended before the answer was recorded"
 ENDS = frozenset({0, 1, 4, 7, 11})  # of a process that was left alone
 SIGNALLED = {signal.SIGINT: 130, signal.SIGTERM: 143}
 AS_THE_BATCH = ENDS | frozenset(SIGNALLED.values())  # where there is nothing to do
@@ -132,54 +128,40 @@ class Life:
         self.happened["triggers"] += self.count
 
     async def _one_process(self, command: str, mishap: str | None) -> int:
-        if command == "run" or not self._begun():
+        if command == "run" or not begun(self.batch):
             words = [str(self.manifest), "--base-url", self.url, "--batch", "b", *PATIENCE]
         else:
             name, *options = command.split()
             words = [name, "b", *options, *(PATIENCE if name != "report" else ())]
             self.happened[command] += 1
         only_tells = command in ("report", "resume --reconcile-only")
-        sessions, reported = self._sessions(), self._reported()
+        begun_before, reported = sessions(self.batch), reported_at(self.batch)
         code = await self._run(words, mishap, AS_THE_BATCH if only_tells else ENDS)
         if code != -signal.SIGKILL:
             self.untold = False
-        elif self._sessions() > sessions and self._reported() == reported:
+        elif sessions(self.batch) > begun_before and reported_at(self.batch) == reported:
             self.untold = True
         return code
 
-    def _sessions(self) -> int:
-        """How many processes have begun to work on the batch, as its journal has it."""
-        if not self._begun():
-            return 0
-        with TemporaryDirectory() as copy:  # for looking folds the log in
-            shutil.copytree(self.batch / "data", copy, dirs_exist_ok=True)
-            with closing(sqlite3.connect(Path(copy) / "journal.sqlite")) as sql:
-                return int(sql.execute("SELECT count(*) FROM session").fetchone()[0])
-
-    def _reported(self) -> float:
-        """When the table was written, the first of the reports."""
-        table = self.batch / "report.csv"
-        return table.stat().st_mtime if table.exists() else 0.0
-
-    def _begun(self) -> bool:
-        return (self.batch / "data" / "journal.sqlite").exists()
-
     async def _begin_no_other(self) -> None:
-        """The same manifest begins no second batch while the first is unfinished."""
-        if not self._begun() or self.rng.random() < 0.7:
+        """While the batch is unfinished, its manifest begins no second one, nor does an edited one
+        that has some of what was sent.
+        """
+        if not begun(self.batch) or self.rng.random() < 0.7:
             return
         if not self.untold:
             await self._run(["report", "b"], None, AS_THE_BATCH)
-        if self.untold or any(
-            row["outcome"] == "unsent"
-            or (row["outcome"] == "unknown" and row["message"] == NEVER_ASKED)
-            for row in rows(self.batch)
-        ):
-            before = await self._requests()
-            await self._run([str(self.manifest), "--base-url", self.url], None, frozenset({2}))
-            self.happened["no second batch" + " beside an untold one" * self.untold] += 1
-            if await self._requests() != before:
-                self.broken.append("a second batch asked the server")
+        if not (self.untold or told_unfinished(self.batch)):
+            return
+        told = await self._truth()
+        manifest, what = self.manifest, "no second batch" + " beside an untold one" * self.untold
+        if told["accepted"] and self.rng.random() < 0.5:
+            last = max(int(run["test_id"][-12:]) for run in told["accepted"])
+            manifest, what = write_manifest(self.folder / "n.csv", self.count, last), "none of some"
+        await self._run([str(manifest), "--base-url", self.url], None, frozenset({2}))
+        self.happened[what] += 1
+        if await self._requests() != told["counts"]["requests"]:
+            self.broken.append("a second batch asked the server")
 
     async def _run(self, words: list[str], mishap: str | None, ends: frozenset[int] = ENDS) -> int:
         """Run a process to its end, whichever that is; its exit code."""
