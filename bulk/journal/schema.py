@@ -72,7 +72,7 @@ ALTER TABLE attempt ADD COLUMN absent_at REAL;
     2: "ALTER TABLE session ADD COLUMN asked_s REAL",
     3: """
 ALTER TABLE session ADD COLUMN reported_at REAL;
-UPDATE session SET reported_at = started_at
+UPDATE session SET reported_at = started_at WHERE elapsed_s IS NOT NULL
 """,
 }
 

@@ -35,6 +35,7 @@ class Journal(JournalReader):
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         super().__init__(path, connection)
+        self._file = _identity(path)
         self._session_id = 0
         self._logged = 0
 
@@ -84,6 +85,9 @@ class Journal(JournalReader):
 
     def close(self) -> None:
         """Fold the log back into the one file and let go of it."""
+        if not self._in_place():  # what lies at its path is another batch's, log and all
+            self._sql.close()
+            return
         with mapped(self.path):
             try:
                 self._sql.execute("PRAGMA journal_mode = DELETE")
@@ -94,7 +98,14 @@ class Journal(JournalReader):
 
     def abandon(self) -> None:
         """Let go of the file without a further write, as where the disk is full."""
-        _let_go(self._sql, self.path)
+        if self._in_place():
+            _let_go(self._sql, self.path)
+        else:
+            self._sql.close()
+
+    def _in_place(self) -> bool:
+        """Whether the open file is the one at its path: nobody has moved or removed it."""
+        return self._file is not None and _identity(self.path) == self._file
 
     def __enter__(self) -> Journal:
         return self
@@ -170,6 +181,11 @@ class Journal(JournalReader):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        if not self._in_place():
+            raise StorageError(
+                f"{self.path}: moved or removed while this process worked with it. Where it is now "
+                "it has all that came before; go on there with bulk-trigger resume FOLDER"
+            )
         try:
             self._sql.execute("BEGIN IMMEDIATE")
             yield
@@ -220,6 +236,15 @@ def _begin_log(sql: sqlite3.Connection) -> None:
     whenever a connection goes, is whole. One call, so that no Ctrl-C comes between.
     """
     sql.executescript(schema.BEGIN_LOG)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file at a path from any other; None where there is none."""
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
 
 
 def _let_go(sql: sqlite3.Connection, path: Path) -> None:

@@ -235,17 +235,20 @@ def test_a_clean_end_leaves_one_file_that_only_its_owner_reads(path: Path) -> No
         assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.parametrize("version", schema.MIGRATIONS)
 def test_a_journal_of_a_format_before_becomes_like_a_new_one(
-    path: Path, tmp_path: Path, version: int
+    path: Path, tmp_path: Path, version: int, finished: bool
 ) -> None:
     with Journal.create(path, a_batch(), some_triggers(1)) as journal:
         journal.begin_session(0.0)
+        if finished:
+            journal.end_session(1.0, None, "")
     with closing(sqlite3.connect(path)) as sql:
         _bring_down(sql, version)
         sql.commit()
     with Journal.open(path) as journal:
-        assert journal.reported(), "as far as anybody knows"
+        assert journal.reported() == finished, "as far as that can be told"
         journal.begin_session(1.0)
         journal.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
         journal.write([CancelAsked(1, RUN, Cancelled.YES)])
@@ -293,6 +296,41 @@ def test_a_run_is_asked_about_until_nothing_is_left_to_cancel(journal: Journal) 
         assert journal.uncancelled() == left
     journal.write([CancelAsked(2, RUN, Cancelled.YES)])  # not that trigger's run
     assert [result.cancelled for result in journal.results()] == [Cancelled.UNCLEAR, None, None]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved there")
+@pytest.mark.parametrize("gone", ["moved", "removed", "copied"])
+def test_what_has_taken_its_place_is_left_alone(tmp_path: Path, gone: str) -> None:
+    folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    folder.mkdir()
+    path = folder / "journal.sqlite"
+    mine = Journal.create(path, a_batch(name="mine"), some_triggers(3))
+    mine.begin_session(1.0)
+    mine.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
+    if gone == "removed":
+        shutil.rmtree(folder)
+    else:
+        folder.rename(elsewhere)
+    if gone == "copied":
+        shutil.copytree(elsewhere, folder)
+    else:
+        folder.mkdir()
+        other = Journal.create(path, a_batch(name="other"), some_triggers(3))
+        other.begin_session(1.0)
+        other.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
+    log = path.with_name(path.name + "-wal").read_bytes()
+    with pytest.raises(StorageError, match="moved or removed"):
+        mine.write([Intent(2, 2, 1, 11.0)])
+    mine.close()
+    assert path.with_name(path.name + "-wal").read_bytes() == log
+    if gone != "copied":
+        other.close()
+    if gone != "removed":
+        with Journal.open(elsewhere / path.name) as moved:
+            assert moved.counts() == {Outcome.QUEUED: 1, None: 2}
+    with Journal.open(path) as there:
+        assert there.batch.name == ("mine" if gone == "copied" else "other")
+        assert there.counts() == {Outcome.QUEUED: 1, None: 2}
 
 
 def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(path: Path) -> None:
