@@ -43,8 +43,11 @@ class BatchFolder:
 
     @property
     def called(self) -> str:
-        """What commands call the batch: its name suffices where `find` looks by itself."""
-        return self.name if self.path.parent == OUTPUT else _for_a_shell(str(self.path))
+        """What commands call the batch, as a shell takes it: its name, where `find` looks for it by
+        itself, else its path.
+        """
+        plain = self.path.parent == OUTPUT and NAME.fullmatch(self.name)
+        return self.name if plain else _for_a_shell(str(self.path))
 
     @property
     def journal(self) -> Path:
@@ -79,8 +82,8 @@ class BatchFolder:
 
 
 def _for_a_shell(path: str) -> str:
-    """The path as it can be pasted, also where it begins like an option or is no text."""
-    path = f"./{path}" if path.startswith("-") else path
+    """The path as it can be pasted, also where it could be an option or a name, or is no text."""
+    path = f"./{path}" if path.startswith("-") or Path(path).name == path else path
     if path.isprintable():
         return shlex.quote(path)
     octal = "".join(f"\\{byte:03o}" for byte in os.fsencode(path))
@@ -111,6 +114,8 @@ def check_name(name: str) -> str:
 def find(output: Path, given: str | None) -> BatchFolder:
     """The batch the user means: a name under `output`, a folder, or the newest if none is given.
 
+    What is no mere name is a folder's path first of all, as `called` gives it.
+
     Raises OptionError where there is no such batch.
     """
     if given is None:
@@ -120,7 +125,8 @@ def find(output: Path, given: str | None) -> BatchFolder:
                 f"{output}: there is no batch here yet; name one, or another --output"
             )
         return BatchFolder(output / name)
-    for folder in (BatchFolder(output / given), BatchFolder(Path(given))):
+    folders = [BatchFolder(output / given), BatchFolder(Path(given))]
+    for folder in folders if Path(given).name == given else reversed(folders):
         if folder.exists:
             return folder
     known = [folder.name for folder in newest(output, 5)]
@@ -170,8 +176,9 @@ def write_files(folder: BatchFolder, files: Iterable[tuple[str, bytes]]) -> list
             write_whole(path, content)
         except PermissionError as error:
             problems.append(
-                f"{path}: not written ({error.strerror or error}). If another program, such as "
-                f"Excel, has it open, close it and run: bulk-trigger report {folder.called}"
+                f"{path}: not written ({error.strerror or error}). Where another program has it "
+                "open, as Excel does on Windows, close it; else see who may write there. Then: "
+                f"bulk-trigger report {folder.called}"
             )
         except (OSError, StorageError) as error:
             problems.append(f"{path}: not written: {getattr(error, 'strerror', None) or error}")

@@ -12,6 +12,7 @@ import pytest
 
 from bulk.errors import OptionError, StorageError
 from bulk.folder import (
+    OUTPUT,
     BatchFolder,
     check_name,
     find,
@@ -91,6 +92,23 @@ def test_a_folder_is_called_so_that_a_shell_takes_it(name: bytes) -> None:
     said = subprocess.run(["bash", "-c", f"printf %s {called}"], capture_output=True, check=True)
     assert said.stdout.removeprefix(b"./") == name + b"/b"
     assert not said.stdout.startswith(b"-")
+
+
+@pytest.mark.parametrize("output", [".", "x", "reports", "./reports/x", "-y"])
+@pytest.mark.parametrize("name", ["b", "my batch", "-b", "it's", "$HOME", "new\nline"])
+def test_what_a_batch_is_called_is_that_batch_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in (".", "x", "reports", "reports/x", "reports/reports", "-y", "reports/-y"):
+        batch(Path(place), name)
+    mine = BatchFolder(Path(output) / name)
+    said = subprocess.run(
+        ["bash", "-c", f"printf %s. {mine.called}"], capture_output=True, check=True
+    )
+    pasted = os.fsdecode(said.stdout[:-1])
+    assert not pasted.startswith("-")
+    assert find(OUTPUT, pasted).path.samefile(mine.path)
 
 
 def test_a_batch_that_is_not_there_is_a_clear_error_that_names_others(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def _paths(folder: BatchFolder) -> ReportPaths:
 def _say(lines: Sequence[str], reported: Reported, paths: ReportPaths, *, as_json: bool) -> None:
     """The closing words on stdout; with `as_json` the summary, and the words on stderr."""
     named = (("Report  ", paths.report), ("Table   ", paths.table))
-    there = (word + path for word, path in named if Path(path).exists())  # a full disk takes none
+    there = (word + path for word, path in named if Path(path).is_file())  # a full disk takes none
     for line in ("", *lines, *there):
         click.echo(line, err=as_json)
     if as_json:
