@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from random import Random
 
 import click
-import trio
 
-from bulk.cli.carry_out import (
-    STOP_SIGNALS,
-    progress_line,
-    run_to_its_end,
-    stops_by,
-)
+from bulk.cli.carry_out import progress_line, run_to_its_end
 from bulk.cli.endings import finish_cancelling
+from bulk.cli.interrupts import Interrupts
 from bulk.cli.options import AskingOptions
 from bulk.cli.words import count_of
 from bulk.client import check_base_url
@@ -73,12 +68,9 @@ class _Work:
             with Journal.open(self.folder.journal) as journal:
                 self._say(f"cancelling {count_of(self.left, 'run')} at {client.base_url}")
                 progress = progress_line(self._say, quiet=self.options.quiet)
-                with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
-                    around = Surroundings(
-                        random=Random(),
-                        progress=progress,
-                        interrupts=stops_by(signals, self._say_stopping),
-                    )
+                interrupts = Interrupts(self.folder.called, self._say_stopping)
+                with interrupts.stops() as stops:
+                    around = Surroundings(random=Random(), progress=progress, interrupts=stops)
                     try:
                         end = await cancel_runs(journal, client, self._settings(), around)
                     except LeaveNow as leave:
@@ -88,9 +80,11 @@ class _Work:
                     finally:
                         if progress is not None:
                             progress.close()
-                return finish_cancelling(
+                code = finish_cancelling(
                     journal, self.folder, time.time(), end, as_json=self.options.as_json
                 )
+                interrupts.told()
+                return code
 
     def _settings(self) -> JobSettings:
         options = self.options

@@ -5,10 +5,9 @@ Opens what has to be open around dispatch: embedded sandbox, client, journal, si
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -19,6 +18,7 @@ import trio
 
 from bulk.batch import claims_elsewhere
 from bulk.cli.endings import finish
+from bulk.cli.interrupts import Interrupts
 from bulk.cli.options import BatchOptions
 from bulk.client import Client
 from bulk.dispatch import LeaveNow
@@ -27,7 +27,6 @@ from bulk.exits import Exit
 from bulk.folder import BatchFolder
 from bulk.job import JobSettings, Surroundings, live_client, work_off
 from bulk.journal import Journal
-from bulk.model import StopCode
 from bulk.progress import PlainLines, TerminalBar
 from bulk.report import exit_of_stop
 from bulk.secret import ApiKey
@@ -36,16 +35,6 @@ if TYPE_CHECKING:
     from bulk.sandbox import SandboxConfig
 
 SANDBOX_KEY = ApiKey("sk_sandbox_local", "the sandbox's key")
-STOP_BY_SIGNAL = {
-    getattr(signal, name): code
-    for name, code in (
-        ("SIGINT", StopCode.INTERRUPTED),
-        ("SIGTERM", StopCode.TERMINATED),
-        ("SIGBREAK", StopCode.TERMINATED),  # what Windows sends for Ctrl-Break and at log-off
-    )
-    if hasattr(signal, name)
-}
-STOP_SIGNALS = tuple(STOP_BY_SIGNAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +134,12 @@ async def _with_api(work: Work, base_url: str) -> int:
 
 async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
     progress = progress_line(work.say, quiet=work.quiet)
-    with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+    interrupts = Interrupts(work.folder.called, partial(_say_stopping, work))
+    with interrupts.stops() as stops:
         around = Surroundings(
             random=Random(),
             progress=progress,
-            interrupts=stops_by(signals, partial(_say_stopping, work)),
+            interrupts=stops,
             elsewhere=partial(claims_elsewhere, work.folder),
         )
         try:
@@ -171,6 +161,7 @@ async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
     code = finish(journal, work.folder, time.time(), as_json=work.as_json, unsaved=end.unsaved)
     if end.not_cancelled:
         click.echo(f"error: not all runs were cancelled: {end.not_cancelled}", err=True)
+    interrupts.told()
     return code
 
 
@@ -179,15 +170,6 @@ def progress_line(say: Callable[[str], None], *, quiet: bool) -> TerminalBar | P
     if quiet:
         return None
     return TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(say)
-
-
-async def stops_by(
-    signals: AsyncIterator[int], tell: Callable[[], None]
-) -> AsyncIterator[StopCode]:
-    """The signals as the stops they ask for; of each the user is told."""
-    async for number in signals:
-        tell()
-        yield STOP_BY_SIGNAL[signal.Signals(number)]
 
 
 def _say_stopping(work: Work) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from bulk.cli import _exit_code
+from bulk.cli.interrupts import STOP_SIGNALS
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = "sk_live_CANARY_7f3a"
@@ -53,7 +55,10 @@ class Terminal:
             patch.setattr(sys, "argv", ["bulk-trigger", *map(str, arguments)])
             for name, value in environment.items():
                 patch.setenv(name, value)
+            before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
             code = _exit_code()
+            for number, handler in before.items():
+                signal.signal(number, handler)
         out, err = self._capsys.readouterr()
         assert "CANARY" not in out + err
         assert "Traceback" not in err

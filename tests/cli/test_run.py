@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -548,15 +548,30 @@ def test_what_was_under_way_as_a_process_was_cut_short_is_asked_for_and_not_coun
         check_truth(batch, base_url, 1)
 
 
-DIES_BEFORE_ITS_REPORTS = """
-import os, signal
+SIGNALLED_AT_ITS_REPORTS = """
+import os
 put = os.replace
-def dies(source, target, **options):
+def put_signalled(source, target, **options):
     if str(target).endswith("report.csv"):
-        os.kill(os.getpid(), signal.SIGKILL)
+        for number in {signals}:
+            os.kill(os.getpid(), number)
     put(source, target, **options)
-os.replace = dies
+os.replace = put_signalled
 """
+SIGNALLED_AT_ITS_END = """
+import atexit, os
+atexit.register(lambda: [os.kill(os.getpid(), number) for number in {signals}])
+"""
+
+
+def spawn_signalled(
+    terminal: Terminal, when: str, signals: Sequence[signal.Signals], *words: str | Path
+) -> subprocess.Popen[str]:
+    """A process that gets these signals just then."""
+    numbers = [int(number) for number in signals]
+    (terminal.folder / "sitecustomize.py").write_text(when.format(signals=numbers))
+    path = f"{terminal.folder}{os.pathsep}{ROOT}"
+    return spawn(*words, folder=terminal.folder, **{**ENVIRONMENT, "PYTHONPATH": path})
 
 
 @pytest.mark.parametrize("then", ["resume", "report"])
@@ -564,11 +579,9 @@ def test_a_batch_that_was_killed_before_its_reports_is_not_billed_again(
     terminal: Terminal, then: str
 ) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 5)
-    (terminal.folder / "sitecustomize.py").write_text(DIES_BEFORE_ITS_REPORTS)
     with sandbox("none") as base_url:
         run = (manifest, "--base-url", base_url)
-        path = f"{terminal.folder}{os.pathsep}{ROOT}"
-        killed = spawn(*run, folder=terminal.folder, **{**ENVIRONMENT, "PYTHONPATH": path})
+        killed = spawn_signalled(terminal, SIGNALLED_AT_ITS_REPORTS, [signal.SIGKILL], *run)
         killed.communicate(timeout=60)
         assert killed.returncode == -signal.SIGKILL
         (batch,) = terminal.batches()
@@ -637,6 +650,39 @@ def test_what_another_process_is_at_work_on_is_not_billed_again_by_another_manif
         assert (said.code, words in said.err) == (2, True), said
         check_truth(batch, base_url, 80)
         assert terminal.call(other, *run, **ENVIRONMENT).code == 0, "that one is finished"
+
+
+@pytest.mark.parametrize(
+    "when", [SIGNALLED_AT_ITS_REPORTS, SIGNALLED_AT_ITS_END], ids=["reports", "end"]
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_when_nothing_is_left_to_stop_changes_nothing(
+    terminal: Terminal, free: str, number: signal.Signals, when: str
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 5)
+    run = (manifest, "--base-url", free, "--batch", "b", "--json")
+    process = spawn_signalled(terminal, when, [number], *run)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(out)["exit_code"]) == (0, 0), err
+    assert ("Nothing is left to stop" in err) == (when == SIGNALLED_AT_ITS_REPORTS)
+    batch = terminal.folder / "reports" / "b"
+    assert json.loads((batch / "data" / "summary.json").read_text())["exit_code"] == 0
+    cancel = spawn_signalled(terminal, when, [number], "cancel", "b", "--base-url", free, "--json")
+    assert json.loads(cancel.communicate(timeout=60)[0])["cancelled"]["yes"] == 5
+    assert cancel.returncode == 0
+
+
+def test_a_second_signal_leaves_at_once_also_where_only_the_reports_are_left(
+    terminal: Terminal, free: str
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 5)
+    run = (manifest, "--base-url", free, "--batch", "b")
+    both = [signal.SIGINT, signal.SIGTERM]
+    process = spawn_signalled(terminal, SIGNALLED_AT_ITS_REPORTS, both, *run)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (143, "")
+    assert err.endswith("\nLeft at once. Nothing is lost: bulk-trigger report b\n")
+    assert terminal.call("report", "b").code == 0
 
 
 @pytest.mark.parametrize("output", ["reports", "another place", "-x"])
