@@ -26,6 +26,7 @@ def trigger(
     base_url: str = "https://tester.army",
     output: str | Path = "reports",
     batch: str | None = None,
+    new: bool = False,
     max_concurrency: int = 32,
     max_retries: int = 20,
     deadline_s: float | None = None,
@@ -33,7 +34,8 @@ def trigger(
 ) -> Ended:
     """Trigger every test of a manifest and write its reports, as `bulk-trigger MANIFEST` does.
 
-    `batch` names the batch and continues it if it exists; a finished one sends nothing.
+    `batch` names the batch and continues it if it exists; a finished one sends nothing. `new`:
+    begin another one also beside an unfinished batch that has sent some of the same triggers.
     `on_unknown`: what becomes of lost answers, see docs/guarantees.md. Nothing is printed and
     nobody is asked. No signal is caught: after a KeyboardInterrupt, name the batch to continue it.
     Raises `bulk.errors.BulkError` for what the caller can mend; what the server did is in the
@@ -47,6 +49,7 @@ def trigger(
         base_url=base_url,
         output=Path(output),
         batch=batch,
+        new=new,
         max_concurrency=max_concurrency,
         max_retries=max_retries,
         deadline_s=deadline_s,

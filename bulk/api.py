@@ -12,6 +12,7 @@ from random import Random
 import trio
 
 from bulk import batch as batches
+from bulk.beside import batches_in, claims_elsewhere, unfinished
 from bulk.client import check_base_url, is_loopback
 from bulk.errors import OptionError
 from bulk.folder import BatchFolder
@@ -48,6 +49,7 @@ def trigger(
     base_url: str,
     output: Path,
     batch: str | None,
+    new: bool,
     max_concurrency: int,
     max_retries: int,
     deadline_s: float | None,
@@ -75,18 +77,15 @@ def trigger(
                 journal.note_finished(time.time())
                 return _ended(folder, write_reports(journal, folder, time.time()))
         return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))
-    known = batches.beside(output)
-    found = batches.unfinished(batches.alike(checked, known, base_url))
+    known = None if new else batches_in(output)
+    found = unfinished(checked, known or (), base_url)
     if found is not None:
-        raise OptionError(
-            f"batch {found[0].name} of the same triggers is unfinished; name it to continue it"
-        )
-    overlap = batches.overlap(checked, known, base_url)
-    if overlap is not None:
-        raise OptionError(
-            f"batch {overlap.folder.name} is unfinished and has {overlap.shared:,} of these "
-            f"triggers already. Go on with it: bulk-trigger resume {overlap.folder.called}"
-        )
+        go_on = f"Go on with it: bulk-trigger resume {found.folder.called}"
+        if found.same:
+            go_on = "Name it to continue it"
+        if found.at_work:
+            go_on = "Wait for it"
+        raise OptionError(f"{found}. {go_on}, or begin another batch with new=True")
 
     def create(live_base_url: str) -> Journal:
         return batches.create(folder, checked, live_base_url, settings, None, known=known)
@@ -113,9 +112,7 @@ async def _work(
 ) -> Ended:
     async with live_client(base_url, key, settings) as client:
         with open_journal(client.base_url) as journal:
-            around = Surroundings(
-                random=Random(), elsewhere=partial(batches.claims_elsewhere, folder)
-            )
+            around = Surroundings(random=Random(), elsewhere=partial(claims_elsewhere, folder))
             end = await work_off(journal, client, settings, around)
             return _ended(folder, write_reports(journal, folder, time.time()), end.unsaved)
 

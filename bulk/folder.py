@@ -143,8 +143,8 @@ def latest_name(output: Path) -> str | None:
     return next((folder.name for folder in newest(output, 1)), None)
 
 
-def newest(output: Path, most: int) -> list[BatchFolder]:
-    """The batches under `output`, newest first."""
+def newest(output: Path, most: int | None) -> list[BatchFolder]:
+    """The batches under `output`, newest first; so many at most, or all."""
     try:
         folders = [BatchFolder(path) for path in output.iterdir()]
     except OSError:

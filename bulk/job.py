@@ -272,8 +272,10 @@ def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported
     """
     facts = replace(journal.facts(), called=folder.called)
     rendered = render_all(facts, journal.results(), journal.attempts(), now=now)
+    if journal.displaced:
+        there = f"{folder.path}: no reports were written, for another batch lies there now"
+        return Reported(facts, rendered.summary, (there,))
     problems = write_files(folder, rendered.files)
-    if not problems:
-        with suppress(StorageError):  # then they are only told to be missing
-            journal.note_reported(now)
+    with suppress(StorageError):
+        journal.note_reported(now)
     return Reported(facts, rendered.summary, tuple(problems))

@@ -17,7 +17,7 @@ LAYERS: dict[int, set[str]] = {
         *("report", "tally", "secret"),
     },
     2: {"client", "journal", "progress", "folder"},
-    3: {"dispatch", "preflight", "recovery", "job", "batch", "salvage"},
+    3: {"dispatch", "preflight", "recovery", "job", "beside", "batch", "salvage"},
     4: {"cli", "api", "virtual", "__main__", "__init__"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

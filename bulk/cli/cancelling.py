@@ -10,7 +10,7 @@ import click
 
 from bulk.cli.carry_out import progress_line, run_to_its_end
 from bulk.cli.endings import finish_cancelling
-from bulk.cli.interrupts import Interrupts
+from bulk.cli.interrupts import Interrupts, reports_come_first
 from bulk.cli.options import AskingOptions
 from bulk.cli.words import count_of
 from bulk.client import check_base_url
@@ -42,7 +42,8 @@ def cancel(batch: str, options: AskingOptions) -> int:
         if not left:
             click.echo(f"Batch {folder.name} has no run left to cancel: nothing is sent.", err=True)
             end = CancelEnd(0, 0)
-            return finish_cancelling(journal, folder, time.time(), end, as_json=options.as_json)
+            with reports_come_first(folder.called):
+                return finish_cancelling(journal, folder, time.time(), end, as_json=options.as_json)
     key = find_key(options.api_key, options.api_key_file)
     if key is None:
         raise AuthError(
@@ -68,8 +69,8 @@ class _Work:
             with Journal.open(self.folder.journal) as journal:
                 self._say(f"cancelling {count_of(self.left, 'run')} at {client.base_url}")
                 progress = progress_line(self._say, quiet=self.options.quiet)
-                interrupts = Interrupts(self.folder.called, self._say_stopping)
-                with interrupts.stops() as stops:
+                interrupts = Interrupts(self.folder.called)
+                with interrupts.stops(self._say_stopping) as stops:
                     around = Surroundings(random=Random(), progress=progress, interrupts=stops)
                     try:
                         end = await cancel_runs(journal, client, self._settings(), around)

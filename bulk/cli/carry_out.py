@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
-from bulk.batch import claims_elsewhere
+from bulk.beside import claims_elsewhere
 from bulk.cli.endings import finish
 from bulk.cli.interrupts import Interrupts
 from bulk.cli.options import BatchOptions
@@ -134,8 +134,8 @@ async def _with_api(work: Work, base_url: str) -> int:
 
 async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
     progress = progress_line(work.say, quiet=work.quiet)
-    interrupts = Interrupts(work.folder.called, partial(_say_stopping, work))
-    with interrupts.stops() as stops:
+    interrupts = Interrupts(work.folder.called)
+    with interrupts.stops(partial(_say_stopping, work)) as stops:
         around = Surroundings(
             random=Random(),
             progress=progress,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from bulk.cli.interrupts import reports_come_first
 from bulk.exits import Exit, most_urgent
 from bulk.folder import BatchFolder
 from bulk.job import Reported, write_reports
@@ -110,7 +111,7 @@ def _say(lines: Sequence[str], reported: Reported, paths: ReportPaths, *, as_jso
 
 def finish_again(folder: BatchFolder, *, as_json: bool) -> int:
     """Say how a batch went that has nothing left to send."""
-    with Journal.open(folder.journal) as journal:
+    with Journal.open(folder.journal) as journal, reports_come_first(folder.called):
         why = "is finished: nothing is sent"
         if Outcome.UNKNOWN in journal.counts():
             why = "has nothing left to send, and nobody is asked about the unknown"
@@ -121,7 +122,7 @@ def finish_again(folder: BatchFolder, *, as_json: bool) -> int:
 
 def report_on(folder: BatchFolder, *, as_json: bool) -> int:
     """Write the reports of a batch anew and say how it went."""
-    with Journal.open(folder.journal) as journal:
+    with Journal.open(folder.journal) as journal, reports_come_first(folder.called):
         return finish(journal, folder, time.time(), as_json=as_json)
 
 
@@ -142,6 +143,7 @@ def _tell_github(reported: Reported, journal: Journal, paths: ReportPaths) -> li
             try:
                 with Path(name).open("ab") as file:
                     file.write(text.encode("utf-8", "surrogateescape"))  # paths need not be text
-            except OSError as error:
-                problems.append(f"{variable} {name}: not written: {error.strerror or error}")
+            except (OSError, UnicodeError) as error:
+                why = getattr(error, "strerror", None) or error
+                problems.append(f"{variable} {name}: not written: {why}")
     return problems

@@ -7,10 +7,12 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 import trio
 
 from bulk.model import StopCode
+from bulk.report import exit_of_stop
 
 STOP_BY_SIGNAL = {
     getattr(signal, name): code
@@ -23,56 +25,66 @@ STOP_BY_SIGNAL = {
 }
 STOP_SIGNALS = tuple(STOP_BY_SIGNAL)
 STDERR = 2
-SIGNALLED = 128  # plus the signal's number: how a shell tells that a signal ended a process
+Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 class Interrupts:
     """The signals that a process gets, from its first send to its end.
 
-    Of all of them the first one stops what can be stopped, and the second one leaves at once. Once
-    nothing is left to stop, the reports are written all the same, and the exit code is as they
-    say. `called` is what commands call the batch; `tell` tells the user of each stop.
+    While it sends, the first one stops that and the second one leaves at once. When it writes its
+    reports nothing is left to stop: the first one lets them be written, and the exit code is as
+    they say; the second one leaves at once. `called` is what commands call the batch.
     """
 
-    def __init__(self, called: str, tell: Callable[[], None]) -> None:
+    def __init__(self, called: str) -> None:
         self._called = called
-        self._tell = tell
-        self._heard = 0
-        self._sending = False
+        self._heard = 0  # when nothing was left to stop
         self._told = False
 
     @contextmanager
-    def stops(self) -> Iterator[AsyncIterator[StopCode]]:
-        """While something is sent: the signals as the stops they ask for."""
-        before = {number: signal.signal(number, self._heed) for number in STOP_SIGNALS}
+    def stops(self, tell: Callable[[], None]) -> Iterator[AsyncIterator[StopCode]]:
+        """While something is sent: the signals as the stops they ask for; `tell` tells the user."""
+
+        async def as_stops() -> AsyncIterator[StopCode]:
+            async for number in signals:
+                tell()
+                yield STOP_BY_SIGNAL[signal.Signals(number)]
+
+        before = self.let_reports_be_written()  # what the receiver gives back at its end
         try:
             with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
-                self._sending = True
-                yield self._heard_of(signals)
+                yield as_stops()
         except BaseException:
             for number, handler in before.items():
                 signal.signal(number, handler)
             raise
 
+    def let_reports_be_written(self) -> dict[signal.Signals, Handler]:
+        """From here on nothing is left to stop; the handlers before."""
+        return {number: signal.signal(number, self._heed) for number in STOP_SIGNALS}
+
     def told(self) -> None:
         """The reports are written and the user knows: the process is about to end."""
         self._told = True
 
-    async def _heard_of(self, signals: AsyncIterator[int]) -> AsyncIterator[StopCode]:
-        async for number in signals:
-            self._heard += 1
-            self._tell()
-            yield STOP_BY_SIGNAL[signal.Signals(number)]
-
     def _heed(self, number: int, _: FrameType | None) -> None:
-        """A signal that comes when nothing is left to stop, or, hardly ever, nothing yet."""
+        if self._told:
+            return
         self._heard += 1
-        if self._heard > 1 or not self._sending:
-            if not self._told:
-                _say(f"\nLeft at once. Nothing is lost: bulk-trigger report {self._called}\n")
-            os._exit(SIGNALLED + number)
-        if not self._told:
+        if self._heard == 1:
             _say("\nNothing is left to stop: writing the reports. Once more leaves at once.\n")
+        else:
+            _say(f"\nLeft at once. Nothing is lost: bulk-trigger report {self._called}\n")
+            os._exit(exit_of_stop(STOP_BY_SIGNAL[signal.Signals(number)]))
+
+
+@contextmanager
+def reports_come_first(called: str) -> Iterator[None]:
+    """Around what only writes the reports of the batch that commands call so."""
+    interrupts = Interrupts(called)
+    interrupts.let_reports_be_written()
+    yield
+    interrupts.told()
 
 
 def _say(text: str) -> None:

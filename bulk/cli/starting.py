@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulk import batch
+from bulk.beside import Unfinished, batches_in, unfinished
 from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
 from bulk.cli.endings import finish_again
 from bulk.cli.options import BatchOptions, RunOptions
@@ -109,13 +110,10 @@ class _Starting:
         self._check_new()
         if not self.real or options.new:
             return folder, None
-        known = batch.beside(options.output)
-        found = batch.unfinished(batch.alike(self.manifest, known, self.base_url))
+        known = batches_in(options.output)
+        found = unfinished(self.manifest, known, self.base_url)
         if found is not None:
-            return _ask(*found) or folder, known
-        overlap = batch.overlap(self.manifest, known, self.base_url)
-        if overlap is not None:
-            _ask_again(overlap, self.manifest.count)
+            folder = _ask(found) or folder
         return folder, known
 
     def _check_new(self) -> None:
@@ -187,44 +185,31 @@ class _Starting:
         return tuple(lines)
 
 
-def _at_a_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
+def _ask(found: Unfinished) -> BatchFolder | None:
+    """What to do beside an unfinished batch: the one to continue, None to begin another.
 
-
-def _ask(folder: BatchFolder, tally: Tally) -> BatchFolder | None:
-    found = (
-        f"batch {folder.name} of the same triggers is unfinished: "
-        f"{left_words(tally.left, tally.unknown)}"
-    )
-    if not _at_a_terminal():
-        raise OptionError(
-            f"{found}. Continue it: bulk-trigger resume {folder.called}\n"
-            "  or start another batch, which triggers all of them again, with --new"
+    Raises OptionError where nobody can be asked, click.Abort where nothing shall be done.
+    """
+    if found.tally is None:
+        raise OptionError(f"{found}. Wait for it, or start another batch of them with --new")
+    left = f": {left_words(found.tally.left, found.tally.unknown)}" if found.same else ""
+    resume = f"bulk-trigger resume {found.folder.called}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        go_on = "Continue it" if found.same else "Go on with it"
+        again = (
+            "start another batch, which triggers all of them again,"
+            if found.same
+            else "trigger those again"
         )
-    choices = click.Choice(["continue", "new", "quit"])
-    question = f"{found}.\nContinue it, start a new batch (bills all of them again), or quit?"
-    answer = click.prompt(question, type=choices, default="continue", err=True)
+        raise OptionError(f"{found}{left}. {go_on}: {resume}\n  or {again} with --new")
+    choices, default = ["continue", "new", "quit"], "continue"
+    question = "Continue it, start a new batch (bills all of them again), or quit?"
+    if not found.same:
+        choices, default = ["again", "quit"], "quit"
+        question = f"Go on with it: {resume}\nTrigger those again (bills them again), or quit?"
+    answer = click.prompt(
+        f"{found}{left}.\n{question}", type=click.Choice(choices), default=default, err=True
+    )
     if answer == "quit":
         raise click.Abort
-    return folder if answer == "continue" else None
-
-
-def _ask_again(overlap: batch.Overlap, total: int) -> None:
-    """Ask whether to trigger again what another batch has triggered; raises where not."""
-    name, called = overlap.folder.name, overlap.folder.called
-    if overlap.at_work:
-        raise OptionError(
-            f"batch {name} has {overlap.shared:,} of these {count_of(total, 'trigger')} and is at "
-            "work right now, in another process. Wait for it, or trigger them again with --new"
-        )
-    found = (
-        f"batch {name} is unfinished and has sent {overlap.shared:,} of these "
-        f"{count_of(total, 'trigger')} already"
-    )
-    if not _at_a_terminal():
-        raise OptionError(
-            f"{found}. Go on with it: bulk-trigger resume {called}\n"
-            "  or trigger those again with --new"
-        )
-    if not click.confirm(f"{found}.\nTrigger those again (bills them again)?", err=True):
-        raise click.Abort
+    return found.folder if answer == "continue" else None

@@ -86,7 +86,7 @@ class JournalReader:
             return {run_id for (run_id,) in rows}
 
     def sent_keys(self) -> set[str]:
-        """The keys of the triggers that were executed, or may have been."""
+        """The keys of the triggers that were executed, or may have been, and not cancelled."""
         with mapped(self.path):
             return {key for (key,) in self._sql.execute(schema.SELECT_SENT_KEYS)}
 

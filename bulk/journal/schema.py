@@ -205,7 +205,7 @@ UPDATE trigger SET candidates = ?, undecided = ? WHERE seq = ? AND outcome = 'un
 SELECT_RUN_IDS = "SELECT run_id FROM trigger WHERE run_id IS NOT NULL"
 SELECT_KEYS = "SELECT key FROM trigger"
 SELECT_SENT_KEYS = """
-SELECT key FROM trigger WHERE seq IN (
+SELECT key FROM trigger WHERE cancelled IS NOT 'yes' AND seq IN (
   SELECT seq FROM attempt WHERE end IN ('queued', 'unknown', 'open') AND absent_at IS NULL)
 """
 SELECT_TESTS = "SELECT DISTINCT test_id FROM trigger"

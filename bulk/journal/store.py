@@ -103,6 +103,11 @@ class Journal(JournalReader):
         else:
             self._sql.close()
 
+    @property
+    def displaced(self) -> bool:
+        """Whether another file lies at the path of this one, which was moved or removed."""
+        return _identity(self.path) not in (None, self._file)
+
     def _in_place(self) -> bool:
         """Whether the open file is the one at its path: nobody has moved or removed it."""
         return self._file is not None and _identity(self.path) == self._file
@@ -183,8 +188,8 @@ class Journal(JournalReader):
     def _transaction(self) -> Iterator[None]:
         if not self._in_place():
             raise StorageError(
-                f"{self.path}: moved or removed while this process worked with it. Where it is now "
-                "it has all that came before; go on there with bulk-trigger resume FOLDER"
+                f"{self.path}: moved, removed or replaced while this process worked with it. Find "
+                "where its folder is now, and go on there: bulk-trigger resume FOLDER"
             )
         try:
             self._sql.execute("BEGIN IMMEDIATE")

@@ -26,6 +26,7 @@ from bulk.tally import Tally
 SUBJECT = "cancel"  # what the controller takes all requests for
 SILENT_MAX = 10  # runs in a row without a clear answer: the server is down, the rest can wait
 READ_AGAIN_S = 0.5  # what the drain brings shall not wait for its end, which may come too late
+GOING_ON = ("queued", "running")  # the statuses of a run that is not over
 PROGRESS_S = 0.25  # often enough to look alive
 
 
@@ -183,11 +184,11 @@ class Cancelling:
             self._weigh_silence(asked)
             return Cancelled.UNCLEAR
         self._silent = 0
-        status = asked.answer.status
-        if status == 200 and _run_status(asked.answer) == "cancelled":
+        status, now = asked.answer.status, _run_status(asked.answer)
+        if status == 200 and now == "cancelled":
             return Cancelled.YES
-        told = status in (200, 404, *NOT_OFFERED)
-        return Cancelled.HAD_ENDED if told else Cancelled.UNCLEAR
+        over = now not in GOING_ON if status == 200 else status in (404, *NOT_OFFERED)
+        return Cancelled.HAD_ENDED if over else Cancelled.UNCLEAR
 
     async def _unknown(self, run: QueuedRun, answer: Answer) -> Cancelled | None:
         """Of a 404: whether it is the run that the server does not know, or the endpoint."""

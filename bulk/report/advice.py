@@ -69,7 +69,7 @@ ADVICE: dict[str, Advice] = {
     ),
     FailureCode.STORAGE: Advice(
         "The journal could not be written, so nothing more was sent.",
-        f"Make room on the disk. {RESUME}",
+        f"Mend what stopped it, such as a full disk. {RESUME}",
     ),
     "http_400": Advice(
         "The server found the request invalid.",

@@ -56,9 +56,11 @@ class Terminal:
             for name, value in environment.items():
                 patch.setenv(name, value)
             before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-            code = _exit_code()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            try:
+                code = _exit_code()
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
         out, err = self._capsys.readouterr()
         assert "CANARY" not in out + err
         assert "Traceback" not in err

@@ -9,10 +9,12 @@ import re
 import resource
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -620,7 +622,7 @@ def test_what_an_unfinished_batch_has_sent_is_not_billed_again_by_an_edited_mani
             assert (said.code, words in said.err) == (2, True), said
         assert "Go on with it: bulk-trigger resume first\n" in said.err
         reports = terminal.folder / "reports"
-        with pytest.raises(OptionError, match=f"has {shared} of these"):
+        with pytest.raises(OptionError, match=f"has sent {shared} of these"):
             bulk.trigger(edited, api_key=KEY, base_url=base_url, output=reports)
         assert truth(base_url)["counts"]["requests"] == before
         assert len(terminal.batches()) == 1
@@ -631,6 +633,80 @@ def test_what_an_unfinished_batch_has_sent_is_not_billed_again_by_an_edited_mani
         # Whoever has asked for it once is not asked again: the newer batch has them.
         third = write_manifest(terminal.folder / "third.csv", 30, first=3)
         assert terminal.call(third, *options, **ENVIRONMENT).code == 0
+        assert terminal.call(manifest, *options, **ENVIRONMENT).code == 2, "of the same triggers"
+        assert terminal.call(manifest, *options, "--new", **ENVIRONMENT).code == 0
+        assert terminal.call(manifest, *options, **ENVIRONMENT).code == 0
+        assert terminal.call("resume", "first", **ENVIRONMENT).code == 0
+
+
+def test_what_was_cancelled_may_be_sent_by_an_edited_manifest(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 40)
+    edited = write_manifest(terminal.folder / "edited.csv", 40, first=3)
+    with sandbox(SLOW) as base_url:
+        options = ("--base-url", base_url)
+        first = (manifest, *options, "--batch", "first", "--deadline", "0.5s")
+        assert terminal.call(*first, **ENVIRONMENT).code == 11
+        assert terminal.call(edited, *options, **ENVIRONMENT).code == 2
+        assert terminal.call("cancel", "first", **ENVIRONMENT).code == 0
+        assert terminal.call(edited, *options, **ENVIRONMENT).code == 0
+
+
+def test_a_finished_batch_whose_table_could_not_be_written_is_finished(
+    terminal: Terminal, free: str
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 5)
+    (terminal.folder / "reports" / "b" / "report.csv").mkdir(parents=True)
+    said = terminal.call(manifest, "--base-url", free, "--batch", "b", **ENVIRONMENT)
+    assert (said.code, "report.csv: not written: Is a directory" in said.err) == (8, True)
+    assert "Table" not in said.out
+    assert terminal.call(manifest, "--base-url", free, **ENVIRONMENT).code == 0
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["same", "edited"])
+def test_a_batch_whose_triggers_cannot_be_read_stops_what_may_be_the_same(
+    terminal: Terminal, free: str, first: int
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 5)
+    other = write_manifest(terminal.folder / "n.csv", 5, first)
+    assert terminal.call(manifest, "--base-url", free, "--batch", "b", **ENVIRONMENT).code == 0
+    journal = terminal.folder / "reports" / "b" / "data" / "journal.sqlite"
+    with closing(sqlite3.connect(journal)) as sql:
+        (page,) = sql.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'trigger'"
+        ).fetchone()
+        (keys,) = sql.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_trigger_1'"
+        ).fetchone()
+    content = bytearray(journal.read_bytes())
+    for number in (page, keys):
+        content[(number - 1) * 4096 : number * 4096] = bytes(4096)
+    journal.write_bytes(content)
+    said = terminal.call(other, "--base-url", free, **ENVIRONMENT)
+    assert (said.code, "the journal is damaged" in said.err) == (8, True), said
+    assert terminal.call(other, "--base-url", free, "--new", **ENVIRONMENT).code == 0
+
+
+def test_a_batch_that_was_moved_leaves_the_reports_of_another_alone(terminal: Terminal) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 80)
+    other = write_manifest(terminal.folder / "n.csv", 3, first=100)
+    batch, moved = terminal.folder / "reports" / "b", terminal.folder / "reports" / "moved"
+    with sandbox(SLOW) as base_url:
+        run = ("--base-url", base_url, "--batch", "b")
+        process = spawn(manifest, *run, folder=terminal.folder, **ENVIRONMENT)
+        wait_until_accepted(base_url, 5)
+        process.send_signal(signal.SIGSTOP)
+        batch.rename(moved)
+        assert terminal.call(other, *run, **ENVIRONMENT).code == 0
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 8, err
+        assert "moved, removed or replaced while this process worked with it" in out
+        assert "no reports were written, for another batch lies there now" in err
+        assert len(rows(batch)) == 3
+        assert terminal.call("resume", "b", **ENVIRONMENT).code == 0
+        assert terminal.call("resume", "moved", **ENVIRONMENT).code == 0
+        accepted = Counter(run["test_id"] for run in truth(base_url)["accepted"])
+        assert (len(accepted), max(accepted.values())) == (83, 1)
 
 
 def test_what_another_process_is_at_work_on_is_not_billed_again_by_another_manifest(
@@ -667,9 +743,25 @@ def test_a_signal_that_comes_when_nothing_is_left_to_stop_changes_nothing(
     assert ("Nothing is left to stop" in err) == (when == SIGNALLED_AT_ITS_REPORTS)
     batch = terminal.folder / "reports" / "b"
     assert json.loads((batch / "data" / "summary.json").read_text())["exit_code"] == 0
-    cancel = spawn_signalled(terminal, when, [number], "cancel", "b", "--base-url", free, "--json")
-    assert json.loads(cancel.communicate(timeout=60)[0])["cancelled"]["yes"] == 5
-    assert cancel.returncode == 0
+    for words in (["cancel", "b"], ["cancel", "b"], ["report", "b"], run):
+        command = [*words, "--json"] if "--json" not in words else words
+        process = spawn_signalled(terminal, when, [number], *command)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, json.loads(out)["cancelled"]["yes"]) == (0, 5), err
+
+
+def test_a_signal_at_the_reports_of_a_batch_that_was_stopped_lets_them_be_written(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 80)
+    with sandbox(SLOW) as base_url:
+        run = (manifest, "--base-url", base_url, "--batch", "b", "--json")
+        process = spawn_signalled(terminal, SIGNALLED_AT_ITS_REPORTS, [signal.SIGTERM], *run)
+        wait_until_accepted(base_url, 10)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, json.loads(out)["exit_code"]) == (130, 130), err
+        check_truth(terminal.folder / "reports" / "b", base_url, 80)
 
 
 def test_a_second_signal_leaves_at_once_also_where_only_the_reports_are_left(

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bulk.batch import alike, beside, overlap
+from bulk.beside import batches_in, unfinished
 from bulk.client import DEFAULT_BASE_URL
 from bulk.errors import OptionError
 from bulk.journal import Journal
@@ -282,8 +282,7 @@ def test_an_unfinished_simulation_is_not_offered_to_a_real_run(terminal: Termina
         born = journal.batch
     assert (born.simulated, born.fingerprint) == (True, manifest.fingerprint)
     for base_url in (DEFAULT_BASE_URL, born.base_url):
-        assert alike(manifest, beside(output), base_url) == []
-        assert overlap(manifest, beside(output), base_url) is None
+        assert unfinished(manifest, batches_in(output), base_url) is None
 
 
 def wait_until_written(terminal: Terminal, least: int) -> None:

@@ -319,8 +319,9 @@ def test_what_has_taken_its_place_is_left_alone(tmp_path: Path, gone: str) -> No
         other.begin_session(1.0)
         other.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
     log = path.with_name(path.name + "-wal").read_bytes()
-    with pytest.raises(StorageError, match="moved or removed"):
+    with pytest.raises(StorageError, match="moved, removed or replaced"):
         mine.write([Intent(2, 2, 1, 11.0)])
+    assert mine.displaced
     mine.close()
     assert path.with_name(path.name + "-wal").read_bytes() == log
     if gone != "copied":

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from bulk.batch import claims_elsewhere
+from bulk.beside import claims_elsewhere
 from bulk.folder import BatchFolder
 from bulk.journal import (
     Claims,

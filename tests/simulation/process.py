@@ -20,7 +20,7 @@ import httpx
 import trio
 from trio.testing import MockClock
 
-from bulk.batch import claims_elsewhere
+from bulk.beside import claims_elsewhere
 from bulk.dispatch import LeaveNow
 from bulk.folder import BatchFolder
 from bulk.job import JobSettings, cancel_runs, work_off
