@@ -9,10 +9,11 @@ import secrets
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from bulk import __version__
-from bulk.beside import batches_in, refuse_newcomers, same_api
+from bulk.beside import batches_in, next_number, refuse_newcomers, same_api
 from bulk.errors import OptionError
 from bulk.folder import BatchFolder, check_name, new_name, note_latest
 from bulk.job import JobSettings
@@ -66,6 +67,7 @@ def create(
             if known is not None:
                 newcomers = set(batches_in(folder.path.parent)).difference(known, [folder])
                 refuse_newcomers(newcomers, manifest, base_url)
+            born = replace(born, number=next_number(folder.path.parent))
             journal = Journal.create(folder.journal, born, manifest.triggers())
             note_latest(folder)
             return journal

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bulk.errors import OptionError
-from bulk.folder import BatchFolder, newest
+from bulk.folder import BatchFolder, latest_name, newest
 from bulk.journal import BatchInUseError, Claims, Journal, NewBatch, born_of, claims_of, keys_of
 from bulk.manifest import Manifest
 from bulk.tally import Tally
@@ -82,13 +82,21 @@ def unfinished(
                 done, sent = _is_done(journal, tally), len(shared & journal.sent_keys())
         except BatchInUseError:
             return Unfinished(folder, len(shared), manifest.count, same)
-        if done:
-            ours -= shared
-            if not ours:
-                break
-        elif same or sent:
+        if not done and (same or sent):
             return Unfinished(folder, sent, manifest.count, same, tally)
+        if done and born is not None:
+            ours -= shared
+        if not ours:
+            break
     return None
+
+
+def next_number(output: Path) -> int:
+    """The number of the batch that is begun there next; see `NewBatch`. To be called `in_turn`."""
+    last = latest_name(output)
+    batches = [BatchFolder(output / last)] if last is not None else []
+    born = [born_of(folder.journal) for folder in (*batches, *newest(output, LOOKED_AT_MAX))]
+    return 1 + max((one.number for one in born if one is not None), default=0)
 
 
 def refuse_newcomers(newcomers: Collection[BatchFolder], manifest: Manifest, base_url: str) -> None:
@@ -131,20 +139,25 @@ def same_api(one: str, other: str) -> bool:
 def _newest_first(
     batches: Iterable[BatchFolder], base_url: str
 ) -> list[tuple[BatchFolder, NewBatch | None]]:
-    """Those of this API, by when they were begun, with what they were born with; first of all those
-    of which that can be told no more.
+    """Those of this API, the last begun first, each with what it was born with; before them all
+    those of which that can be told no more.
 
     Embedded sandboxes vanish with their process, and so does what was sent to them.
     """
-    dated: list[tuple[float, str, BatchFolder, NewBatch | None]] = []
+    found: list[tuple[BatchFolder, NewBatch | None]] = []
     for folder in batches:
         born = born_of(folder.journal)
         if born is None:
             if os.access(folder.journal, os.R_OK):
-                dated.append((math.inf, folder.name, folder, None))
+                found.append((folder, None))
         elif born.sandbox is None and same_api(born.base_url, base_url):
-            dated.append((born.created_at, folder.name, folder, born))
-    return [(folder, born) for *_, folder, born in sorted(dated, key=lambda row: row[:2])[::-1]]
+            found.append((folder, born))
+    return sorted(found, key=lambda row: _begun(row[1]), reverse=True)
+
+
+def _begun(born: NewBatch | None) -> tuple[float, float]:
+    """Later ones are higher. Clocks are set back at times, so a batch's number comes first."""
+    return (born.number, born.created_at) if born else (math.inf, 0.0)
 
 
 def _keys(manifest: Manifest) -> set[str]:

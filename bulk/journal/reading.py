@@ -33,7 +33,9 @@ class NewBatch:
     """What a batch is born with. `sandbox` is the embedded sandbox's spec, or None.
 
     `simulated`: in virtual time, against a model of that sandbox; it is never continued.
-    `fingerprint` says which cells it consists of; `settings` never hold the API key.
+    `fingerprint` says which cells it consists of; `settings` never hold the API key. `number` is
+    higher than that of all batches that were begun before it in the same folder, whatever the clock
+    said; 0 where an earlier build began it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class NewBatch:
     settings: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     own_columns: tuple[str, ...] = ()
+    number: int = 0
 
 
 class SessionEnd(NamedTuple):

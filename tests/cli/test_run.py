@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -637,6 +638,22 @@ def test_what_an_unfinished_batch_has_sent_is_not_billed_again_by_an_edited_mani
         assert terminal.call(manifest, *options, "--new", **ENVIRONMENT).code == 0
         assert terminal.call(manifest, *options, **ENVIRONMENT).code == 0
         assert terminal.call("resume", "first", **ENVIRONMENT).code == 0
+
+
+def test_the_newer_of_two_batches_is_told_also_where_the_clock_was_set_back_between_them(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 40)
+    with sandbox(SLOW) as base_url:
+        run = (manifest, "--base-url", base_url)
+        with monkeypatch.context() as patch:
+            patch.setattr("bulk.batch.time.time", lambda now=time.time: now() + 86_400)
+            assert terminal.call(*run, "--batch", "first", **ENVIRONMENT).code == 0
+        short = ("--batch", "second", "--deadline", "0.5s")
+        assert terminal.call(*run, *short, **ENVIRONMENT).code == 11
+        again = terminal.call(*run, **ENVIRONMENT)
+        assert again.code == 2
+        assert "batch second of the same triggers is unfinished" in again.err
 
 
 def test_what_was_cancelled_may_be_sent_by_an_edited_manifest(terminal: Terminal) -> None:
