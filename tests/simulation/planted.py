@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import bulk.answers
-import bulk.batch
+import bulk.beside
 import bulk.dispatch.core
 import bulk.reconcile
 import bulk.reconcile.clocks
@@ -90,7 +90,7 @@ def forget_an_owner(patch: pytest.MonkeyPatch) -> None:
 
 def overlook_other_batches(patch: pytest.MonkeyPatch) -> None:
     """Runs that another batch owns, or may have made, are free for this one."""
-    patch.setattr(bulk.batch, "claims_of", lambda *_: Claims())
+    patch.setattr(bulk.beside, "claims_of", lambda *_: Claims())
 
 
 def adopt_a_siblings_run(patch: pytest.MonkeyPatch) -> None:
