@@ -106,8 +106,8 @@ def refuse_newcomers(newcomers: Collection[BatchFolder], manifest: Manifest, bas
     for folder, born in found:
         if born is None or ours & _peek(folder.journal, ours):
             raise OptionError(
-                f"batch {folder.name}, which another process has just begun, has some of the same "
-                "triggers; this one sent nothing. Wait for it, or start another batch with --new"
+                f"batch {folder.name} has some of the same triggers and was begun just now, by "
+                "another process; this one sent nothing. Wait for it, or start another with --new"
             )
 
 
