@@ -81,17 +81,48 @@ def rows(batch: Path) -> list[dict[str, str]]:
 def spawn(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.Popen[str]:
     """Call in a process of its own, in a folder."""
     return subprocess.Popen(
-        [sys.executable, "-m", "bulk", *map(str, arguments)],
+        command(*arguments),
         cwd=folder,
-        env={
-            **{k: v for k, v in os.environ.items() if not k.startswith(("TESTERARMY", "GITHUB"))},
-            "PYTHONPATH": str(ROOT),
-            **environment,
-        },
+        env=surroundings(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def at_a_terminal(
+    answer: str, *arguments: str | Path, folder: Path, **environment: str
+) -> tuple[int, str]:
+    """Call at a terminal, where it is answered; the exit code, and what was said on stderr."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        command(*arguments),
+        cwd=folder,
+        env=surroundings(environment),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, f"{answer}\n".encode())
+        process.wait(timeout=60)
+    said = os.read(ours, 10_000).decode()
+    os.close(ours)
+    return process.returncode, said
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """What calls us with these arguments."""
+    return [sys.executable, "-m", "bulk", *map(str, arguments)]
+
+
+def surroundings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a process that is called in this environment, without surprises."""
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("TESTERARMY", "GITHUB"))},
+        "PYTHONPATH": str(ROOT),
+        **environment,
+    }
 
 
 @contextmanager

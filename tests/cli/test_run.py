@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,6 +31,7 @@ from tests.cli.talking import (
     ROOT,
     Said,
     Terminal,
+    at_a_terminal,
     rows,
     sandbox,
     spawn,
@@ -187,8 +189,6 @@ def test_github_is_told_a_path_that_is_no_text(terminal: Terminal) -> None:
 
 
 def test_the_python_api_does_the_same(terminal: Terminal, free: str) -> None:
-    import bulk
-
     manifest = write_manifest(terminal.folder / "m.csv", 5)
     ended = bulk.trigger(manifest, api_key=KEY, base_url=free, output=terminal.folder / "out")
     assert (ended.summary.queued, ended.summary.exit_code) == (5, 0)
@@ -638,6 +638,49 @@ def test_what_an_unfinished_batch_has_sent_is_not_billed_again_by_an_edited_mani
         assert terminal.call(manifest, *options, "--new", **ENVIRONMENT).code == 0
         assert terminal.call(manifest, *options, **ENVIRONMENT).code == 0
         assert terminal.call("resume", "first", **ENVIRONMENT).code == 0
+
+
+def test_the_python_api_begins_another_batch_only_where_that_is_asked_for(
+    terminal: Terminal,
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 20)
+    edited = write_manifest(terminal.folder / "edited.csv", 5, first=1)
+    with sandbox(SLOW) as base_url:
+        begin = partial(bulk.trigger, api_key=KEY, base_url=base_url)
+        assert begin(manifest, batch="first", deadline_s=0.3).summary.exit_code == 11
+        with pytest.raises(OptionError, match=r"bulk-trigger resume first.* with new=True"):
+            begin(edited)
+        with pytest.raises(OptionError, match=r"Name it to continue it.* with new=True"):
+            begin(manifest)
+        assert begin(edited, new=True).summary.queued == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals there")
+@pytest.mark.parametrize(
+    ("first", "answers"),
+    [
+        (0, {"": "continue", "quit": "quit", "new": "new"}),
+        (1, {"": "quit", "quit": "quit", "again": "new"}),
+    ],
+    ids=["same", "edited"],
+)
+def test_at_a_terminal_one_is_asked_what_to_do_beside_an_unfinished_batch(
+    terminal: Terminal, first: int, answers: dict[str, str]
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 20)
+    asking = write_manifest(terminal.folder / "n.csv", 20, first)
+    for answer, does in answers.items():
+        output = terminal.folder / f"{does} {answer}"
+        with sandbox(SLOW) as base_url:
+            run = ("--base-url", base_url, "--output", output, "--quiet")
+            short = ("--batch", "b", "--deadline", "0.3s")
+            assert terminal.call(manifest, *run, *short, **ENVIRONMENT).code == 11
+            before = len(truth(base_url)["accepted"])
+            code, said = at_a_terminal(answer, asking, *run, folder=terminal.folder, **ENVIRONMENT)
+            assert "is unfinished" in said
+            assert code == (130 if does == "quit" else 0), said
+            after = len(truth(base_url)["accepted"])
+            assert after == {"quit": before, "continue": 20, "new": before + 20}[does]
 
 
 def test_the_newer_of_two_batches_is_told_also_where_the_clock_was_set_back_between_them(
