@@ -84,8 +84,22 @@ class GroupCommit:
         async with self._turn:
             self._gathering = _Group()
             try:
-                await self._runner(partial(self._journal.write, group.entries))
+                await self._write(group.entries)
             except StorageError as failure:
                 group.failure = failure
             finally:
                 group.done.set()
+
+    async def _write(self, entries: list[Entry]) -> None:
+        """As `Journal.write`. The statements run here and only the waiting for the disk in the
+        runner: a thread that takes turns with this one at each statement costs half as much again.
+        """
+        journal = self._journal
+        if journal.has_long_log:
+            await self._runner(journal.begin_log)
+        try:
+            journal.stage(entries)
+            await self._runner(journal.commit)
+        except BaseException:
+            journal.roll_back()
+            raise

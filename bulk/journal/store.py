@@ -1,4 +1,4 @@
-"""The journal's SQLite file: made, opened, locked and written; knows nothing of async.
+"""The journal's SQLite file: opened, locked and written; knows nothing of async.
 
 While a batch runs, SQLite's write-ahead log makes a commit one sequential write and one fsync; a
 clean end folds the log back, so that one file is left.
@@ -6,23 +6,19 @@ clean end folds the log back, so that one file is left.
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from bulk.errors import DamagedError, StorageError
+from bulk.errors import StorageError
 from bulk.journal import schema
 from bulk.journal.checking import check, check_complete, index_of, lacks_its_log, log_of
 from bulk.journal.entries import Entry
-from bulk.journal.opening import connect, in_use, lock, mapped, patiently, put, to_our_format
-from bulk.journal.place import network_file_system
+from bulk.journal.making import make
+from bulk.journal.opening import connect, lock, mapped, patiently, to_our_format
 from bulk.journal.reading import JournalReader, NewBatch, SessionEnd
-from bulk.journal.rows import trigger_row
 from bulk.journal.writing import write_entry
 from bulk.model import StopCode, Trigger
 from bulk.reconcile import Heard
@@ -41,33 +37,13 @@ class Journal(JournalReader):
 
     @classmethod
     def create(cls, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> Journal:
-        """Write a new batch, all of its triggers in one transaction.
+        """Write a new batch, all of its triggers in one transaction, and open it.
 
         Raises StorageError where the folder cannot hold a journal, and whatever `triggers` raises;
         in both cases no batch is left behind.
         """
-        kind = network_file_system(path.parent)
-        if kind is not None:
-            raise StorageError(
-                f"{path.parent} is on a network file system ({kind}), where the journal's lock "
-                "cannot be trusted: two processes could trigger the same tests twice. "
-                "Name a local folder with --output"
-            )
+        make(path, batch, triggers)
         with mapped(path):
-            if log_of(path).exists():  # SQLite would take it for the new journal's
-                if path.exists():
-                    raise in_use(path)
-                raise DamagedError(path, f"it is missing, and {log_of(path).name} is there")
-            made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            # Owner only, from the first byte: SQLite gives its log files the same rights.
-            os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            try:
-                _make(made, path, batch, triggers)
-                put(made, path)
-            except (FileExistsError, FileNotFoundError) as error:  # another process was faster
-                raise in_use(path) from error
-            finally:
-                made.unlink(missing_ok=True)
             journal = cls(path, _opened(path))
             if batch.simulated:  # half a simulation is worth nothing, so it need not survive
                 journal._sql.execute("PRAGMA synchronous = OFF")
@@ -124,7 +100,7 @@ class Journal(JournalReader):
         `failed_again`: what was rejected or throttled is to be sent as well.
         """
         self._ending = None
-        with mapped(self.path), self._transaction():
+        with self._transaction():
             self._sql.execute(schema.SETTLE_OPEN_TRIGGERS, (schema.DIED,))
             self._sql.execute(schema.SETTLE_OPEN_ATTEMPTS, (schema.DIED,))
             self._sql.execute(schema.REOPEN_UNSENT)
@@ -140,7 +116,7 @@ class Journal(JournalReader):
             *(self._session_id, self.next_attempt_id(), sent.wall, sent.steady),
             *(received.wall, received.steady, heard.server),
         )
-        with mapped(self.path), self._transaction():
+        with self._transaction():
             self._sql.execute(schema.INSERT_STAMP, row)
 
     @property
@@ -157,7 +133,7 @@ class Journal(JournalReader):
         Raises StorageError where that cannot be written; this journal's own `facts` tell it still.
         """
         self._ending = SessionEnd(stop, detail, elapsed_s, asked_s)
-        with mapped(self.path), self._transaction():
+        with self._transaction():
             self._sql.execute(schema.END_SESSION, (*self._ending, self._session_id))
 
     def note_finished(self, now: float) -> None:
@@ -170,35 +146,70 @@ class Journal(JournalReader):
 
     def note_reported(self, now: float) -> None:
         """At wall time `now` the reports tell what is in here."""
-        with mapped(self.path), self._transaction():
+        with self._transaction():
             self._sql.execute(schema.NOTE_REPORTED, (now,))
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Make entries durable, all or none."""
+        if self.has_long_log:
+            self.begin_log()
+        with self._transaction():
+            self._stage(entries)
+
+    # `write` in parts, for a caller that has to go on with other things as the disk is at work: it
+    # waits for `begin_log` and `commit`, and calls `roll_back` where `stage` or `commit` failed.
+
+    @property
+    def has_long_log(self) -> bool:
+        """Whether the log is to be begun anew before more is written."""
+        return self._logged >= LOGGED_MAX
+
+    def begin_log(self) -> None:
+        """Fold the log back into the file and begin it anew; waits for the disk."""
         with mapped(self.path):
-            if self._logged >= LOGGED_MAX:
-                _begin_log(self._sql)
-                self._logged = 0
-            with self._transaction():
-                for entry in entries:
-                    write_entry(self._sql, entry, self._session_id)
-                    self._logged += 1
+            _begin_log(self._sql)
+        self._logged = 0
+
+    def stage(self, entries: Iterable[Entry]) -> None:
+        """Begin a transaction of these; nothing is durable yet, and the disk is hardly used."""
+        with mapped(self.path):
+            self._begin()
+            self._stage(entries)
+
+    def commit(self) -> None:
+        """Make durable what is in the transaction; waits for the disk."""
+        with mapped(self.path):
+            self._sql.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Forget the transaction, if there is one."""
+        with mapped(self.path):
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        try:
+            with mapped(self.path):
+                self._begin()
+                yield
+            self.commit()
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def _begin(self) -> None:
         if not self._in_place():
             raise StorageError(
                 f"{self.path}: moved, removed or replaced while this process worked with it. Find "
                 "where its folder is now, and go on there: bulk-trigger resume FOLDER"
             )
-        try:
-            self._sql.execute("BEGIN IMMEDIATE")
-            yield
-            self._sql.execute("COMMIT")
-        except BaseException:
-            if self._sql.in_transaction:
-                self._sql.execute("ROLLBACK")
-            raise
+        self._sql.execute("BEGIN IMMEDIATE")
+
+    def _stage(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            write_entry(self._sql, entry, self._session_id)
+            self._logged += 1
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -262,27 +273,3 @@ def _let_go(sql: sqlite3.Connection, path: Path) -> None:
     with suppress(OSError):
         if lacks_its_log(path):
             log_of(path).touch(mode=0o600)
-
-
-def _make(made: Path, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> None:
-    """Write what is to become the journal at `path`."""
-    try:
-        with closing(connect(made)) as sql:
-            _fill(sql, batch, triggers)
-    except sqlite3.Error as error:
-        if path.exists():  # whoever was faster has cleared ours away, which breaks a first write
-            raise in_use(path) from error
-        raise
-
-
-def _fill(sql: sqlite3.Connection, batch: NewBatch, triggers: Iterable[Trigger]) -> None:
-    """Write a new batch's file."""
-    sql.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-    sql.execute(f"PRAGMA user_version = {schema.FORMAT_VERSION}")
-    sql.execute("BEGIN")
-    for statement in schema.TABLES.split(";\n"):
-        sql.execute(statement)
-    fields = {name: getattr(batch, name) for name in NewBatch.__slots__}
-    sql.execute("INSERT INTO meta VALUES ('batch', ?)", (json.dumps(fields),))
-    sql.executemany(schema.INSERT_TRIGGER, map(trigger_row, triggers))
-    sql.execute("COMMIT")

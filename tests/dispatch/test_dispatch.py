@@ -267,15 +267,15 @@ class FullDisk:
         self._spare = spare
 
     def __call__(self, journal: Journal) -> Journal:
-        write = journal.write
+        stage = journal.stage
 
-        def writes(entries: list[Entry]) -> None:
+        def stages(entries: list[Entry]) -> None:
             self._spare -= sum(isinstance(entry, self._kind) for entry in entries)
             if self._spare < 0:
                 raise StorageError("the journal failed: database or disk is full")
-            write(entries)
+            stage(entries)
 
-        journal.write = writes  # type: ignore[assignment,method-assign]
+        journal.stage = stages  # type: ignore[assignment,method-assign]
         return journal
 
 

@@ -8,10 +8,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -31,8 +31,8 @@ from bulk.journal import (
     Withdrawn,
     born_of,
     in_thread,
+    making,
     schema,
-    store,
 )
 from bulk.journal.place import kind_of_mount, parse_linux_mounts, parse_macos_mounts
 from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
@@ -407,12 +407,12 @@ def test_of_two_that_make_one_journal_the_slower_is_told(
 ) -> None:
     """The faster one clears away what the slower one has so far, down to its empty file."""
     faster = []
-    fill = store._fill
+    fill = making._fill
 
     def overtake(now: int | str) -> None:
         if now == at:
             with monkeypatch.context() as patch:
-                patch.setattr(store, "_fill", fill)
+                patch.setattr(making, "_fill", fill)
                 faster.append(Journal.create(path, a_batch(), some_triggers(3)))
 
     def slowly(*given: Any) -> None:
@@ -424,7 +424,7 @@ def test_of_two_that_make_one_journal_the_slower_is_told(
             overtake(number)
             yield trigger
 
-    monkeypatch.setattr(store, "_fill", slowly)
+    monkeypatch.setattr(making, "_fill", slowly)
     with pytest.raises(BatchInUseError, match=r"another bulk-trigger is at work"):
         Journal.create(path, a_batch(), triggers())
     faster[0].close()
@@ -467,13 +467,13 @@ async def test_entries_that_come_together_are_committed_together(path: Path) -> 
     with Journal.create(path, a_batch(), some_triggers(50)) as journal:
         journal.begin_session(1.0)
         groups: list[int] = []
-        write = journal.write
+        stage = journal.stage
 
         def counted(entries: Iterable[Entry]) -> None:
             groups.append(len(list(entries)))
-            write(entries)
+            stage(entries)
 
-        journal.write = counted  # type: ignore[method-assign]
+        journal.stage = counted  # type: ignore[method-assign]
         commit = GroupCommit(journal, in_thread)
         async with trio.open_nursery() as nursery:
             for number in range(1, 51):
@@ -503,6 +503,21 @@ async def test_a_commit_that_fails_fails_for_all_who_wait_for_it_and_for_no_othe
         assert len(failed) >= 2, "three attempts of one id cannot all be written"
         await commit.record(Intent(7, 4, 1, 9.9))
         assert 7 in [journal.next_attempt_id() - 1]
+
+
+async def test_what_was_staged_is_forgotten_where_its_commit_does_not_come(path: Path) -> None:
+    """As after a Ctrl-C, or without a thread to be had: the next entries are written."""
+
+    async def no_thread(_: Callable[[], object], /) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with Journal.create(path, a_batch(), some_triggers(5)) as journal:
+        journal.begin_session(1.0)
+        with pytest.raises(KeyboardInterrupt):
+            await GroupCommit(journal, no_thread).record(Intent(1, 1, 1, 9.9))
+        await GroupCommit(journal, in_thread).record(Intent(2, 2, 1, 9.9))
+        assert [attempt.number for attempt in journal.attempts()] == [1]
+        assert journal.next_attempt_id() == 3
 
 
 @given(
@@ -548,6 +563,6 @@ def test_macos_tells_its_mounts_in_its_own_way() -> None:
 def test_a_network_folder_is_refused_with_the_reason(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulk.journal.store.network_file_system", lambda folder: "nfs4")
+    monkeypatch.setattr("bulk.journal.making.network_file_system", lambda folder: "nfs4")
     with pytest.raises(StorageError, match=r"network file system \(nfs4\).*twice.*--output"):
         Journal.create(path, a_batch(), [])

@@ -63,7 +63,7 @@ def resend_on_time_out(patch: pytest.MonkeyPatch) -> None:
 
 def drop_an_outcome(patch: pytest.MonkeyPatch) -> None:
     """Each twentieth outcome is counted, and never written."""
-    write = Journal.write
+    stage = Journal.stage
     count = 0
 
     def leaky(self: Journal, entries: Iterable[Entry]) -> None:
@@ -73,9 +73,9 @@ def drop_an_outcome(patch: pytest.MonkeyPatch) -> None:
             count += isinstance(entry, Ended)
             if not (isinstance(entry, Ended) and entry.outcome and count % 20 == 0):
                 kept.append(entry)
-        write(self, kept)
+        stage(self, kept)
 
-    patch.setattr(Journal, "write", leaky)
+    patch.setattr(Journal, "stage", leaky)
 
 
 def forget_an_owner(patch: pytest.MonkeyPatch) -> None:

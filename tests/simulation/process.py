@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -115,29 +114,31 @@ class Process:
 
     def _haunt(self, journal: Journal) -> None:
         """Have the process die at its time, and write nothing afterwards."""
-        write, transaction = journal.write, journal._transaction
+        begin, stage, commit = journal._begin, journal._stage, journal.commit
         crash = self.crash
 
-        def writes(entries: Iterable[Entry]) -> None:
-            self._writes += 1
-            self._doomed |= crash is not None and self._writes == crash.writes
-            write(entries)
-
-        @contextmanager
-        def transactions() -> Iterator[None]:
+        def begins() -> None:
             if self.died:
                 raise Crashed
+            begin()
+
+        def stages(entries: Iterable[Entry]) -> None:
+            self._writes += 1
+            self._doomed |= crash is not None and self._writes == crash.writes
+            stage(entries)
+
+        def commits() -> None:
             self._commits += 1
             self._doomed |= crash is not None and self._commits == crash.commits
             before = self._files() if self._doomed else None
-            with transaction():
-                yield
+            commit()
             if before is not None:
                 assert crash is not None
                 self._die(torn=(before, crash.torn) if crash.during else None)
 
-        journal.write = writes  # type: ignore[method-assign]
-        journal._transaction = transactions  # type: ignore[method-assign]
+        journal._begin = begins  # type: ignore[method-assign]
+        journal._stage = stages  # type: ignore[method-assign]
+        journal.commit = commits  # type: ignore[method-assign]
 
     def _check_budgets(self) -> None:
         settings = self._settings
