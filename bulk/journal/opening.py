@@ -37,7 +37,7 @@ NO_TEXT = "Could not decode to UTF-8"  # Python's own words, without a code of S
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that syncs every commit. It holds no lock yet."""
-    # Commits run in worker threads, one after the other, never two at once.
+    # Statements run in the event loop's thread and commits in others, never two at once.
     sql = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         sql.execute("PRAGMA locking_mode = EXCLUSIVE")

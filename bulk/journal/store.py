@@ -154,7 +154,7 @@ class Journal(JournalReader):
         if self.has_long_log:
             self.begin_log()
         with self._transaction():
-            self._stage(entries)
+            self._write_entries(entries)
 
     # `write` in parts, for a caller that has to go on with other things as the disk is at work: it
     # waits for `begin_log` and `commit`, and calls `roll_back` where `stage` or `commit` failed.
@@ -174,7 +174,7 @@ class Journal(JournalReader):
         """Begin a transaction of these; nothing is durable yet, and the disk is hardly used."""
         with mapped(self.path):
             self._begin()
-            self._stage(entries)
+            self._write_entries(entries)
 
     def commit(self) -> None:
         """Make durable what is in the transaction; waits for the disk."""
@@ -206,7 +206,7 @@ class Journal(JournalReader):
             )
         self._sql.execute("BEGIN IMMEDIATE")
 
-    def _stage(self, entries: Iterable[Entry]) -> None:
+    def _write_entries(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             write_entry(self._sql, entry, self._session_id)
             self._logged += 1

@@ -34,6 +34,7 @@ from bulk.journal import (
     making,
     schema,
 )
+from bulk.journal.checking import log_of
 from bulk.journal.place import kind_of_mount, parse_linux_mounts, parse_macos_mounts
 from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
 from tests.virtual import a_batch, some_triggers
@@ -503,6 +504,20 @@ async def test_a_commit_that_fails_fails_for_all_who_wait_for_it_and_for_no_othe
         assert len(failed) >= 2, "three attempts of one id cannot all be written"
         await commit.record(Intent(7, 4, 1, 9.9))
         assert 7 in [journal.next_attempt_id() - 1]
+
+
+async def test_the_log_of_a_long_batch_is_begun_anew_again_and_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk.journal.store.LOGGED_MAX", 5)
+    sizes = []
+    with Journal.create(path, a_batch(), some_triggers(100)) as journal:
+        journal.begin_session(1.0)
+        commit = GroupCommit(journal, in_thread)
+        for number in range(1, 101):
+            await commit.record(Intent(number, number, 1, 9.9))
+            sizes.append(log_of(path).stat().st_size)
+    assert max(sizes[10:]) == max(sizes[:10])
 
 
 async def test_what_was_staged_is_forgotten_where_its_commit_does_not_come(path: Path) -> None:

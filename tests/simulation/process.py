@@ -114,7 +114,7 @@ class Process:
 
     def _haunt(self, journal: Journal) -> None:
         """Have the process die at its time, and write nothing afterwards."""
-        begin, stage, commit = journal._begin, journal._stage, journal.commit
+        begin, write, commit = journal._begin, journal._write_entries, journal.commit
         crash = self.crash
 
         def begins() -> None:
@@ -122,10 +122,10 @@ class Process:
                 raise Crashed
             begin()
 
-        def stages(entries: Iterable[Entry]) -> None:
+        def writes(entries: Iterable[Entry]) -> None:
             self._writes += 1
             self._doomed |= crash is not None and self._writes == crash.writes
-            stage(entries)
+            write(entries)
 
         def commits() -> None:
             self._commits += 1
@@ -137,7 +137,7 @@ class Process:
                 self._die(torn=(before, crash.torn) if crash.during else None)
 
         journal._begin = begins  # type: ignore[method-assign]
-        journal._stage = stages  # type: ignore[method-assign]
+        journal._write_entries = writes  # type: ignore[method-assign]
         journal.commit = commits  # type: ignore[method-assign]
 
     def _check_budgets(self) -> None:
