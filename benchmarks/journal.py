@@ -22,10 +22,15 @@ from uuid import UUID
 
 import trio
 
-from bulk.job import JobSettings, Surroundings, live_client, work_off
+from bulk.batch.running import (
+    BatchSettings,
+    RunContext,
+    live_client,
+    run_batch,
+)
+from bulk.http.api_key import ApiKey
 from bulk.journal import Entry, Journal, NewBatch
 from bulk.model import Mode, Platform, Trigger
-from bulk.secret import ApiKey
 
 KEY = ApiKey("sk_benchmark", "the benchmark's key")
 
@@ -66,11 +71,11 @@ def took_s(base_url: str, path: Path, count: int, *, kept: bool) -> float:
     born = NewBatch("journal", "none", base_url, time.time(), "0", "f")
 
     async def work() -> float:
-        settings = JobSettings()
+        settings = BatchSettings()
         async with live_client(base_url, KEY, settings) as client:
             with (Journal if kept else Forgetful).create(path, born, triggers(count)) as journal:
                 began = time.perf_counter()
-                end = await work_off(journal, client, settings, Surroundings(random=Random(1)))
+                end = await run_batch(journal, client, settings, RunContext(random=Random(1)))
                 assert end.stop is None, end
                 return time.perf_counter() - began
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bulk.api import Ended
+    from bulk.api import BatchResult
     from bulk.model import OnUnknown
 
 __all__ = ["__version__", "trigger"]
@@ -31,7 +31,7 @@ def trigger(
     max_retries: int = 20,
     deadline_s: float | None = None,
     on_unknown: OnUnknown = "reconcile",
-) -> Ended:
+) -> BatchResult:
     """Trigger every test of a manifest and write its reports, as `bulk-trigger MANIFEST` does.
 
     `batch` names the batch and continues it if it exists; a finished one sends nothing. `new`:

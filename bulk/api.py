@@ -11,24 +11,31 @@ from random import Random
 
 import trio
 
-from bulk import batch as batches
-from bulk.beside import batches_in, claims_elsewhere, unfinished
-from bulk.client import check_base_url, is_loopback
+from bulk.batch import choosing as batches
+from bulk.batch.batch_runner import to_ask
+from bulk.batch.folder import BatchFolder
+from bulk.batch.other_batches import batches_in, claims_of_others, unfinished
+from bulk.batch.running import (
+    BatchSettings,
+    Reported,
+    RunContext,
+    live_client,
+    run_batch,
+    write_reports,
+)
+from bulk.batch.salvage import saving
 from bulk.errors import OptionError
-from bulk.folder import BatchFolder
-from bulk.job import JobSettings, Reported, Surroundings, live_client, work_off, write_reports
+from bulk.http.address import check_base_url, is_loopback
+from bulk.http.api_key import ApiKey
 from bulk.journal import Journal
+from bulk.journal.tally import Tally
 from bulk.manifest import read_manifest
 from bulk.model import OnUnknown
-from bulk.recovery import to_ask
 from bulk.report import Summary
-from bulk.salvage import saving
-from bulk.secret import ApiKey
-from bulk.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class BatchResult:
     """How a batch ended, and where its reports are.
 
     `problems` are report files that could not be written. `unsaved` are run ids that the journal
@@ -54,14 +61,14 @@ def trigger(
     max_retries: int,
     deadline_s: float | None,
     on_unknown: OnUnknown,
-) -> Ended:
+) -> BatchResult:
     """See `bulk.trigger`."""
     key = ApiKey(api_key, "api_key")
     base_url = check_base_url(base_url)
     checked = read_manifest(manifest)
     if checked.sample and not is_loopback(base_url):
         raise OptionError(f"{manifest} is one of our samples: its test ids exist nowhere else")
-    settings = JobSettings(
+    settings = BatchSettings(
         concurrency_max=max_concurrency,
         retries_max=max_retries,
         deadline_s=deadline_s,
@@ -80,7 +87,7 @@ def trigger(
     known = None if new else batches_in(output)
     found = unfinished(checked, known or (), base_url)
     if found is not None:
-        go_on = f"Go on with it: bulk-trigger resume {found.folder.called}"
+        go_on = f"Go on with it: bulk-trigger resume {found.folder.cli_name}"
         if found.same:
             go_on = "Name it to continue it"
         if found.at_work:
@@ -97,9 +104,9 @@ def _run(
     folder: BatchFolder,
     base_url: str,
     key: ApiKey,
-    settings: JobSettings,
+    settings: BatchSettings,
     open_journal: Callable[[str], Journal],
-) -> Ended:
+) -> BatchResult:
     return trio.run(_work, folder, base_url, key, settings, open_journal)
 
 
@@ -107,17 +114,17 @@ async def _work(
     folder: BatchFolder,
     base_url: str,
     key: ApiKey,
-    settings: JobSettings,
+    settings: BatchSettings,
     open_journal: Callable[[str], Journal],
-) -> Ended:
+) -> BatchResult:
     async with live_client(base_url, key, settings) as client:
         with open_journal(client.base_url) as journal:
-            around = Surroundings(random=Random(), elsewhere=partial(claims_elsewhere, folder))
-            end = await work_off(journal, client, settings, around)
+            around = RunContext(random=Random(), other_claims=partial(claims_of_others, folder))
+            end = await run_batch(journal, client, settings, around)
             return _ended(folder, write_reports(journal, folder, time.time()), end.unsaved)
 
 
 def _ended(
     folder: BatchFolder, reported: Reported, unsaved: tuple[tuple[str, str], ...] = ()
-) -> Ended:
-    return Ended(folder.path, reported.summary, reported.problems, unsaved)
+) -> BatchResult:
+    return BatchResult(folder.path, reported.summary, reported.problems, unsaved)

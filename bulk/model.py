@@ -260,6 +260,89 @@ class AttemptRecord:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+# --- clocks -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment by our two clocks: Unix time (`wall`), and seconds on the process's steady clock.
+
+    `steady` is None where it was not recorded.
+    """
+
+    wall: float
+    steady: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTime:
+    """A reading of the server's clock: its Unix time `server` lies between two instants of ours."""
+
+    sent: Instant
+    received: Instant
+    server: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSample(ServerTime):
+    """A reading of the server's clock by one process, the `session`.
+
+    `place` orders it among the attempts: it is the id of the attempt, or of the next one.
+    """
+
+    place: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimes:
+    """When an attempt was in flight. `place` and `session` are as in `ClockSample`.
+
+    `received` and `latency_s` are None where the process died before an answer.
+    """
+
+    place: int
+    session: int
+    sent: Instant
+    received: Instant | None = None
+    latency_s: float | None = None
+    failure_code: str | None = None
+
+
+# --- what reconciliation finds out about a trigger whose answer was lost ----------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The trigger was executed, and this is its run.
+
+    With `by_count` the run is this trigger's or that of another trigger like it.
+    """
+
+    seq: int
+    run_id: str
+    by_count: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The server lists no run of the trigger."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The trigger stays unknown. `candidates` are run ids that may be its own; `why` for people."""
+
+    seq: int
+    candidates: tuple[str, ...]
+    why: str
+
+
+Resolution = Found | Missing | Undecided
+
+
 @dataclass(frozen=True, slots=True)
 class BatchFacts:
     """What a report says of a batch beside its triggers.
@@ -286,4 +369,4 @@ class BatchFacts:
     notes: tuple[str, ...] = ()
     own_columns: tuple[str, ...] = ()
     surplus: tuple[str, ...] = ()
-    called: str = "BATCH"
+    cli_name: str = "BATCH"

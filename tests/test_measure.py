@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk.http.rate_limit_headers import kept_headers, read_rate_limit_headers
 from bulk.measure import measure, measurement_json, measurement_lines
 from bulk.measure.epochs import find_epochs
 from bulk.measure.log import AttemptLog
@@ -24,7 +25,6 @@ from bulk.measure.models import best_size, roundest
 from bulk.model import AttemptRecord
 from bulk.sandbox import Sandbox, parse_spec
 from bulk.sandbox.wire import Request
-from bulk.signals import kept_headers, read_signals
 from tests.virtual import EPOCH, VirtualRun, some_triggers
 
 LATENCY = "latency 60ms jitter 10ms"
@@ -64,9 +64,9 @@ def attempts_at(spec: str, count: int = 600, workers: int = 6) -> list[AttemptRe
                 headers=kept_headers(reply.headers),
             )
         )
-        wait_s = read_signals(reply.headers, EPOCH + end).retry_after_s or 0.2 * 1.7 ** min(
-            refusals, 9
-        )
+        wait_s = read_rate_limit_headers(
+            reply.headers, EPOCH + end
+        ).retry_after_s or 0.2 * 1.7 ** min(refusals, 9)
         heapq.heappush(turns, (end + wait_s if refusals else end, worker, refusals))
     return log
 

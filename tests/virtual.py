@@ -1,4 +1,4 @@
-"""Batches in virtual time, as tests state them: see `bulk.virtual` for what runs them.
+"""Batches in virtual time, as tests state them: see `bulk.batch.virtual` for what runs them.
 
 Tests state what a manifest, a server and an interrupt are; they get back what dispatch said, what
 the journal holds and what the server counted.
@@ -13,13 +13,13 @@ from uuid import UUID
 
 import trio
 
+from bulk.batch.running import BatchSettings, run_batch
+from bulk.batch.virtual import run_virtually
 from bulk.dispatch import DispatchEnd
-from bulk.job import JobSettings, work_off
+from bulk.http.api_key import ApiKey
 from bulk.journal import Journal, NewBatch
 from bulk.model import AttemptRecord, BatchFacts, Mode, Platform, StopCode, Trigger, TriggerResult
 from bulk.sandbox import Sandbox, parse_spec
-from bulk.secret import ApiKey
-from bulk.virtual import run_virtually
 
 EPOCH = 1_790_035_200.0  # a whole day, so that aligned windows begin with the clock
 KEY = ApiKey("sk_test_canary", "the test's key")
@@ -76,7 +76,7 @@ class VirtualRun:
     path: Path
     spec: str
     triggers: Sequence[Trigger] = ()
-    settings: JobSettings = JobSettings(on_unknown="report")  # noqa: RUF009 - frozen
+    settings: BatchSettings = BatchSettings(on_unknown="report")  # noqa: RUF009 - frozen
     interrupts: tuple[tuple[float, StopCode], ...] = ()
     seed: int = 0
 
@@ -92,7 +92,7 @@ class VirtualRun:
         journal = around(Journal.open(self.path))
         try:
             done = run_virtually(
-                work_off,
+                run_batch,
                 journal,
                 self.sandbox,
                 self.settings,

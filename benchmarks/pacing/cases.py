@@ -31,7 +31,7 @@ class Goal:
     stop_throttles: int | None = None
     stop_span_s: float = 0.0
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """As a cell of the table."""
         parts = []
         if self.times_least is not None:

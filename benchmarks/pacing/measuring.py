@@ -24,12 +24,12 @@ from benchmarks.pacing.cases import Case
 from benchmarks.pacing.clients import Api, Errand, Rival
 from benchmarks.pacing.least import least_s
 from benchmarks.pacing.oracle import oracle
-from bulk.job import JobSettings, work_off
+from bulk.batch.running import BatchSettings, run_batch
+from bulk.batch.virtual import BASE_URL, run_virtually
 from bulk.journal import Journal, NewBatch
 from bulk.model import Mode, Platform, Trigger
 from bulk.sandbox import Sandbox, SandboxTransport
 from bulk.sandbox.limit_spec import LimitKind
-from bulk.virtual import BASE_URL, run_virtually
 
 PRODUCT = "bulk-trigger"
 RIVALS: dict[str, Rival] = {"backoff": backoff, "adaptive mode": adaptive_mode, "oracle": oracle}
@@ -126,7 +126,7 @@ def _product(job: Job, sandbox: Sandbox, blank: Figures) -> Figures:
         Journal.create(Path(folder) / "journal.db", batch, triggers) as journal,
     ):
         ended = run_virtually(
-            work_off, journal, sandbox, JobSettings(), epoch_s=case.epoch_s, seed=case.seed
+            run_batch, journal, sandbox, BatchSettings(), epoch_s=case.epoch_s, seed=case.seed
         )
         time_outs = sum(a.failure_code == "read_timeout" for a in journal.attempts())
     tally, stop = ended.end.tally, ended.end.stop

@@ -61,10 +61,10 @@ def _against_goal(row: Row, figures: Sequence[Figures]) -> tuple[str, ...]:
     times = [f.times_least for f in sound if f.times_least is not None]
     met = sum(not misses(f, row.goal) for f in own)
     crashed = sum(bool(f.crashed) for f in own)
-    ending = f"{met} of {len(own)}" if row.goal.in_words() != "none" else "–"
+    ending = f"{met} of {len(own)}" if row.goal.describe() != "none" else "–"
     return (
         row.title,
-        row.goal.in_words(),
+        row.goal.describe(),
         str(len(own)),
         _number(median, times),
         _number(max, times),
@@ -95,7 +95,7 @@ def _at_quota(row: Row, figures: Sequence[Figures]) -> Iterable[tuple[str, ...]]
     for f in sorted(figures, key=lambda f: (f.case.seed, order.index(f.client))):
         ending = f.stop or ("nothing" if f.client == PRODUCT else "us, after an hour")
         yield (
-            f"{row.title} ({row.goal.in_words()})",
+            f"{row.title} ({row.goal.describe()})",
             f"`{f.case.server.spec}`",
             f.client,
             str(f.refused_later),

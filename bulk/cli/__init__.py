@@ -117,7 +117,7 @@ def _exit_code() -> int:
         click.echo("interrupted", err=True)
         return Exit.INTERRUPTED
     except DamagedError as error:
-        from bulk.salvage import salvaged
+        from bulk.batch.salvage import salvaged
 
         click.echo(f"error: {salvaged(error)}", err=True)
         return error.exit
@@ -141,7 +141,7 @@ def _exit_code() -> int:
 def _to_go_on(journal: Path) -> str:
     if not journal.exists():
         return "No batch was begun and nothing was sent. See to the disk, then start again."
-    from bulk.folder import BatchFolder
+    from bulk.batch.folder import BatchFolder
 
-    batch = BatchFolder(journal.parent.parent).called
+    batch = BatchFolder(journal.parent.parent).cli_name
     return f"What was saved is kept. See to the disk, then go on: bulk-trigger resume {batch}"

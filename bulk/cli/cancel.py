@@ -28,6 +28,6 @@ def command(batch: str, **given: Any) -> int:
     Sends no trigger: what was not sent stays unsent. Can be repeated, and then asks only for what
     was not cancelled.
     """
-    from bulk.cli.cancelling import cancel
+    from bulk.cli.cancel_runs import cancel
 
     return cancel(batch, AskingOptions(**given))

@@ -33,11 +33,11 @@ class Interrupts:
 
     While it sends, the first one stops that and the second one leaves at once. When it writes its
     reports nothing is left to stop: the first one lets them be written, and the exit code is as
-    they say; the second one leaves at once. `called` is what commands call the batch.
+    they say; the second one leaves at once. `cli_name` is what commands call the batch.
     """
 
-    def __init__(self, called: str) -> None:
-        self._called = called
+    def __init__(self, cli_name: str) -> None:
+        self._called = cli_name
         self._heard = 0  # when nothing was left to stop
         self._told = False
 
@@ -79,9 +79,9 @@ class Interrupts:
 
 
 @contextmanager
-def reports_come_first(called: str) -> Iterator[None]:
+def reports_come_first(cli_name: str) -> Iterator[None]:
     """Around what only writes the reports of the batch that commands call so."""
-    interrupts = Interrupts(called)
+    interrupts = Interrupts(cli_name)
     interrupts.let_reports_be_written()
     yield
     interrupts.told()

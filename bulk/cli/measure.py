@@ -19,7 +19,7 @@ def command(batch: str | None, output: Path, as_json: bool) -> int:
 
     Sends nothing. A kind of limit is named only where the log rules out the others.
     """
-    from bulk.folder import find
+    from bulk.batch.folder import find
     from bulk.journal import Journal
     from bulk.measure import measure, measurement_json, measurement_lines
 

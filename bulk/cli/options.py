@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from bulk.folder import OUTPUT
+from bulk.batch.folder import OUTPUT
 from bulk.model import OnInterrupt, OnUnknown
 
 F = TypeVar("F", bound=Callable[..., Any])

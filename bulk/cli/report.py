@@ -18,7 +18,7 @@ def command(batch: str | None, output: Path, as_json: bool) -> int:
 
     Exits as the batch did.
     """
-    from bulk.cli.endings import report_on
-    from bulk.folder import find
+    from bulk.batch.folder import find
+    from bulk.cli.finish import report_on
 
     return report_on(find(output, batch), as_json=as_json)

@@ -39,16 +39,21 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     What was queued is not sent again. What may have been executed is looked for at the server
     first, and sent again only where the server has no run of it. The manifest is not needed.
     """
-    from bulk.cli.carry_out import SANDBOX_KEY, Work, carry_out, job_settings
-    from bulk.cli.endings import finish_again, report_on
-    from bulk.cli.starting import another_sandbox, key_or_error, parse_sandbox
-    from bulk.cli.words import left_words
-    from bulk.client import check_base_url
+    from bulk.batch.batch_runner import to_ask
+    from bulk.batch.folder import find
+    from bulk.cli.choose_batch import another_sandbox, key_or_error, parse_sandbox
+    from bulk.cli.finish import finish_again, report_on
+    from bulk.cli.phrases import left_words
+    from bulk.cli.runner import (
+        SANDBOX_KEY,
+        Work,
+        batch_settings,
+        carry_out,
+    )
     from bulk.errors import OptionError
-    from bulk.folder import find
+    from bulk.http.address import check_base_url
     from bulk.journal import Journal
-    from bulk.recovery import to_ask
-    from bulk.tally import Tally
+    from bulk.journal.tally import Tally
 
     options = BatchOptions(**given)
     if last_failed and reconcile_only:
@@ -81,7 +86,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
             base_url=check_base_url(options.base_url or born.base_url),
             key=SANDBOX_KEY if born.sandbox else key_or_error(options, born.manifest),
             settings=replace(
-                job_settings(options), failed_again=last_failed, reconcile_only=reconcile_only
+                batch_settings(options), failed_again=last_failed, reconcile_only=reconcile_only
             ),
             sandbox=another_sandbox(parse_sandbox(born.sandbox)) if born.sandbox else None,
             headlines=(f"continuing batch {folder.name}: {left_words(to_send, asked)}",),

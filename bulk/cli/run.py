@@ -94,10 +94,10 @@ def command(**given: Any) -> int:
         _show_expansion(manifest)
         return Exit.OK
     if options.simulate is not None:
-        from bulk.cli.simulating import simulate
+        from bulk.cli.simulate import simulate
 
         return simulate(manifest, options)
-    from bulk.cli.starting import start
+    from bulk.cli.choose_batch import start
 
     return start(manifest, options)
 
@@ -149,7 +149,7 @@ def _words(given: tuple[str, ...]) -> frozenset[str]:
 
 def _show_expansion(manifest: Manifest) -> None:
     """The expansion on stdout, a line a trigger, and how it came about on stderr."""
-    from bulk.cli.words import expansion_line, on_one_line
+    from bulk.cli.phrases import expansion_line, on_one_line
 
     for trigger in manifest.triggers():
         fields = [trigger.test_id, trigger.platform, trigger.mode, trigger.device_model]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import trio
 
-from bulk.answers import Verdict
+from bulk.http.answers import Verdict
 from bulk.model import Outcome, StopCode
 
 EQUAL_REJECTIONS_MAX = 20  # a wrong body or address shows itself sooner; single tests may be gone

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from bulk.journal.tally import Tally
 from bulk.model import StopCode
 from bulk.pacing import PaceView
-from bulk.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bulk.errors import DamagedError, StorageError
 from bulk.journal import schema
-from bulk.journal.opening import decoded
+from bulk.journal.connection import decoded
 from bulk.journal.reading import NewBatch, batch_of
 from bulk.journal.rows import check_key
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bulk.model import Cancelled, Outcome, Trigger
-from bulk.reconcile import AttemptTimes, Judged, Stamp
-from bulk.signals import Headers
+from bulk.http.rate_limit_headers import Headers
+from bulk.model import AttemptTimes, Cancelled, ClockSample, Outcome, Resolution, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class AttemptEnded:
     """What came of an attempt. `outcome` is the trigger's; None means it is to be sent again."""
 
     attempt_id: int
@@ -62,7 +61,7 @@ class Ended:
 class Reconciled:
     """What the server's list of runs, seen at wall time `at`, says of an unknown trigger."""
 
-    judged: Judged
+    judged: Resolution
     at: float
 
 
@@ -91,7 +90,7 @@ class CancelAsked:
     cancelled: Cancelled
 
 
-Entry = Intent | Withdrawn | Ended | Reconciled | SentAgain | Surplus | CancelAsked
+Entry = Intent | Withdrawn | AttemptEnded | Reconciled | SentAgain | Surplus | CancelAsked
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ class Past:
     """
 
     answered: tuple[Answered, ...] = ()
-    stamps: tuple[Stamp, ...] = ()
+    stamps: tuple[ClockSample, ...] = ()
     resent: tuple[Lost, ...] = ()
     cells: tuple[Trigger, ...] = ()
     first: AttemptTimes | None = None

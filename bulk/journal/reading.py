@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bulk.journal import schema
+from bulk.journal.connection import decoded, mapped
 from bulk.journal.entries import Lost, Past, Pending, QueuedRun
-from bulk.journal.opening import decoded, mapped
 from bulk.journal.rows import (
     answered,
     attempt_record,
@@ -24,8 +24,7 @@ from bulk.journal.rows import (
     stamps,
     trigger_result,
 )
-from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, TriggerResult
-from bulk.reconcile import Stamp
+from bulk.model import AttemptRecord, BatchFacts, ClockSample, Outcome, StopCode, TriggerResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class JournalReader:
         with decoded(self.path):
             return lost_triggers(self._sql.execute(schema.SELECT_IN_DOUBT))
 
-    def stamps(self) -> tuple[Stamp, ...]:
+    def stamps(self) -> tuple[ClockSample, ...]:
         """All that was heard of the server's clock."""
         sql = self._sql
         with decoded(self.path):

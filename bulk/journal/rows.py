@@ -7,14 +7,18 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
+from bulk.http.rate_limit_headers import server_date
 from bulk.journal.entries import Answered, Lost, Pending, QueuedRun
 from bulk.journal.schema import DIED
 from bulk.model import (
     UNSENT_BECAUSE,
     AttemptRecord,
+    AttemptTimes,
     Cancelled,
+    ClockSample,
     DeviceModel,
     FailureCode,
+    Instant,
     Mode,
     Origin,
     Outcome,
@@ -23,8 +27,6 @@ from bulk.model import (
     Trigger,
     TriggerResult,
 )
-from bulk.reconcile import AttemptTimes, Instant, Stamp
-from bulk.signals import server_date
 
 Row = tuple[Any, ...]
 # A trigger's columns, in the order in which all queries select them.
@@ -135,20 +137,20 @@ def queued_run(row: Row) -> QueuedRun:
     return QueuedRun(*row)
 
 
-def stamps(rows: Iterable[Row]) -> Iterator[Stamp]:
+def stamps(rows: Iterable[Row]) -> Iterator[ClockSample]:
     """The rows of `schema.SELECT_DATED` whose date can be read."""
     for *row, headers in rows:
         date = server_date(json.loads(headers))
         times = attempt_times(tuple(row))
         if date is not None and times.received is not None:
-            yield Stamp(times.sent, times.received, date, times.place, times.session)
+            yield ClockSample(times.sent, times.received, date, times.place, times.session)
 
 
-def stamp(row: Row) -> Stamp:
+def stamp(row: Row) -> ClockSample:
     """A row of `schema.SELECT_STAMPS`."""
     place, session, sent_at, sent_steady, received_at, received_steady, server_at = row
     sent, received = Instant(sent_at, sent_steady), Instant(received_at, received_steady)
-    return Stamp(sent, received, server_at, place, session)
+    return ClockSample(sent, received, server_at, place, session)
 
 
 def attempt_times(row: Row) -> AttemptTimes:

@@ -15,13 +15,18 @@ from pathlib import Path
 from bulk.errors import StorageError
 from bulk.journal import schema
 from bulk.journal.checking import check, check_complete, index_of, lacks_its_log, log_of
+from bulk.journal.connection import (
+    connect,
+    lock,
+    mapped,
+    patiently,
+    to_our_format,
+)
+from bulk.journal.create import make
 from bulk.journal.entries import Entry
-from bulk.journal.making import make
-from bulk.journal.opening import connect, lock, mapped, patiently, to_our_format
 from bulk.journal.reading import JournalReader, NewBatch, SessionEnd
 from bulk.journal.writing import write_entry
-from bulk.model import StopCode, Trigger
-from bulk.reconcile import Heard
+from bulk.model import ServerTime, StopCode, Trigger
 
 LOGGED_MAX = 500  # entries in the log, of some four pages each, before it is begun anew
 
@@ -109,7 +114,7 @@ class Journal(JournalReader):
             cursor = self._sql.execute("INSERT INTO session (started_at) VALUES (?)", (now,))
             self._session_id = cursor.lastrowid or 0
 
-    def note_heard(self, heard: Heard) -> None:
+    def note_server_time(self, heard: ServerTime) -> None:
         """Keep what was heard of the server's clock before this session's first attempt."""
         sent, received = heard.sent, heard.received
         row = (

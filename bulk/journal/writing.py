@@ -7,8 +7,8 @@ import sqlite3
 
 from bulk.journal import schema
 from bulk.journal.entries import (
+    AttemptEnded,
     CancelAsked,
-    Ended,
     Entry,
     Intent,
     Reconciled,
@@ -16,7 +16,7 @@ from bulk.journal.entries import (
     Surplus,
     Withdrawn,
 )
-from bulk.reconcile import Found, Missing
+from bulk.model import Found, Missing
 
 
 def write_entry(sql: sqlite3.Connection, entry: Entry, session: int) -> None:
@@ -27,7 +27,7 @@ def write_entry(sql: sqlite3.Connection, entry: Entry, session: int) -> None:
             sql.execute(schema.INSERT_INTENT, (entry.attempt_id, entry.seq, entry.number, *when))
         case Withdrawn():
             sql.execute("DELETE FROM attempt WHERE id = ?", (entry.attempt_id,))
-        case Ended():
+        case AttemptEnded():
             _end(sql, entry)
         case Reconciled():
             _reconcile(sql, entry)
@@ -39,7 +39,7 @@ def write_entry(sql: sqlite3.Connection, entry: Entry, session: int) -> None:
             sql.execute(schema.NOTE_CANCELLED, (entry.cancelled, entry.seq, entry.run_id))
 
 
-def _end(sql: sqlite3.Connection, entry: Ended) -> None:
+def _end(sql: sqlite3.Connection, entry: AttemptEnded) -> None:
     said = (entry.failure_code, entry.run_id, entry.error, entry.message)
     sql.execute(
         schema.END_ATTEMPT,

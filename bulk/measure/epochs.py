@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bulk.http.rate_limit_headers import read_rate_limit_headers
 from bulk.measure.log import AttemptLog
-from bulk.signals import read_signals
 
 NOT_EARLIER_S = 0.05  # a promise is kept if the next request, at most this early, is accepted
 
@@ -117,5 +117,5 @@ def promises(log: AttemptLog, epochs: list[Epoch]) -> Promises:
 def _promised(log: AttemptLog, index: int) -> float | None:
     """The instant at which a refusal's `Retry-After` invites to come back."""
     received = float(log.received[index])
-    wait_s = read_signals(log.records[index].headers, received).retry_after_s
+    wait_s = read_rate_limit_headers(log.records[index].headers, received).retry_after_s
     return None if wait_s is None else received + wait_s

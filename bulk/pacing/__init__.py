@@ -19,9 +19,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from bulk.answers import Pace
+from bulk.http.answers import Pace
+from bulk.http.rate_limit_headers import RateLimitHeaders
 from bulk.model import StopCode
-from bulk.signals import Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Observation:
     """What came of one request, as far as the pace is concerned."""
 
     pace: Pace
-    signals: Signals
+    signals: RateLimitHeaders
 
 
 @dataclass(frozen=True, slots=True)

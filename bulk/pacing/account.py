@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from bulk.signals import Allowance
+from bulk.http.rate_limit_headers import Allowance
 
 ROUNDED_S = 1.0  # by which a time told in whole seconds may be late
 QUOTA_MIN = 16  # where less is allowed, what is in doubt is too much of it

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from random import Random
 
-from bulk.answers import Pace
+from bulk.http.answers import Pace
 from bulk.pacing import AnotherTest, Decision, Observation, PaceView, Send, Stop, WaitUntil
 from bulk.pacing.by_test import Suspects
 from bulk.pacing.ceiling import Ceiling

@@ -11,13 +11,13 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
+from bulk.http.rate_limit_headers import RateLimitHeaders
 from bulk.pacing.account import ROUNDED_S, Account
 from bulk.pacing.pauses import ASKED_S_MAX
 from bulk.pacing.plan import Plan
 from bulk.pacing.rate import Rate
 from bulk.pacing.told import TheEnd, Told, tightest
 from bulk.pacing.ways import Trips, Ways
-from bulk.signals import Signals
 
 ASKED_S_MIN = 2.5  # a shorter `Retry-After` may be a bucket's, rounded up
 SHORTLY_TRIPS = 3.0  # an allowance that is renewed within so many round trips holds nothing back
@@ -142,7 +142,7 @@ class Limits:
         self._rate.accepted(sent_at, paced=paced)
         self._plan.accepted(sent_at)
 
-    def note(self, signals: Signals, sent_at: float, now: float, *, refused: bool) -> None:
+    def note(self, signals: RateLimitHeaders, sent_at: float, now: float, *, refused: bool) -> None:
         """An answer's headers."""
         self._told.note(signals, sent_at, now)
         told = tightest(signals)

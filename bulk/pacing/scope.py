@@ -35,7 +35,7 @@ from __future__ import annotations
 from functools import partial
 from random import Random
 
-from bulk.answers import Pace
+from bulk.http.answers import Pace
 from bulk.pacing import Decision, Observation, PaceView, Send, WaitForEvent, WaitUntil
 from bulk.pacing.causes import Causes
 from bulk.pacing.endings import Endings

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bulk.signals import Allowance, Signals
+from bulk.http.rate_limit_headers import Allowance, RateLimitHeaders
 
 REFILLED_MIN = 3  # requests, beyond those that are in doubt
 
@@ -32,7 +32,7 @@ class TheEnd:
     latest: float
 
 
-def tightest(signals: Signals) -> Allowance | None:
+def tightest(signals: RateLimitHeaders) -> Allowance | None:
     """Of the allowances that say when they are renewed the one with the least left."""
     told = [allowance for allowance in signals.allowances if allowance.reset_s is not None]
     return min(told, key=lambda one: (one.remaining, -(one.reset_s or 0.0)), default=None)
@@ -51,7 +51,7 @@ class Told:
         )
         self.refills = False  # whether it is renewed by and by, before the time that was told
 
-    def note(self, signals: Signals, sent_at: float, now: float) -> None:
+    def note(self, signals: RateLimitHeaders, sent_at: float, now: float) -> None:
         """An answer came at `now`, to a request that left at `sent_at`."""
         told = tightest(signals)
         if told is None or sent_at < self._sent_at:

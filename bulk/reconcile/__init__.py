@@ -1,35 +1,18 @@
-"""What became of triggers whose answers were lost, told from the server's list of runs. Pure.
+"""Reconciles triggers whose answers were lost with the server's list of runs.
 
-runs       a page of `GET /v1/runs`, as hostile as it may be
-listing    all pages of one reading, and what they prove
-likeness   can this run be the one that trigger asked for?
-clocks     when can an attempt's run have been created, by the server's clock?
-judgement  found, missing or undecided
-surplus    runs that nobody asked for
+Pure rules, which know no clock, socket or file:
+
+run_page      reads a page of `GET /v1/runs`, whatever the server sends
+listing       all pages of one reading, and what they prove
+likeness      whether a run can be the one a trigger asked for
+server_clock  when, on the server's clock, an attempt's run can have been created
+rules         found, missing or undecided
+surplus       runs that no trigger owns
+evidence      how far the evidence on each test has come
+
+The shell around them:
+
+run_lister    reads the server's lists of runs
+claims        which runs another batch owns or may have made
+reconciler    one reconciliation: list, wait, list again
 """
-
-from bulk.reconcile.clocks import AttemptTimes, Heard, Instant, ServerClock, Stamp, Window
-from bulk.reconcile.judgement import Doubt, Found, Judged, Missing, Undecided, cell_of, judge
-from bulk.reconcile.listing import KnownRun, Listing
-from bulk.reconcile.runs import ListedRun, RunPage, read_page
-
-__all__ = [
-    "AttemptTimes",
-    "Doubt",
-    "Found",
-    "Heard",
-    "Instant",
-    "Judged",
-    "KnownRun",
-    "ListedRun",
-    "Listing",
-    "Missing",
-    "RunPage",
-    "ServerClock",
-    "Stamp",
-    "Undecided",
-    "Window",
-    "cell_of",
-    "judge",
-    "read_page",
-]

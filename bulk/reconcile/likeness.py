@@ -11,7 +11,7 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from bulk.model import DeviceModel, Mode, Platform, Trigger
-from bulk.reconcile.runs import ListedRun
+from bulk.reconcile.run_page import ListedRun
 
 PLATFORMS = frozenset(Platform)
 MODES = frozenset(Mode)

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from bulk.reconcile.clocks import Window
-from bulk.reconcile.runs import ListedRun, RunPage
+from bulk.reconcile.run_page import ListedRun, RunPage
+from bulk.reconcile.server_clock import CreationWindow
 
 ROWS_A_PAGE = 100  # the most the API gives
 PAGES_MAX = 300  # 30,000 runs: more than any release; a list without an end shall not hold us
@@ -26,7 +26,7 @@ class KnownRun:
 
     run_id: str
     test_id: str
-    window: Window
+    window: CreationWindow
 
 
 @dataclass(slots=True)

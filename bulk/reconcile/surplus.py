@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bulk.model import Trigger
-from bulk.reconcile.clocks import Window
 from bulk.reconcile.likeness import compatible
-from bulk.reconcile.runs import ListedRun
+from bulk.reconcile.run_page import ListedRun
+from bulk.reconcile.server_clock import CreationWindow
 
 
 def surplus(
     runs: Iterable[ListedRun],
     cells: Mapping[str, Sequence[Trigger]],
-    window: Window,
+    window: CreationWindow,
     *,
     owned: Collection[str],
     sources: Collection[str],

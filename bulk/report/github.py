@@ -66,7 +66,7 @@ def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerR
     further = [*reconciled_lines(facts, summary), *cancelled_lines(summary)]
     lines += [f"- {line}" for line in further]
     for code, count in summary.failures:
-        told = advice(code, facts.called, simulated=facts.simulated)
+        told = advice(code, facts.cli_name, simulated=facts.simulated)
         lines.append(f"- **{count} {_plain(code)}**: {told.meaning} {told.remedy}")
     failed = [result for result in results if result.outcome is not Outcome.QUEUED]
     if failed:

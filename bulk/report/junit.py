@@ -69,7 +69,7 @@ def _case(facts: BatchFacts, result: TriggerResult) -> ElementTree.Element:
     if result.outcome is not Outcome.QUEUED:
         assert result.failure_code is not None
         said = [f"HTTP {result.http_status}" if result.http_status else "", result.error or ""]
-        told = advice(result.failure_code, facts.called, simulated=facts.simulated)
+        told = advice(result.failure_code, facts.cli_name, simulated=facts.simulated)
         said += [result.message or "", told.remedy]
         error = ElementTree.SubElement(
             case,

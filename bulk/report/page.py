@@ -99,7 +99,7 @@ def _groups(
         FailureGroup(
             code=code,
             count=len(members),
-            told=advice(code, facts.called, simulated=facts.simulated),
+            told=advice(code, facts.cli_name, simulated=facts.simulated),
             shown=tuple(members[:SHOWN_PER_FAILURE_MAX]),
             more=max(0, len(members) - SHOWN_PER_FAILURE_MAX),
         )

@@ -217,7 +217,7 @@ def closing_lines(facts: BatchFacts, summary: Summary) -> list[str]:
     further = [*reconciled_lines(facts, summary), *cancelled_lines(summary)]
     lines += [f"  {line}" for line in further]
     for code, count in summary.failures:
-        told = advice(code, facts.called, simulated=facts.simulated)
+        told = advice(code, facts.cli_name, simulated=facts.simulated)
         lines += [f"  {count} {code}: {told.meaning}", f"    {told.remedy}"]
     return lines
 

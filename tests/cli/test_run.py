@@ -178,7 +178,7 @@ def test_github_is_told_counts_and_paths(terminal: Terminal) -> None:
     assert summary.read_text().startswith("## All 14 triggered\n")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on other systems")
 def test_github_is_told_a_path_that_is_no_text(terminal: Terminal) -> None:
     told = terminal.folder / "output"
     path = ("--output", os.fsdecode(b"caf\xe9"), "--batch", "b")
@@ -231,7 +231,7 @@ def test_a_wrong_address_says_so(terminal: Terminal, base_url: str, code: int, w
 def test_an_address_that_is_no_api_rejects_all_and_says_what_to_check(
     terminal: Terminal, free: str
 ) -> None:
-    said = terminal.call(RELEASE, "--base-url", f"{free}/elsewhere", **ENVIRONMENT)
+    said = terminal.call(RELEASE, "--base-url", f"{free}/another", **ENVIRONMENT)
     assert said.code == 1
     assert "14 http_404: The server knows no such test." in said.out
     assert "--base-url if all fail so" in said.out
@@ -427,11 +427,11 @@ def test_a_named_batch_is_continued_and_a_finished_one_sends_nothing(
     changed = terminal.call(other, "--base-url", free, "--batch", "renamed", **ENVIRONMENT)
     assert changed.code == 2
     assert "batch renamed consists of other triggers than" in changed.err
-    elsewhere = terminal.call(
+    another = terminal.call(
         manifest, "--base-url", "http://127.0.0.1:9", "--batch", "renamed", **ENVIRONMENT
     )
-    assert elsewhere.code == 2
-    assert f"batch renamed was begun at {free}" in elsewhere.err
+    assert another.code == 2
+    assert f"batch renamed was begun at {free}" in another.err
 
 
 @pytest.mark.parametrize("by_its_name", [True, False])
@@ -608,7 +608,7 @@ def test_what_an_unfinished_batch_has_sent_is_not_billed_again_by_an_edited_mani
 ) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 40)
     edited = write_manifest(terminal.folder / "edited.csv", 40, first=3)
-    elsewhere = write_manifest(terminal.folder / "elsewhere.csv", 5, first=100)
+    another = write_manifest(terminal.folder / "another.csv", 5, first=100)
     with sandbox(SLOW) as base_url:
         options = ("--base-url", base_url)
         first = (manifest, *options, "--batch", "first", "--rate", "20/s", "--deadline", "0.5s")
@@ -628,7 +628,7 @@ def test_what_an_unfinished_batch_has_sent_is_not_billed_again_by_an_edited_mani
         assert truth(base_url)["counts"]["requests"] == before
         assert len(terminal.batches()) == 1
         # What it has not sent is nobody's, nor is what is sent somewhere else.
-        assert terminal.call(elsewhere, *options, **ENVIRONMENT).code == 0
+        assert terminal.call(another, *options, **ENVIRONMENT).code == 0
         again = terminal.call(edited, *options, "--batch", "second", "--new", **ENVIRONMENT)
         assert again.code == 0
         # Whoever has asked for it once is not asked again: the newer batch has them.

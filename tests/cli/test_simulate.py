@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bulk.beside import batches_in, unfinished
-from bulk.client import DEFAULT_BASE_URL
+from bulk.batch.other_batches import batches_in, unfinished
 from bulk.errors import OptionError
+from bulk.http.address import DEFAULT_BASE_URL
 from bulk.journal import Journal
 from bulk.manifest import read_manifest
 from tests.cli.talking import ENVIRONMENT, KEY, ROOT, Said, Terminal, rows, spawn, write_manifest

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bulk.batch.running import BatchSettings
 from bulk.dispatch import LeaveNow
 from bulk.errors import StorageError
-from bulk.job import JobSettings
-from bulk.journal import Ended, Entry, Journal
+from bulk.journal import AttemptEnded, Entry, Journal
 from bulk.model import Outcome, StopCode
 from tests.virtual import Outcomes, VirtualRun, some_triggers
 
@@ -101,7 +101,7 @@ def test_what_may_have_been_executed_is_unknown_and_never_sent_again(
 def test_a_run_id_that_another_trigger_has_is_as_good_as_none(tmp_path: Path) -> None:
     spec = "none; latency 50ms; fault duplicate-run-id every 10th"
     # One at a time, so that the rightful owner comes first.
-    settings = JobSettings(concurrency_max=1, on_unknown="report")
+    settings = BatchSettings(concurrency_max=1, on_unknown="report")
     run = VirtualRun(tmp_path / "journal.sqlite", spec, some_triggers(100), settings)
     came = run.go()
     assert outcomes(came) == {"queued": 90, "unknown bad_response": 10}
@@ -160,7 +160,7 @@ def test_single_rejections_do_not_stop_the_rest(tmp_path: Path) -> None:
 def test_fail_fast_stops_at_the_first_failure(tmp_path: Path) -> None:
     triggers = some_triggers(100)
     spec = f"none; latency 50ms; unknown-tests {triggers[10].test_id}"
-    settings = JobSettings(fail_fast=True)
+    settings = BatchSettings(fail_fast=True)
     came = VirtualRun(tmp_path / "j.sqlite", spec, triggers, settings).go()
     found = outcomes(came)
     assert came.end.stop is StopCode.FAIL_FAST
@@ -181,7 +181,7 @@ def test_a_quota_stops_the_batch_and_a_resumed_one_goes_on_from_there(tmp_path: 
 
 def test_a_trigger_whose_retries_run_out_is_throttled(tmp_path: Path) -> None:
     spec = "token-bucket 1/s burst 1; latency 50ms"
-    settings = JobSettings(retries_max=0)
+    settings = BatchSettings(retries_max=0)
     came = VirtualRun(tmp_path / "j.sqlite", spec, some_triggers(8), settings).go()
     found = outcomes(came)
     assert found["queued"] >= 1
@@ -191,7 +191,7 @@ def test_a_trigger_whose_retries_run_out_is_throttled(tmp_path: Path) -> None:
 
 def test_a_deadline_stops_sending_and_says_so(tmp_path: Path) -> None:
     spec = "token-bucket 1/s burst 5; latency 50ms; headers retry-after"
-    settings = JobSettings(deadline_s=20.0)
+    settings = BatchSettings(deadline_s=20.0)
     came = VirtualRun(tmp_path / "j.sqlite", spec, some_triggers(100), settings).go()
     found = outcomes(came)
     assert came.end.stop is StopCode.DEADLINE
@@ -202,7 +202,7 @@ def test_a_deadline_stops_sending_and_says_so(tmp_path: Path) -> None:
 
 def test_a_pause_longer_than_the_deadline_stops_without_waiting_for_it(tmp_path: Path) -> None:
     spec = "fixed-window 10/100s phase 50s; latency 50ms; headers retry-after"
-    settings = JobSettings(deadline_s=20.0)
+    settings = BatchSettings(deadline_s=20.0)
     came = VirtualRun(tmp_path / "j.sqlite", spec, some_triggers(30), settings).go()
     assert came.end.stop is StopCode.DEADLINE
     assert "has to be left alone" in came.end.stop_detail
@@ -283,7 +283,7 @@ def test_a_disk_that_fills_up_stops_sending_and_hands_over_the_run_ids_it_holds(
     tmp_path: Path,
 ) -> None:
     run = VirtualRun(tmp_path / "journal.sqlite", "none; latency 50ms", some_triggers(100))
-    came = run.go(FullDisk(Ended, 30))
+    came = run.go(FullDisk(AttemptEnded, 30))
     assert came.end.stop is StopCode.STORAGE
     assert "disk is full" in came.end.stop_detail
     recorded = {result.run_id for result in came.results if result.run_id}
@@ -297,7 +297,7 @@ def test_a_disk_that_fills_up_stops_sending_and_hands_over_the_run_ids_it_holds(
 
 def test_the_times_of_a_trigger_are_its_waits_and_its_latencies(tmp_path: Path) -> None:
     spec = "token-bucket 1/s burst 1; latency 100ms; headers retry-after"
-    settings = JobSettings(concurrency_max=1)
+    settings = BatchSettings(concurrency_max=1)
     came = VirtualRun(tmp_path / "j.sqlite", spec, some_triggers(2), settings).go()
     first, second = came.results
     assert (first.wait_ms, first.latency_ms, first.total_ms) == (0.0, 100.0, 100.0)

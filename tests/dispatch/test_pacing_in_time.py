@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bulk.job import JobSettings
+from bulk.batch.running import BatchSettings
 from bulk.model import AttemptRecord, Outcome, StopCode, Trigger
 from tests.virtual import EPOCH, Outcomes, VirtualRun, some_triggers
 
 
 def run(tmp_path: Path, spec: str, batch: int | list[Trigger], **settings: object) -> Outcomes:
     """A batch, or one of so many triggers, against a sandbox, in virtual time."""
-    job = JobSettings(**settings)  # type: ignore[arg-type]
+    job = BatchSettings(**settings)  # type: ignore[arg-type]
     triggers = some_triggers(batch) if isinstance(batch, int) else batch
     return VirtualRun(tmp_path / "journal.sqlite", spec, triggers, job).go()
 
@@ -140,7 +140,7 @@ def test_a_far_lower_limit_is_believed_only_when_it_is_seen_again(
     """A window that ends while it is being filled leaves few for the next, just once."""
     spec = f"fixed-window 120/15s phase {phase}; latency 60ms jitter 12ms; seed 40"
     path = tmp_path / "journal.sqlite"
-    came = VirtualRun(path, spec, some_triggers(1_000), JobSettings(), seed=seed).go()
+    came = VirtualRun(path, spec, some_triggers(1_000), BatchSettings(), seed=seed).go()
     assert queued(came) == 1_000
     assert came.took_s <= 150.0, "the last of nine windows begins by 120.3 s"
 

@@ -18,12 +18,27 @@ from socket import SO_LINGER, SOL_SOCKET
 
 import trio
 
-from bulk.answers import Answer, Failure, Verdict, judge
-from bulk.client import BODY_BYTES_MAX, WORDS_MAX, Client, Timeouts
+from bulk.http.answers import (
+    Answer,
+    Failure,
+    Verdict,
+    judge,
+)
+from bulk.http.api_key import ApiKey
+from bulk.http.client import (
+    BODY_BYTES_MAX,
+    WORDS_MAX,
+    Client,
+    Timeouts,
+)
+from bulk.http.rate_limit_headers import (
+    KEPT_HEADERS_MAX,
+    KEPT_VALUE_CHARACTERS_MAX,
+    read_rate_limit_headers,
+)
 from bulk.model import UUID_PATTERN, Outcome, Trigger
-from bulk.reconcile import Listing, read_page
-from bulk.secret import ApiKey
-from bulk.signals import KEPT_HEADERS_MAX, KEPT_VALUE_CHARACTERS_MAX, read_signals
+from bulk.reconcile.listing import Listing
+from bulk.reconcile.run_page import read_page
 from tests.fuzz.answers import Script, make_answer
 from tests.fuzz.canary import CANARY, shows_canary
 from tests.fuzz.messages import RUN
@@ -170,7 +185,7 @@ def answer_problems(answer: Answer) -> list[str]:
         len(name) > 100 or len(value) > KEPT_VALUE_CHARACTERS_MAX for name, value in answer.headers
     ):
         wrong.append("headers without a bound")
-    signals = read_signals(answer.headers, WALL)
+    signals = read_rate_limit_headers(answer.headers, WALL)
     page = read_page(answer.body)
     shown = [repr(answer.headers), answer.location, answer.failure_text, repr(signals), repr(page)]
     wrong += [f"shows the key: {text}" for text in shown if shows_canary(text)]

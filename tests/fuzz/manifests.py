@@ -79,7 +79,7 @@ IDS = ("test_id", "id", "app_id", "environment_id", "web", "ios", "android")
 
 
 def _value(random: Random, column: str) -> str:
-    """A value of a column: seldom a bad one, where only some are good; any text elsewhere."""
+    """A value of a column: seldom a bad one, where only some are good; any text otherwise."""
     if column not in VALUES and column not in IDS:
         if random.random() < 0.5:
             return random.choice(("Log in", "Ana", "7", "\u00e9"))

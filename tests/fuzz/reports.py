@@ -11,11 +11,11 @@ from html.parser import HTMLParser
 from random import Random
 from xml.etree import ElementTree
 
-from bulk.answers import Answer, judge
+from bulk.http.answers import Answer, judge
+from bulk.http.rate_limit_headers import kept_headers
 from bulk.manifest.formulas import unescape_formula
 from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, Trigger, TriggerResult
 from bulk.report import Rendered, ReportPaths, github_output, render_all, step_summary
-from bulk.signals import kept_headers
 from tests.fuzz.messages import RUN, body, headers
 from tests.fuzz.texts import hostile_text
 from tests.report.records import EPOCH, attempt, facts, queued, trigger

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from bulk.errors import StorageError
 from bulk.journal import (
+    AttemptEnded,
     BatchInUseError,
     CancelAsked,
-    Ended,
     Entry,
     GroupCommit,
     Intent,
@@ -31,18 +31,20 @@ from bulk.journal import (
     Withdrawn,
     born_of,
     in_thread,
-    making,
     schema,
 )
+from bulk.journal import (
+    create as making,
+)
 from bulk.journal.checking import log_of
-from bulk.journal.place import kind_of_mount, parse_linux_mounts, parse_macos_mounts
+from bulk.journal.network_fs import kind_of_mount, parse_linux_mounts, parse_macos_mounts
 from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
 from tests.virtual import a_batch, some_triggers
 
 RUN = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
 
 
-def ended(attempt_id: int, seq: int, outcome: Outcome | None, **changes: object) -> Ended:
+def ended(attempt_id: int, seq: int, outcome: Outcome | None, **changes: object) -> AttemptEnded:
     fields: dict[str, object] = {
         "end": outcome or Outcome.THROTTLED,
         "sent_at": 10.0,
@@ -54,7 +56,7 @@ def ended(attempt_id: int, seq: int, outcome: Outcome | None, **changes: object)
         "failure_code": None if outcome is Outcome.QUEUED else "rate_limited",
         "http_status": 202 if outcome is Outcome.QUEUED else 429,
     }
-    return Ended(attempt_id=attempt_id, seq=seq, outcome=outcome, **(fields | changes))  # type: ignore[arg-type]
+    return AttemptEnded(attempt_id=attempt_id, seq=seq, outcome=outcome, **(fields | changes))  # type: ignore[arg-type]
 
 
 def test_all_triggers_are_there_before_the_first_send(journal: Journal) -> None:
@@ -302,7 +304,7 @@ def test_a_run_is_asked_about_until_nothing_is_left_to_cancel(journal: Journal) 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved there")
 @pytest.mark.parametrize("gone", ["moved", "removed", "copied"])
 def test_what_has_taken_its_place_is_left_alone(tmp_path: Path, gone: str) -> None:
-    folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    folder, another = tmp_path / "data", tmp_path / "another"
     folder.mkdir()
     path = folder / "journal.sqlite"
     mine = Journal.create(path, a_batch(name="mine"), some_triggers(3))
@@ -311,9 +313,9 @@ def test_what_has_taken_its_place_is_left_alone(tmp_path: Path, gone: str) -> No
     if gone == "removed":
         shutil.rmtree(folder)
     else:
-        folder.rename(elsewhere)
+        folder.rename(another)
     if gone == "copied":
-        shutil.copytree(elsewhere, folder)
+        shutil.copytree(another, folder)
     else:
         folder.mkdir()
         other = Journal.create(path, a_batch(name="other"), some_triggers(3))
@@ -328,7 +330,7 @@ def test_what_has_taken_its_place_is_left_alone(tmp_path: Path, gone: str) -> No
     if gone != "copied":
         other.close()
     if gone != "removed":
-        with Journal.open(elsewhere / path.name) as moved:
+        with Journal.open(another / path.name) as moved:
             assert moved.counts() == {Outcome.QUEUED: 1, None: 2}
     with Journal.open(path) as there:
         assert there.batch.name == ("mine" if gone == "copied" else "other")
@@ -397,7 +399,7 @@ def test_who_only_looks_for_a_moment_does_not_keep_another_from_its_work(
             waits.append(seconds)
             looking.rollback()
 
-        monkeypatch.setattr("bulk.journal.opening.time.sleep", look_away)
+        monkeypatch.setattr("bulk.journal.connection.time.sleep", look_away)
         Journal.open(path).close()
         assert len(waits) == 1
 
@@ -578,6 +580,6 @@ def test_macos_tells_its_mounts_in_its_own_way() -> None:
 def test_a_network_folder_is_refused_with_the_reason(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulk.journal.making.network_file_system", lambda folder: "nfs4")
+    monkeypatch.setattr("bulk.journal.create.network_file_system", lambda folder: "nfs4")
     with pytest.raises(StorageError, match=r"network file system \(nfs4\).*twice.*--output"):
         Journal.create(path, a_batch(), [])

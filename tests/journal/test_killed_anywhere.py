@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from bulk.errors import DamagedError, DiskError
-from bulk.journal import Ended, Intent, Journal, born_of
+from bulk.journal import AttemptEnded, Intent, Journal, born_of
 from bulk.journal.checking import LOG_VERSION_AT, log_of
 from bulk.model import Outcome
 from tests.virtual import a_batch, some_triggers
@@ -40,7 +40,7 @@ class Deaths:
             journal.begin_session(1.0)
             journal.write([Intent(seq, seq, 1, 1.5)])
             sent = (2.0, 3.0, 0.0, 9.0, 1, 202, None, str(UUID(int=seq)))
-            journal.write([Ended(seq, seq, Outcome.QUEUED, Outcome.QUEUED, *sent)])
+            journal.write([AttemptEnded(seq, seq, Outcome.QUEUED, Outcome.QUEUED, *sent)])
             self.runs += 1
             journal.end_session(1.0, None, "")
 

@@ -9,20 +9,29 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from bulk.beside import claims_elsewhere
-from bulk.folder import BatchFolder
+from bulk.batch.folder import BatchFolder
+from bulk.batch.other_batches import claims_of_others
 from bulk.journal import (
-    Claims,
-    Ended,
+    AttemptEnded,
     Intent,
     Journal,
     Reconciled,
     SentAgain,
     Surplus,
-    claims_of,
 )
-from bulk.model import Origin, Outcome, Platform, Trigger
-from bulk.reconcile import Found, Heard, Instant, ListedRun, Missing, Undecided
+from bulk.model import (
+    Found,
+    Instant,
+    Missing,
+    Origin,
+    Outcome,
+    Platform,
+    ServerTime,
+    Trigger,
+    Undecided,
+)
+from bulk.reconcile.claims import Claims, claims_of
+from bulk.reconcile.run_page import ListedRun
 from tests.virtual import a_batch, some_triggers
 
 RUN, OTHER = (str(UUID(int=(4 << 76) + (8 << 60) + number)) for number in (1, 2))
@@ -36,7 +45,7 @@ def lose(journal: Journal, seq: int, attempt_id: int, *, at: float = 10.0) -> No
 
 def ended(
     attempt_id: int, seq: int, outcome: Outcome, *, at: float = 10.0, **changes: object
-) -> Ended:
+) -> AttemptEnded:
     fields: dict[str, object] = {
         "attempt_id": attempt_id,
         "seq": seq,
@@ -50,7 +59,7 @@ def ended(
         "message": "No answer.",
         "steady_at": at,
     }
-    return Ended(**(fields | changes))  # type: ignore[arg-type]
+    return AttemptEnded(**(fields | changes))  # type: ignore[arg-type]
 
 
 def test_a_run_that_was_found_is_its_triggers(journal: Journal) -> None:
@@ -117,7 +126,7 @@ def test_surplus_runs_are_told_until_they_have_an_owner(journal: Journal) -> Non
 
 
 def test_the_past_tells_when_each_attempt_was_by_both_clocks(journal: Journal) -> None:
-    journal.note_heard(Heard(Instant(5.0, 50.0), Instant(5.1, 50.1), 1_005.0))
+    journal.note_server_time(ServerTime(Instant(5.0, 50.0), Instant(5.1, 50.1), 1_005.0))
     lose(journal, 1, 1, at=10.0)
     journal.write([Intent(2, 2, 1, 20.0, 20.0)])
     headers = (("date", "Thu, 01 Jan 1970 00:16:40 GMT"),)
@@ -190,11 +199,11 @@ def test_a_batch_beside_ours_that_cannot_be_read_counts_as_well(path: Path) -> N
     for folder in (ours, other):
         folder.make()
         Journal.create(folder.journal, a_batch(), some_triggers(3)).close()
-    assert claims_elsewhere(ours, 200.0) == Claims()
+    assert claims_of_others(ours, 200.0) == Claims()
     other.journal.write_bytes(other.journal.read_bytes()[:200])
     os.utime(other.journal, (300.0, 300.0))
-    assert claims_elsewhere(ours, 200.0) == Claims(all_busy=True)
-    assert claims_elsewhere(ours, 301.0) == Claims()
+    assert claims_of_others(ours, 200.0) == Claims(all_busy=True)
+    assert claims_of_others(ours, 301.0) == Claims()
 
 
 FORMAT_1 = """

@@ -12,11 +12,18 @@ from uuid import UUID
 
 import pytest
 
+from bulk.batch.salvage import salvaged
 from bulk.errors import DamagedError, StorageError
-from bulk.journal import Ended, Intent, Journal, born_of, claims_of, remains_of
+from bulk.journal import (
+    AttemptEnded,
+    Intent,
+    Journal,
+    born_of,
+    remains_of,
+)
 from bulk.journal.checking import log_of
 from bulk.model import Outcome
-from bulk.salvage import salvaged
+from bulk.reconcile.claims import claims_of
 from tests.virtual import a_batch, some_triggers
 
 COUNT = 400
@@ -32,15 +39,17 @@ def run_of(seq: int, batch: int = 0) -> str:
 def work(journal: Journal, batch: int = 0) -> None:
     """300 queued, one of them after a 429, one rejected, one under way, the rest not sent."""
     journal.begin_session(1.0)
-    throttled = Ended(1, 1, Outcome.THROTTLED, None, 2.0, 3.0, 0.0, 9.0, 1, 429, "rate_limited")
+    throttled = AttemptEnded(
+        1, 1, Outcome.THROTTLED, None, 2.0, 3.0, 0.0, 9.0, 1, 429, "rate_limited"
+    )
     journal.write([Intent(1, 1, 1, 1.5), throttled])
     for seq in range(1, QUEUED + 1):
         sent = (2.0, 3.0, 0.0, 9.0, 1, 202, None, run_of(seq, batch))
         journal.write([Intent(seq + 1, seq, 1, 1.5)])
-        journal.write([Ended(seq + 1, seq, Outcome.QUEUED, Outcome.QUEUED, *sent)])
+        journal.write([AttemptEnded(seq + 1, seq, Outcome.QUEUED, Outcome.QUEUED, *sent)])
     refused = (2.0, 3.0, 0.0, 9.0, 1, 404, "http_404")
     journal.write([Intent(900, 301, 1, 1.5), Intent(901, 302, 1, 1.5)])
-    journal.write([Ended(900, 301, Outcome.REJECTED, Outcome.REJECTED, *refused)])
+    journal.write([AttemptEnded(900, 301, Outcome.REJECTED, Outcome.REJECTED, *refused)])
 
 
 def make(folder: Path, batch: int = 0, *, closed: bool) -> Path:

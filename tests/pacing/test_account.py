@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bulk.http.rate_limit_headers import Allowance
 from bulk.pacing.account import Account
-from bulk.signals import Allowance
 
 TRIP_S = 0.1
 QUOTA = 50

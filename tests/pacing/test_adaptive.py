@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk.answers import Pace
+from bulk.http.answers import Pace
+from bulk.http.rate_limit_headers import Allowance, RateLimitHeaders
 from bulk.model import StopCode
 from bulk.pacing import AnotherTest, Decision, Observation, Send, Stop, WaitForEvent, WaitUntil
 from bulk.pacing.adaptive import AdaptiveController
-from bulk.signals import Allowance, Signals
 
 
 class NoJitter(Random):
@@ -26,7 +26,7 @@ def controller(concurrency_max: int = 100, deadline: float | None = None) -> Ada
 
 
 def observed(pace: Pace, retry_after_s: float | None = None) -> Observation:
-    return Observation(pace, Signals(retry_after_s))
+    return Observation(pace, RateLimitHeaders(retry_after_s))
 
 
 def fill(pacing: AdaptiveController, now: float) -> list[int]:
@@ -246,12 +246,12 @@ def test_a_single_failure_is_the_weather() -> None:
 def test_a_used_up_allowance_is_tested_by_one_request_and_then_kept() -> None:
     pacing = controller()
     for ticket in fill(pacing, 0.0):
-        observation = Observation(Pace.ACCEPTED, Signals(None, (Allowance(0, 7.0, 4),)))
+        observation = Observation(Pace.ACCEPTED, RateLimitHeaders(None, (Allowance(0, 7.0, 4),)))
         pacing.answered(0.1, ticket, observation)
     wait = pacing.ask(0.1, "t")
     assert wait == WaitUntil(0.2)  # a round trip
     (probe,) = fill(pacing, wait.at)
-    pacing.answered(0.3, probe, Observation(Pace.THROTTLED, Signals()))
+    pacing.answered(0.3, probe, Observation(Pace.THROTTLED, RateLimitHeaders()))
     again = pacing.ask(0.3, "t")
     assert isinstance(again, WaitUntil)
     assert again.at == pytest.approx(7.1)
@@ -415,7 +415,7 @@ def test_whatever_a_server_answers_it_is_survived(seed: int) -> None:
             now += random.random() * 0.2
             asked_s = random.choice([None, None, 0.0, 0.3, 1.0, 7.0, 90_000.0])
             told = Allowance(random.randint(0, 3), random.choice([0.0, 0.5, 3.0, 60.0]), 5, 1.0)
-            signals = Signals(asked_s, random.choice([(), (told,)]))
+            signals = RateLimitHeaders(asked_s, random.choice([(), (told,)]))
             ticket = under_way.pop(random.randrange(len(under_way)))
             pace = random.choice(kinds) if random.random() < chance else Pace.ACCEPTED
             pace = Pace.THROTTLED if refused.pop(ticket) else pace

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.reconcile import KnownRun, ListedRun, Listing, RunPage, Window, read_page
-from bulk.reconcile.listing import PAGES_MAX
+from bulk.reconcile.listing import PAGES_MAX, KnownRun, Listing
+from bulk.reconcile.run_page import ListedRun, RunPage, read_page
+from bulk.reconcile.server_clock import CreationWindow
 
 RUN = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
 TEST = "5a3b1e00-0000-4000-8000-0000000000aa"
@@ -125,11 +126,11 @@ def test_a_list_without_an_end_does_not_hold_us() -> None:
 def test_evidence_shows_the_runs_that_are_known_as_ours() -> None:
     listing = Listing(TEST, since=50.0)
     listing.take(page(100.0, 90.0))
-    shown = KnownRun(run_id(0), TEST, Window(60.0, 70.0))
-    hidden = KnownRun(run_id(9), TEST, Window(60.0, 70.0))
-    before = KnownRun(run_id(9), TEST, Window(40.0, 70.0))
-    elsewhere = KnownRun(run_id(9), run_id(8), Window(60.0, 70.0))
-    assert listing.lacks([shown, before, elsewhere]) == ""
+    shown = KnownRun(run_id(0), TEST, CreationWindow(60.0, 70.0))
+    hidden = KnownRun(run_id(9), TEST, CreationWindow(60.0, 70.0))
+    before = KnownRun(run_id(9), TEST, CreationWindow(40.0, 70.0))
+    another = KnownRun(run_id(9), run_id(8), CreationWindow(60.0, 70.0))
+    assert listing.lacks([shown, before, another]) == ""
     assert "1 of 2" in listing.lacks([shown, hidden])
     assert "0 of 0" in listing.lacks([before])
     assert "0 of 0" in listing.lacks([])

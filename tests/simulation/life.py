@@ -8,11 +8,11 @@ from pathlib import Path
 
 import trio
 
-from bulk.folder import BatchFolder
+from bulk.batch.folder import BatchFolder
 from bulk.journal import Journal
+from bulk.journal.tally import Tally
 from bulk.model import AttemptRecord, Trigger, TriggerResult
 from bulk.sandbox import Sandbox, parse_spec
-from bulk.tally import Tally
 from tests.simulation.process import Process
 from tests.simulation.world import World
 from tests.virtual import EPOCH, a_batch

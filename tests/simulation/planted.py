@@ -13,19 +13,26 @@ from typing import Any
 
 import pytest
 
-import bulk.answers
-import bulk.beside
-import bulk.dispatch.core
+import bulk.batch.other_batches
+import bulk.dispatch.dispatcher
+import bulk.http.answers
 import bulk.reconcile
-import bulk.reconcile.clocks
-import bulk.reconcile.judgement
-import bulk.recovery.rounds
-from bulk.answers import Answer, Failure, Verdict
+import bulk.reconcile.reconciler
+import bulk.reconcile.rules
+import bulk.reconcile.server_clock
 from bulk.dispatch.stopping import Stopping
 from bulk.errors import StorageError
-from bulk.journal import Claims, Ended, Entry, GroupCommit, Intent, Journal
+from bulk.http.answers import Answer, Failure, Verdict
+from bulk.journal import (
+    AttemptEnded,
+    Entry,
+    GroupCommit,
+    Intent,
+    Journal,
+)
 from bulk.model import Trigger
-from bulk.reconcile import ListedRun
+from bulk.reconcile.claims import Claims
+from bulk.reconcile.run_page import ListedRun
 from tests.simulation.judge import problems
 from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
@@ -52,13 +59,13 @@ def skip_the_intent(patch: pytest.MonkeyPatch) -> None:
 
 def resend_on_time_out(patch: pytest.MonkeyPatch) -> None:
     """A time-out is taken for "not executed"."""
-    judge = bulk.answers.judge
+    judge = bulk.http.answers.judge
 
     def eager(answer: Answer, *more: Any) -> Verdict:
         verdict = judge(answer, *more)
         return replace(verdict, end=None) if answer.failure is Failure.TIMED_OUT else verdict
 
-    patch.setattr(bulk.dispatch.core, "judge", eager)
+    patch.setattr(bulk.dispatch.dispatcher, "judge", eager)
 
 
 def drop_an_outcome(patch: pytest.MonkeyPatch) -> None:
@@ -70,8 +77,8 @@ def drop_an_outcome(patch: pytest.MonkeyPatch) -> None:
         nonlocal count
         kept = []
         for entry in entries:
-            count += isinstance(entry, Ended)
-            if not (isinstance(entry, Ended) and entry.outcome and count % 20 == 0):
+            count += isinstance(entry, AttemptEnded)
+            if not (isinstance(entry, AttemptEnded) and entry.outcome and count % 20 == 0):
                 kept.append(entry)
         stage(self, kept)
 
@@ -80,17 +87,17 @@ def drop_an_outcome(patch: pytest.MonkeyPatch) -> None:
 
 def forget_an_owner(patch: pytest.MonkeyPatch) -> None:
     """Runs that a trigger owns are free for others."""
-    judge = bulk.reconcile.judge
+    judge = bulk.reconcile.rules.judge
 
     def forgetful(*arguments: object, owned: set[str], **more: object) -> object:
         return judge(*arguments, owned=set(sorted(owned)[::2]), **more)  # type: ignore[arg-type]
 
-    patch.setattr(bulk.recovery.rounds, "judge", forgetful)
+    patch.setattr(bulk.reconcile.reconciler, "judge", forgetful)
 
 
 def overlook_other_batches(patch: pytest.MonkeyPatch) -> None:
     """Runs that another batch owns, or may have made, are free for this one."""
-    patch.setattr(bulk.beside, "claims_of", lambda *_: Claims())
+    patch.setattr(bulk.batch.other_batches, "claims_of", lambda *_: Claims())
 
 
 def adopt_a_siblings_run(patch: pytest.MonkeyPatch) -> None:
@@ -99,25 +106,25 @@ def adopt_a_siblings_run(patch: pytest.MonkeyPatch) -> None:
     def careless(trigger: Trigger, run: ListedRun, sources: object = ()) -> bool:
         return run.test_id == trigger.test_id
 
-    patch.setattr(bulk.reconcile.judgement, "compatible", careless)
+    patch.setattr(bulk.reconcile.rules, "compatible", careless)
 
 
 def believe_one_look(patch: pytest.MonkeyPatch) -> None:
     """What the first listing lacks is sent again at once, though it may still be on its way."""
 
-    patch.setattr(bulk.recovery.rounds, "SETTLE_S", 0.0)
-    patch.setattr(bulk.reconcile.clocks, "LATE_S", {})
-    patch.setattr(bulk.reconcile.clocks, "LATE_OTHERWISE_S", -1e6)
+    patch.setattr(bulk.reconcile.reconciler, "SETTLE_S", 0.0)
+    patch.setattr(bulk.reconcile.server_clock, "LATE_S", {})
+    patch.setattr(bulk.reconcile.server_clock, "LATE_OTHERWISE_S", -1e6)
 
 
 def trust_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
     """As if nobody ever set it."""
-    patch.setattr(bulk.reconcile.clocks, "_steady", lambda instant: None)
+    patch.setattr(bulk.reconcile.server_clock, "_steady", lambda instant: None)
 
 
 def trust_the_steady_clock(patch: pytest.MonkeyPatch) -> None:
     """As if no machine ever slept."""
-    patch.setattr(bulk.reconcile.clocks, "_wall", lambda instant: instant.steady)
+    patch.setattr(bulk.reconcile.server_clock, "_wall", lambda instant: instant.steady)
 
 
 def send_after_the_stop(patch: pytest.MonkeyPatch) -> None:

@@ -19,14 +19,14 @@ import httpx
 import trio
 from trio.testing import MockClock
 
-from bulk.beside import claims_elsewhere
+from bulk.batch.folder import BatchFolder
+from bulk.batch.other_batches import claims_of_others
+from bulk.batch.running import BatchSettings, cancel_runs, run_batch
+from bulk.batch.virtual import Work, run_virtually
 from bulk.dispatch import LeaveNow
-from bulk.folder import BatchFolder
-from bulk.job import JobSettings, cancel_runs, work_off
 from bulk.journal import Entry, Journal
 from bulk.model import StopCode
 from bulk.sandbox import SandboxTransport
-from bulk.virtual import Work, run_virtually
 from tests.simulation.world import Command, Crash, Sleep
 from tests.virtual import EPOCH, KEY
 
@@ -75,7 +75,7 @@ class Process:
         journal = Journal.open(self.path)
         self._haunt(journal)
         now_s = self._began_s
-        work: Work[object] = cancel_runs if self.command == "cancel" else work_off
+        work: Work[object] = cancel_runs if self.command == "cancel" else run_batch
         try:
             done = run_virtually(
                 work,
@@ -90,7 +90,7 @@ class Process:
                 wall=self._wall,
                 transport=lambda: _MortalTransport(self),
                 preflight=True,
-                elsewhere=partial(claims_elsewhere, self.folder),
+                other_claims=partial(claims_of_others, self.folder),
             )
             now_s = done.clock_s
         except* Crashed:
@@ -255,7 +255,7 @@ def _log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def settings_of(settings: JobSettings, command: Command) -> JobSettings:
+def settings_of(settings: BatchSettings, command: Command) -> BatchSettings:
     """What the command makes of a world's settings."""
     match command:
         case "last-failed":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk.job import JobSettings
+from bulk.batch.running import BatchSettings
 from tests.simulation.judge import problems
 from tests.simulation.life import Life, live, memory_folder
 from tests.simulation.world import Crash, World
@@ -21,7 +21,7 @@ WORLD = World(
     spec="token-bucket 20/s burst 3; latency 40ms jitter 10ms; seed 4"
     "; fault 500-queued every 4th; fault reset-before every 7th",
     triggers=tuple(some_triggers(9, tests=3)),
-    settings=JobSettings(concurrency_max=4),
+    settings=BatchSettings(concurrency_max=4),
     crashes=(),
 )
 

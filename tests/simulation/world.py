@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Literal, get_args
 from uuid import UUID
 
-from bulk.job import JobSettings
+from bulk.batch.running import BatchSettings
 from bulk.model import DeviceModel, Mode, OnInterrupt, Platform, Trigger
 
 LIMITERS = (
@@ -55,7 +55,7 @@ class Crash:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """The machine sleeps, from `at_s` on at the earliest, while time goes on elsewhere.
+    """The machine sleeps, from `at_s` at the earliest, while time passes for everybody else.
 
     `counted`: our steady clock goes on meanwhile, as Windows has it; else it stands still, as Linux
     and macOS have it. `left`: what was under way had left for the server before; else it leaves on
@@ -80,7 +80,7 @@ class World:
     seed: int
     spec: str
     triggers: tuple[Trigger, ...]
-    settings: JobSettings
+    settings: BatchSettings
     crashes: tuple[Crash, ...]
     commands: tuple[Command, ...] = ()
     others: tuple[Trigger, ...] = ()
@@ -112,7 +112,7 @@ def make_world(seed: int) -> World:
         seed=seed,
         spec=spec,
         triggers=triggers,
-        settings=JobSettings(
+        settings=BatchSettings(
             concurrency_max=rng.choice((1, 2, 4, 8, 32)),
             retries_max=rng.choice((2, 20, 20, 20)),
             answer_timeout_s=rng.choice((2.0, 10.0, 60.0)),

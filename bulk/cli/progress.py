@@ -1,0 +1,134 @@
+"""Shows how a batch is coming on: a bar on a terminal, otherwise a plain line now and then.
+
+The only module that knows tqdm. Writes to the stream it is given, which is never stdout.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from bulk.journal.tally import Tally
+from bulk.pacing import PaceView
+
+LINE_S = 15.0  # a CI log shows life without being flooded
+RATE_SPAN_S = 30.0  # the rate shown is over this span: pauses shall not make it jump
+COLUMNS_ASSUMED = 80  # where a terminal does not tell its width
+BAR_FORMAT = "{n_fmt}/{total_fmt} [{bar:10}] {desc}"
+
+
+class Rate:
+    """Triggers a second over the last `RATE_SPAN_S` seconds, or since the start."""
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, int]] = []
+
+    def per_s(self, done: int, now: float) -> float:
+        """The rate at instant `now`, with `done` triggers by then.
+
+        Those that are to be sent again were done before and are not any more: they count as new.
+        """
+        self._marks = [(at, min(before, done)) for at, before in self._marks]
+        if not self._marks or now - self._marks[-1][0] >= RATE_SPAN_S / 30:
+            self._marks.append((now, done))
+        while len(self._marks) > 2 and self._marks[1][0] <= now - RATE_SPAN_S:
+            self._marks.pop(0)
+        since, before = self._marks[0]
+        return (done - before) / (now - since) if now > since else 0.0
+
+
+def standing(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
+    """The words beside the bar: rate, in flight, throttles, pause, time left."""
+    parts = [f"{per_s:.1f}/s", f"in flight {view.in_flight}", f"throttled {view.throttles}"]
+    failed = tally.rejected + tally.throttled + tally.unknown + tally.unsent
+    if failed:
+        parts.append(f"failed {failed}")
+    if view.apart:
+        one = view.apart == 1
+        parts.append(
+            "1 test at its own limit" if one else f"{view.apart} tests at their own limits"
+        )
+    if view.paused_until is not None and tally.done < tally.total:
+        parts.append(f"paused {math.ceil(view.paused_until - now)} s")
+    if per_s > 0 and tally.done < tally.total:
+        parts.append(f"ETA {_span((tally.total - tally.done) / per_s)}")
+    return ", ".join(parts)
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class TerminalBar:
+    """A tqdm bar, redrawn in place. Use it in a `with`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar: tqdm[Any] | None = None
+        self._rate = Rate()
+        tqdm.monitor_interval = 0  # no thread beside trio's: dispatch calls often enough
+
+    def show(self, tally: Tally, view: PaceView, now: float) -> None:
+        """See `bulk.dispatch.ProgressLine`."""
+        if self._bar is None:
+            self._bar = tqdm(
+                total=tally.total,
+                initial=tally.done,
+                bar_format=BAR_FORMAT,
+                ascii=" #",
+                file=self._stream,
+                mininterval=0,
+                ncols=COLUMNS_ASSUMED,
+                nrows=24,  # any number: tqdm hides a bar below the last row, ours is alone
+            )
+        # tqdm's own look at the terminal shows nothing on one that does not know its width.
+        self._bar.ncols = shutil.get_terminal_size((COLUMNS_ASSUMED, 24)).columns - 1
+        self._bar.n = tally.done
+        words = standing(tally, view, self._rate.per_s(tally.done, now), now)
+        self._bar.set_description_str(words, refresh=False)
+        self._bar.refresh()
+
+    def say(self, line: str) -> None:
+        """Write a line above the bar."""
+        if self._bar is None:
+            self._stream.write(f"{line}\n")
+        else:
+            self._bar.clear()
+            self._stream.write(f"{line}\n")
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Leave the bar as it stands and go to the next line."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class PlainLines:
+    """A line every `LINE_S` seconds, for logs. `write` takes a line without its end."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._rate = Rate()
+        self._next_at: float | None = None
+
+    def show(self, tally: Tally, view: PaceView, now: float) -> None:
+        """See `bulk.dispatch.ProgressLine`."""
+        per_s = self._rate.per_s(tally.done, now)
+        if self._next_at is None:
+            self._next_at = now + LINE_S
+        if now >= self._next_at:
+            self._next_at = now + LINE_S
+            self._write(f"{tally.done}/{tally.total}  {standing(tally, view, per_s, now)}")
+
+    def say(self, line: str) -> None:
+        """Write a line at once."""
+        self._write(line)
+
+    def close(self) -> None:
+        """Nothing is left open."""

@@ -1,0 +1,165 @@
+"""The classification table, row by row: what an answer means for the trigger and for the pace."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk.http.answers import (
+    Answer,
+    Failure,
+    Pace,
+    judge,
+)
+from bulk.model import Outcome, StopCode
+
+RUN = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
+GOOD = json.dumps({"status": "queued", "runId": RUN, "testId": RUN}).encode()
+
+
+def error(code: str) -> bytes:
+    return json.dumps({"error": code, "message": "said the server"}).encode()
+
+
+# status, body, the trigger's end (None: may be sent again), pace, failure code, stop
+TABLE = [
+    # Executed: any 2xx with a valid run id.
+    (202, GOOD, Outcome.QUEUED, Pace.ACCEPTED, None, None),
+    (200, GOOD, Outcome.QUEUED, Pace.ACCEPTED, None, None),
+    (
+        201,
+        GOOD.replace(RUN.encode(), RUN.upper().encode()),
+        Outcome.QUEUED,
+        Pace.ACCEPTED,
+        None,
+        None,
+    ),
+    # Perhaps executed: a 2xx that does not say which run.
+    (202, b"", Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
+    (202, b"<html>", Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
+    (202, b"[1]", Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
+    (202, b'{"runId": null}', Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
+    (202, b'{"runId": "run-1"}', Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
+    (202, b"[" * 100_000, Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
+    (204, b"", Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
+    # Refused for good.
+    (301, b"", Outcome.REJECTED, Pace.NEUTRAL, "http_301", None),
+    (400, error("bad_request"), Outcome.REJECTED, Pace.NEUTRAL, "http_400", None),
+    (404, error("not_found"), Outcome.REJECTED, Pace.NEUTRAL, "http_404", None),
+    (409, b"", Outcome.REJECTED, Pace.NEUTRAL, "http_409", None),
+    (413, b"", Outcome.REJECTED, Pace.NEUTRAL, "http_413", None),
+    (422, b"", Outcome.REJECTED, Pace.NEUTRAL, "http_422", None),
+    # Refused for all: stop, and keep the trigger for later.
+    (401, error("unauthorized"), Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
+    (403, b"", Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
+    (402, b"", Outcome.UNSENT, Pace.NEUTRAL, "quota_exhausted", StopCode.QUOTA_EXHAUSTED),
+    # Not executed: to be sent again.
+    (429, error("rate_limited"), None, Pace.THROTTLED, "rate_limited", None),
+    (429, b"<html>slow down", None, Pace.THROTTLED, "rate_limited", None),
+    (429, error("usage_limit_exceeded"), None, Pace.QUOTA, "quota_exhausted", None),
+    (429, error("Insufficient-Quota"), None, Pace.QUOTA, "quota_exhausted", None),
+    # Perhaps executed: never sent again.
+    (408, b"", Outcome.UNKNOWN, Pace.NEUTRAL, "request_timeout", None),
+    (500, error("internal"), Outcome.UNKNOWN, Pace.OVERLOADED, "server_error", None),
+    (502, b"", Outcome.UNKNOWN, Pace.OVERLOADED, "server_error", None),
+    (503, b"", Outcome.UNKNOWN, Pace.OVERLOADED, "server_error", None),
+    (504, b"", Outcome.UNKNOWN, Pace.OVERLOADED, "gateway_timeout", None),
+    (599, b"", Outcome.UNKNOWN, Pace.OVERLOADED, "server_error", None),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "end", "pace", "code", "stop"), TABLE)
+def test_each_status_has_its_two_verdicts(
+    status: int,
+    body: bytes,
+    end: Outcome | None,
+    pace: Pace,
+    code: str | None,
+    stop: StopCode | None,
+) -> None:
+    verdict = judge(Answer(status=status, body=body))
+    assert (verdict.end, verdict.pace, verdict.failure_code, verdict.stop) == (
+        end,
+        pace,
+        code,
+        stop,
+    )
+    assert verdict.run_id == (RUN if end is Outcome.QUEUED else None)
+
+
+@pytest.mark.parametrize(
+    ("failure", "end", "pace", "code"),
+    [
+        (Failure.CONNECT, None, Pace.UNREACHABLE, "connect_failed"),
+        (Failure.TIMED_OUT, Outcome.UNKNOWN, Pace.OVERLOADED, "read_timeout"),
+        (Failure.LOST, Outcome.UNKNOWN, Pace.OVERLOADED, "connection_lost"),
+        (Failure.CUT_OFF, Outcome.UNKNOWN, Pace.NEUTRAL, "interrupted"),
+    ],
+)
+def test_only_a_failure_to_connect_may_be_sent_again(
+    failure: Failure, end: Outcome | None, pace: Pace, code: str
+) -> None:
+    verdict = judge(Answer(failure=failure, failure_text="why"))
+    assert (verdict.end, verdict.pace, verdict.failure_code) == (end, pace, code)
+    assert verdict.message == "why"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (error("x"), ("x", "said the server")),
+        (b'{"error": {"code": "x", "message": "m"}}', ("x", "m")),
+        (b'{"error": {"type": "x"}, "message": "m"}', ("x", "m")),
+        (b'{"error": 7, "message": ["no"]}', ("7", None)),
+        (b"plain words\nsecond line", (None, "plain words")),
+        (b"\xff\xfe\x00", (None, "\ufffd\ufffd")),
+        (b'{"error": "a\\u0000b\\ud800c"}', ("a b c", None)),
+        (b"", (None, None)),
+    ],
+)
+def test_the_servers_words_are_kept_printable(
+    body: bytes, said: tuple[str | None, str | None]
+) -> None:
+    verdict = judge(Answer(status=400, body=body))
+    assert (verdict.error, verdict.message) == said
+
+
+def test_a_redirect_says_where_to() -> None:
+    verdict = judge(Answer(status=308, location="https://elsewhere.example/"))
+    assert verdict.message == "redirected to https://elsewhere.example/; redirects are not followed"
+
+
+@given(st.integers(100, 999), st.binary(max_size=300))
+def test_no_answer_crashes_and_only_a_429_is_sent_again(status: int, body: bytes) -> None:
+    verdict = judge(Answer(status=status, body=body))
+    assert (verdict.end is None) == (status == 429)
+    assert (verdict.end is Outcome.QUEUED) == (verdict.run_id is not None)
+    assert (verdict.end is Outcome.QUEUED) == (verdict.failure_code is None)
+    for text in (verdict.error, verdict.message):
+        assert text is None or (text.isprintable() and text.encode("utf-8"))
+
+
+def test_an_answer_is_a_status_or_a_failure() -> None:
+    with pytest.raises(ValueError, match="a status or a failure"):
+        Answer()
+    with pytest.raises(ValueError, match="a status or a failure"):
+        Answer(status=200, failure=Failure.LOST)
+
+
+@pytest.mark.parametrize(
+    ("test_id", "end"),
+    [(RUN, Outcome.QUEUED), (None, Outcome.QUEUED), (RUN.replace("0", "1"), Outcome.UNKNOWN)],
+)
+def test_an_answer_of_another_test_queues_nothing(test_id: str | None, end: Outcome) -> None:
+    verdict = judge(Answer(202, body=GOOD), test_id)
+    assert verdict.end is end
+    assert (verdict.run_id is None) == (end is Outcome.UNKNOWN)
+
+
+@pytest.mark.parametrize("said", ["", None, 7, "test 1", []])
+def test_an_answer_that_names_no_test_is_taken_as_it_is(said: object) -> None:
+    body = json.dumps({"runId": RUN, "testId": said}).encode()
+    assert judge(Answer(202, body=body), RUN).end is Outcome.QUEUED

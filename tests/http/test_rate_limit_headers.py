@@ -1,0 +1,185 @@
+"""What the headers of an answer say about waiting."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk.http.rate_limit_headers import (
+    KEPT_HEADERS_MAX,
+    Allowance,
+    kept_headers,
+    read_rate_limit_headers,
+)
+
+WALL = 1_790_035_200.0  # Tue, 22 Sep 2026 00:00:00 GMT
+DATE = ("Date", "Tue, 22 Sep 2026 00:00:00 GMT")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ([("Retry-After", "7")], 7.0),
+        ([("retry-after", " 7 ")], 7.0),
+        ([("Retry-After", "4.728")], 4.728),
+        ([("Retry-After", "0")], 0.0),
+        # A date is judged against the server's own clock ...
+        ([DATE, ("Retry-After", "Tue, 22 Sep 2026 00:00:05 GMT")], 5.0),
+        (
+            [
+                ("Date", "Tue, 22 Sep 2026 01:00:00 GMT"),
+                ("Retry-After", "Tue, 22 Sep 2026 01:00:05 GMT"),
+            ],
+            5.0,
+        ),
+        # ... or ours where it sends none; one in the past is no wait.
+        ([("Retry-After", "Tue, 22 Sep 2026 00:00:09 GMT")], 9.0),
+        ([DATE, ("Retry-After", "Mon, 21 Sep 2026 00:00:05 GMT")], 0.0),
+        # The obsolete forms of RFC 9110 5.6.7 are dates too.
+        ([DATE, ("Retry-After", "Tuesday, 22-Sep-26 00:00:05 GMT")], 5.0),
+        ([DATE, ("Retry-After", "Tue Sep 22 00:00:05 2026")], 5.0),
+        # Senseless ones are as good as absent.
+        ([], None),
+        ([("Retry-After", "")], None),
+        ([("Retry-After", "soon")], None),
+        ([("Retry-After", "-1")], None),
+        ([("Retry-After", "1e3")], None),
+        ([("Retry-After", "inf")], None),
+        ([("Retry-After", "\u0663")], None),
+        ([("Retry-After", "99999999999999999999")], None),
+        ([("Retry-After", "1790035260")], None),  # an epoch stamp is no span
+        ([("Retry-After", "Tue, 99 Sep 2026 00:00:05 GMT")], None),
+    ],
+)
+def test_retry_after(headers: list[tuple[str, str]], seconds: float | None) -> None:
+    assert read_rate_limit_headers(headers, WALL).retry_after_s == seconds
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Date", "Retry-After"]), st.text())))
+def test_no_header_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
+    wait_s = read_rate_limit_headers(headers, WALL).retry_after_s
+    assert wait_s is None or 0 <= wait_s < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        # IETF drafts: 6 has a header each, 7 one with fields, the later ones a list of policies.
+        (
+            [("RateLimit-Limit", "100"), ("RateLimit-Remaining", "7"), ("RateLimit-Reset", "5")],
+            [Allowance(7, 5.0, 100)],
+        ),
+        (
+            [("RateLimit-Limit", "10, 10;w=1"), ("RateLimit-Remaining", "0")],
+            [Allowance(0, None, 10)],
+        ),
+        ([("RateLimit", "limit=100, remaining=50, reset=5")], [Allowance(50, 5.0, 100)]),
+        (
+            [
+                ("RateLimit", '"second";r=3;t=1, "a, b";r=50;t=30'),
+                ("RateLimit-Policy", '"second";q=10;w=1, "a, b";q=100;w=60'),
+            ],
+            [Allowance(3, 1.0, 10, 1.0), Allowance(50, 30.0, 100, 60.0)],
+        ),
+        # A list in two headers is one list.
+        (
+            [("RateLimit", '"a";r=1'), ("RateLimit", '"b";r=2')],
+            [Allowance(1), Allowance(2)],
+        ),
+        # X-RateLimit: spans, stamps and dates, against the server's clock.
+        ([("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "60")], [Allowance(9, 60.0)]),
+        ([("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "0.25")], [Allowance(9, 0.25)]),
+        (
+            [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "1790035230")],
+            [Allowance(9, 30.0)],
+        ),
+        (
+            [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "1790035230.5")],
+            [Allowance(9, 30.5)],
+        ),
+        (
+            [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "1790035230500")],
+            [Allowance(9, 30.5)],
+        ),
+        (
+            [
+                ("X-RateLimit-Remaining", "9"),
+                ("X-RateLimit-Reset", "Tue, 22 Sep 2026 00:00:30 GMT"),
+            ],
+            [Allowance(9, 30.0)],
+        ),
+        (
+            [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "2026-09-22T00:00:30Z")],
+            [Allowance(9, 30.0)],
+        ),
+        (
+            [
+                ("Date", "Tue, 22 Sep 2026 01:00:00 GMT"),
+                ("X-Rate-Limit-Remaining", "9"),
+                ("X-Rate-Limit-Reset", "1790038805"),
+            ],
+            [Allowance(9, 5.0)],
+        ),
+        # One each for several limits; spans as some large APIs write them.
+        (
+            [
+                ("x-ratelimit-limit-requests", "60"),
+                ("x-ratelimit-remaining-requests", "59"),
+                ("x-ratelimit-reset-requests", "1m0.5s"),
+                ("X-RateLimit-Remaining-Second", "4"),
+                ("X-RateLimit-Reset-Second", "20ms"),
+            ],
+            [Allowance(59, 60.5, 60), Allowance(4, 0.02)],
+        ),
+        # Senseless ones are as good as absent; what has passed is due now.
+        ([("X-RateLimit-Remaining", "-1"), ("X-RateLimit-Reset", "5")], []),
+        ([("X-RateLimit-Remaining", "many")], []),
+        ([("X-RateLimit-Limit", "100")], []),
+        ([("X-RateLimit-Remaining", "3"), ("X-RateLimit-Reset", "soon")], [Allowance(3)]),
+        (
+            [("X-RateLimit-Remaining", "3"), ("X-RateLimit-Reset", "1790035100")],
+            [Allowance(3, 0.0)],
+        ),
+        ([("X-RateLimit-Remaining", "3"), ("X-RateLimit-Reset", "9990035100")], [Allowance(3)]),
+        ([("RateLimit", "limit=100")], []),
+        ([("RateLimit", ";;;,,,")], []),
+    ],
+)
+def test_allowances(headers: list[tuple[str, str]], expected: list[Allowance]) -> None:
+    assert list(read_rate_limit_headers(headers, WALL).allowances) == expected
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["Date", "RateLimit", "RateLimit-Policy", "X-RateLimit-Remaining"])
+            | st.sampled_from(["X-RateLimit-Reset", "RateLimit-Limit", "Retry-After"]),
+            st.text() | st.text('0123456789=;,"rtqwTZ:-. '),
+        )
+    )
+)
+def test_no_allowance_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
+    for allowance in read_rate_limit_headers(headers, WALL).allowances:
+        assert allowance.remaining >= 0
+        assert allowance.reset_s is None or 0 <= allowance.reset_s < float("inf")
+
+
+def test_only_date_and_rate_headers_are_kept_and_only_so_many() -> None:
+    headers = [
+        ("Content-Type", "text/html"),
+        ("Set-Cookie", "secret"),
+        DATE,
+        ("X-RateLimit-Limit", "10"),
+        ("RateLimit-Policy", '"a";q=1'),
+        ("X-Rate-Limit-Reset", "3"),
+    ]
+    assert [name for name, _ in kept_headers(headers)] == [
+        "date",
+        "x-ratelimit-limit",
+        "ratelimit-policy",
+        "x-rate-limit-reset",
+    ]
+    flood = [(f"X-RateLimit-{n}", "9" * 10_000) for n in range(1000)]
+    assert len(kept_headers(flood)) == KEPT_HEADERS_MAX
+    assert all(len(value) <= 200 for _, value in kept_headers(flood))
