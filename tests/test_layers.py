@@ -24,7 +24,7 @@ LAYERS: dict[int, set[str]] = {
     2: {"http.address", "http.bodies", "http.client", "http.preflight", "journal"},
     3: {
         *("dispatch", "batch"),
-        *("reconcile.claims", "reconcile.evidence", "reconcile.reconciler", "reconcile.run_lister"),
+        *("reconcile.claims", "reconcile.reconciler", "reconcile.run_lister"),
     },
     4: {"cli", "api", "__main__", "__init__"},
 }

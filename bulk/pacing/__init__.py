@@ -74,7 +74,7 @@ class Observation:
     """What came of one request, as far as the pace is concerned."""
 
     pace: Pace
-    signals: RateLimitHeaders
+    headers: RateLimitHeaders
 
 
 @dataclass(frozen=True, slots=True)

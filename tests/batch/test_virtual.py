@@ -48,7 +48,7 @@ def test_a_ctrl_c_at_any_moment_ends_it_in_order(
         sandbox = Sandbox(parse_spec("none"), epoch_s=EPOCH)
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.05, 0.25))
         with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
-            run_virtually(run_batch, journal, sandbox, BatchSettings(), epoch_s=EPOCH)
+            run_virtually(run_batch, journal, sandbox, BatchSettings(), t0_unix_s=EPOCH)
         journal.abandon()
         gc.collect()
     assert complaints == []

@@ -761,7 +761,7 @@ def test_a_batch_that_was_moved_leaves_the_reports_of_another_alone(terminal: Te
         out, err = process.communicate(timeout=60)
         assert process.returncode == 8, err
         assert "moved, removed or replaced while this process worked with it" in out
-        assert "no reports were written, for another batch lies there now" in err
+        assert "no reports were written: the folder holds another batch now" in err
         assert len(rows(batch)) == 3
         assert terminal.call("resume", "b", **ENVIRONMENT).code == 0
         assert terminal.call("resume", "moved", **ENVIRONMENT).code == 0

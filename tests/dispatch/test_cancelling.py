@@ -16,7 +16,7 @@ import trio
 from bulk.batch.running import BatchSettings, cancel_runs, run_batch
 from bulk.batch.virtual import run_virtually
 from bulk.dispatch import DispatchEnd, LeaveNow, ProgressLine
-from bulk.dispatch.cancelling import SILENT_MAX, CancelEnd
+from bulk.dispatch.cancelling import UNANSWERED_MAX, CancelEnd
 from bulk.journal import Journal
 from bulk.journal.tally import Tally
 from bulk.model import Outcome, StopCode, TriggerResult
@@ -90,7 +90,7 @@ class Batch:
                 journal,
                 self.sandbox,
                 settings,
-                epoch_s=EPOCH,
+                t0_unix_s=EPOCH,
                 clock_s=began,
                 interrupts=befall,
                 transport=lambda: self.road,
@@ -108,7 +108,7 @@ class Batch:
                 journal,
                 self.sandbox,
                 settings or BatchSettings(),
-                epoch_s=EPOCH,
+                t0_unix_s=EPOCH,
                 clock_s=self.clock_s,
                 progress=progress,
                 transport=lambda: self.road,
@@ -223,9 +223,9 @@ def test_a_server_that_stays_down_is_left_alone_and_the_rest_is_for_the_next_tim
     batch.road.fate = lambda number: 500
     end = batch.cancel(BatchSettings(concurrency_max=4))
     assert (end.stop, end.settled) == (StopCode.UNREACHABLE, 0)
-    assert f"{SILENT_MAX} runs in a row had no clear answer: HTTP 500" in end.detail
+    assert f"{UNANSWERED_MAX} runs in a row had no clear answer: HTTP 500" in end.detail
     tried = batch.words["unclear"]
-    assert SILENT_MAX <= tried <= SILENT_MAX + 4
+    assert UNANSWERED_MAX <= tried <= UNANSWERED_MAX + 4
     assert batch.words == {"unclear": tried, None: 100 - tried}
     assert len(batch.road.instants) <= 5 * tried
     batch.road.fate = lambda number: None
@@ -267,7 +267,7 @@ def test_what_is_over_and_cannot_be_looked_at_is_unclear_unless_the_server_shows
     end = batch.cancel(BatchSettings(concurrency_max=4))
     if shows == 500:
         assert end.stop is StopCode.UNREACHABLE
-        assert SILENT_MAX <= batch.words[word] <= SILENT_MAX + 4
+        assert UNANSWERED_MAX <= batch.words[word] <= UNANSWERED_MAX + 4
     else:
         assert batch.words == {word: 30}
     batch.road.shows = None

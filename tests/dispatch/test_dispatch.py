@@ -105,7 +105,9 @@ def test_a_run_id_that_another_trigger_has_is_as_good_as_none(tmp_path: Path) ->
     run = VirtualRun(tmp_path / "journal.sqlite", spec, some_triggers(100), settings)
     came = run.go()
     assert outcomes(came) == {"queued": 90, "unknown bad_response": 10}
-    assert any("which another trigger has" in (result.message or "") for result in came.results)
+    assert any(
+        "which belongs to another trigger" in (result.message or "") for result in came.results
+    )
     check_truth(run, came)
 
 

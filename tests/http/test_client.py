@@ -17,11 +17,11 @@ import trio
 
 from bulk.errors import AuthError, OptionError, UnreachableError
 from bulk.http.address import check_base_url, is_loopback
-from bulk.http.answers import Answer, Failure, judge
+from bulk.http.answers import Answer, Failure, classify
 from bulk.http.api_key import ApiKey
 from bulk.http.client import (
     BODY_BYTES_MAX,
-    WORDS_MAX,
+    SHOWN_CHARACTERS_MAX,
     Client,
     Timeouts,
     request_body,
@@ -103,7 +103,7 @@ async def test_the_request_is_exactly_the_vendors() -> None:
     body = json.dumps({"status": "queued", "runId": ID, "testId": ID}).encode()
     async with listening(Peer(http("202 Accepted", body))) as peer:
         answer = await post(peer.base_url)
-    assert judge(answer).run_id == ID
+    assert classify(answer).run_id == ID
     (request,) = peer.received
     head, _, content = request.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
@@ -149,8 +149,8 @@ async def test_redirects_are_not_followed() -> None:
 async def test_a_redirect_to_what_is_no_address_is_still_a_refusal(location: str) -> None:
     async with listening(Peer(http("307 Moved", b"", f"Location: {location}"))) as peer:
         answer = await post(peer.base_url)
-    assert judge(answer).failure_code == "http_307"
-    assert len(answer.location) <= WORDS_MAX
+    assert classify(answer).failure_code == "http_307"
+    assert len(answer.location) <= SHOWN_CHARACTERS_MAX
 
 
 async def test_no_cookie_is_kept() -> None:
@@ -169,8 +169,8 @@ async def test_a_packed_answer_is_unpacked_only_so_far() -> None:
     not_packed = http("202 Accepted", body, "Content-Encoding: deflate")
     a_bomb = http("400 Bad Request", packed, "Content-Encoding: gzip")
     async with listening(Peer(packed_well, not_packed, a_bomb)) as peer:
-        assert judge(await post(peer.base_url)).run_id == ID
-        assert judge(await post(peer.base_url)).run_id == ID
+        assert classify(await post(peer.base_url)).run_id == ID
+        assert classify(await post(peer.base_url)).run_id == ID
         tracemalloc.start()
         answer = await post(peer.base_url)
         _, most = tracemalloc.get_traced_memory()
@@ -197,7 +197,7 @@ async def test_the_key_is_scrubbed_from_all_that_a_server_echoes() -> None:
     async with listening(Peer(echo)) as peer:
         answer = await post(peer.base_url)
     assert "sk_test" not in repr(answer).lower()
-    assert "sk_test" not in repr(judge(answer))
+    assert "sk_test" not in repr(classify(answer))
 
 
 async def test_a_body_is_not_cut_in_the_midst_of_the_key() -> None:
@@ -243,7 +243,7 @@ async def test_an_answer_lost_on_the_way_is_data(fault: str, failure: Failure) -
 async def test_an_answer_without_an_end_is_given_up(fault: str) -> None:
     async with sandbox(f"none; fault {fault} 100%") as served:
         answer = await post(served.url, connect_s=0.1, answer_s=0.6)
-    assert judge(answer).end is Outcome.UNKNOWN
+    assert classify(answer).end is Outcome.UNKNOWN
 
 
 async def test_a_refusal_whose_body_is_lost_stays_a_refusal() -> None:

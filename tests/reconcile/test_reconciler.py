@@ -137,7 +137,7 @@ def test_a_run_of_somebody_else_leaves_the_trigger_unknown_with_its_candidates(
     result = came.results[0]
     assert result.outcome is Outcome.UNKNOWN
     assert len(result.candidates) == 2
-    assert "2 runs could be of 1 trigger" in (result.message or "")
+    assert "2 runs could belong to 1 trigger" in (result.message or "")
 
 
 def test_a_gateway_that_repeats_requests_makes_surplus_runs_that_are_named(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bulk.model import (
     Undecided,
 )
 from bulk.reconcile.likeness import Likeness, compare, compatible
-from bulk.reconcile.rules import TOO_LATE, UnresolvedTrigger, judge
+from bulk.reconcile.rules import TOO_LATE, UnresolvedTrigger, resolve
 from bulk.reconcile.run_page import ListedRun
 from bulk.reconcile.server_clock import CreationWindow
 from bulk.reconcile.surplus import surplus
@@ -33,7 +33,9 @@ def a_trigger(mode: Mode | None = Mode.FAST, **fields: object) -> Trigger:
     return Trigger(**({"test_id": TEST, "platform": Platform.WEB, "mode": mode} | fields))  # type: ignore[arg-type]
 
 
-def a_doubt(seq: int = 1, trigger: Trigger | None = None, opens: float = 0.0) -> UnresolvedTrigger:
+def unresolved(
+    seq: int = 1, trigger: Trigger | None = None, opens: float = 0.0
+) -> UnresolvedTrigger:
     return UnresolvedTrigger(seq, trigger or a_trigger(), (CreationWindow(opens, opens + 100.0),))
 
 
@@ -49,40 +51,42 @@ def a_run(number: int = 1, /, **fields: Any) -> ListedRun:
     return ListedRun(**(told | fields))
 
 
-def judged(
-    doubts: Sequence[UnresolvedTrigger], runs: Sequence[ListedRun], owned: Sequence[ListedRun] = ()
+def resolved(
+    triggers: Sequence[UnresolvedTrigger],
+    runs: Sequence[ListedRun],
+    owned: Sequence[ListedRun] = (),
 ) -> list[Resolution]:
-    return judge(doubts, runs, owned={run.run_id for run in owned}, sources={"api"})
+    return resolve(triggers, runs, owned={run.run_id for run in owned}, sources={"api"})
 
 
 def test_the_one_run_that_fits_is_the_triggers() -> None:
     run = a_run()
-    assert judged([a_doubt()], [run]) == [Found(1, run.run_id, by_count=False)]
+    assert resolved([unresolved()], [run]) == [Found(1, run.run_id, by_count=False)]
 
 
 def test_a_run_that_came_late_is_neither_the_triggers_nor_nobodys() -> None:
-    stopped = UnresolvedTrigger(1, a_trigger(), (CreationWindow(0.0, 100.0, late=5_000.0),))
+    stopped = UnresolvedTrigger(1, a_trigger(), (CreationWindow(0.0, 100.0, latest=5_000.0),))
     run = a_run(created_at=4_000.0)
-    assert judged([stopped], [run]) == [Undecided(1, (run.run_id,), TOO_LATE)]
-    assert judged([stopped], [run], owned=[run]) == [Missing(1)]
-    assert judged([stopped], [a_run(created_at=6_000.0)]) == [Missing(1)]
+    assert resolved([stopped], [run]) == [Undecided(1, (run.run_id,), TOO_LATE)]
+    assert resolved([stopped], [run], owned=[run]) == [Missing(1)]
+    assert resolved([stopped], [a_run(created_at=6_000.0)]) == [Missing(1)]
     in_time = a_run(2)
-    assert judged([stopped], [run, in_time]) == [Found(1, in_time.run_id, by_count=False)]
+    assert resolved([stopped], [run, in_time]) == [Found(1, in_time.run_id, by_count=False)]
 
 
 def test_a_run_of_a_trigger_that_was_sent_again_in_doubt_is_no_others() -> None:
     """The one got its run by the second attempt; the first may have made another."""
     run = a_run(mode=None)
-    doubt, resent = a_doubt(1, a_trigger(Mode.FAST)), a_doubt(2, a_trigger(Mode.DEEP))
-    (one,) = judge([doubt], [run], owned=(), sources={"api"}, resent=[resent])
+    lost, resent = unresolved(1, a_trigger(Mode.FAST)), unresolved(2, a_trigger(Mode.DEEP))
+    (one,) = resolve([lost], [run], owned=(), sources={"api"}, resent=[resent])
     assert isinstance(one, Undecided)
     assert one.candidates == (run.run_id,)
-    (one,) = judge([doubt], [a_run()], owned=(), sources={"api"}, resent=[resent])
+    (one,) = resolve([lost], [a_run()], owned=(), sources={"api"}, resent=[resent])
     assert isinstance(one, Found)
 
 
 def test_nothing_listed_is_missing() -> None:
-    assert judged([a_doubt()], []) == [Missing(1)]
+    assert resolved([unresolved()], []) == [Missing(1)]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_nothing_listed_is_missing() -> None:
     ],
 )
 def test_a_run_that_differs_is_not_the_triggers(fields: dict[str, Any]) -> None:
-    assert judged([a_doubt()], [a_run(**fields)]) == [Missing(1)]
+    assert resolved([unresolved()], [a_run(**fields)]) == [Missing(1)]
 
 
 @pytest.mark.parametrize(
@@ -110,25 +114,25 @@ def test_a_run_that_differs_is_not_the_triggers(fields: dict[str, Any]) -> None:
 )
 def test_what_cannot_be_told_does_not_speak_against_a_run(fields: dict[str, Any]) -> None:
     run = a_run(**fields)
-    assert judged([a_doubt()], [run]) == [Found(1, run.run_id, by_count=False)]
+    assert resolved([unresolved()], [run]) == [Found(1, run.run_id, by_count=False)]
 
 
 def test_an_owned_run_is_nobody_elses() -> None:
     run = a_run()
-    assert judged([a_doubt()], [run], owned=[run]) == [Missing(1)]
+    assert resolved([unresolved()], [run], owned=[run]) == [Missing(1)]
 
 
 def test_two_runs_of_one_trigger_leave_it_undecided() -> None:
     runs = [a_run(1), a_run(2)]
-    (only,) = judged([a_doubt()], runs)
+    (only,) = resolved([unresolved()], runs)
     assert isinstance(only, Undecided)
     assert set(only.candidates) == {run.run_id for run in runs}
 
 
 def test_equal_triggers_are_settled_by_count() -> None:
-    doubts = [a_doubt(seq, a_trigger(repetition=seq)) for seq in (1, 2, 3)]
+    triggers = [unresolved(seq, a_trigger(repetition=seq)) for seq in (1, 2, 3)]
     runs = [a_run(1), a_run(2)]
-    came = judged(doubts, runs)
+    came = resolved(triggers, runs)
     found = [one for one in came if isinstance(one, Found)]
     assert {one.run_id for one in found} == {run.run_id for run in runs}
     assert all(one.by_count for one in found)
@@ -136,30 +140,30 @@ def test_equal_triggers_are_settled_by_count() -> None:
 
 
 def test_more_runs_than_equal_triggers_leave_all_of_them_undecided() -> None:
-    doubts = [a_doubt(seq, a_trigger(repetition=seq)) for seq in (1, 2)]
-    came = judged(doubts, [a_run(1), a_run(2), a_run(3)])
+    triggers = [unresolved(seq, a_trigger(repetition=seq)) for seq in (1, 2)]
+    came = resolved(triggers, [a_run(1), a_run(2), a_run(3)])
     assert [type(one) for one in came] == [Undecided, Undecided]
 
 
 def test_equal_triggers_get_the_runs_of_their_own_times() -> None:
-    doubts = [a_doubt(1, opens=1_000.0), a_doubt(2, opens=0.0)]
+    triggers = [unresolved(1, opens=1_000.0), unresolved(2, opens=0.0)]
     early, late = a_run(1, created_at=50.0), a_run(2, created_at=1_050.0)
-    assert set(judged(doubts, [late, early])) == {
+    assert set(resolved(triggers, [late, early])) == {
         Found(1, late.run_id, by_count=True),
         Found(2, early.run_id, by_count=True),
     }
 
 
 def test_a_run_that_could_be_of_two_cells_leaves_both_undecided() -> None:
-    doubts = [a_doubt(1, a_trigger(Mode.FAST)), a_doubt(2, a_trigger(Mode.DEEP))]
-    came = judged(doubts, [a_run(mode=None)])
+    triggers = [unresolved(1, a_trigger(Mode.FAST)), unresolved(2, a_trigger(Mode.DEEP))]
+    came = resolved(triggers, [a_run(mode=None)])
     assert [type(one) for one in came] == [Undecided, Undecided]
 
 
 def test_as_many_runs_as_tied_triggers_mean_that_all_were_executed() -> None:
-    doubts = [a_doubt(1, a_trigger(Mode.FAST)), a_doubt(2, a_trigger(Mode.DEEP))]
+    triggers = [unresolved(1, a_trigger(Mode.FAST)), unresolved(2, a_trigger(Mode.DEEP))]
     nameless, deep = a_run(1, mode=None), a_run(2, mode="deep")
-    assert set(judged(doubts, [nameless, deep])) == {
+    assert set(resolved(triggers, [nameless, deep])) == {
         Found(1, nameless.run_id, by_count=True),
         Found(2, deep.run_id, by_count=True),
     }
@@ -167,14 +171,16 @@ def test_as_many_runs_as_tied_triggers_mean_that_all_were_executed() -> None:
 
 def test_a_run_that_an_answer_gave_to_a_trigger_it_cannot_be_of_is_left_alone() -> None:
     run = a_run()
-    (only,) = judge(
-        [a_doubt()], [run], owned={run.run_id}, sources=set(), misnamed=frozenset({run.run_id})
+    (only,) = resolve(
+        [unresolved()], [run], owned={run.run_id}, sources=set(), misnamed=frozenset({run.run_id})
     )
     assert isinstance(only, Undecided)
 
 
 def test_another_batch_at_work_on_the_test_makes_a_run_anybodys() -> None:
-    (only,) = judge([a_doubt()], [a_run()], owned=(), sources=(), theirs=lambda run, test_id: True)
+    (only,) = resolve(
+        [unresolved()], [a_run()], owned=(), sources=(), claimed_by_others=lambda run, test_id: True
+    )
     assert isinstance(only, Undecided)
 
 
