@@ -26,7 +26,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.OK: "every selected trigger was queued; of cancel: every run was cancelled or had ended",
     Exit.FAILED: "some trigger was rejected or not sent; of cancel: some run was not cancelled",
     Exit.USAGE: "wrong usage, bad manifest or empty selection; nothing was sent",
-    Exit.AUTH: "no API key, or the server refused it",
+    Exit.AUTH: "no API key, or the server rejected it",
     Exit.UNREACHABLE: "the API could not be reached",
     Exit.UNKNOWN: "some trigger may or may not have been executed",
     Exit.STORAGE: "the batch's folder could not be read or written, or stdout not written",

@@ -202,7 +202,7 @@ def test_a_refused_key_ends_with_3_before_anything_is_made(terminal: Terminal) -
     with sandbox(f"none; reject-key {KEY}") as base_url:
         said = terminal.call(RELEASE, "--base-url", base_url, TESTERARMY_API_KEY=f"{KEY}\n")
     assert said.code == 3
-    assert "refused the API key (HTTP 401); nothing was sent" in said.err
+    assert "rejected the API key (HTTP 401); nothing was sent" in said.err
     assert terminal.batches() == []
 
 
@@ -218,7 +218,7 @@ def test_a_key_refused_by_a_server_without_a_preflight_ends_with_3_too(terminal:
     [
         ("http://127.0.0.1:9", 4, "nothing answers at http://127.0.0.1:9"),
         ("http://127.0.0.1:9/api", 4, "nothing answers"),
-        ("tester.army", 2, "is no http(s) URL"),
+        ("tester.army", 2, "is not an http(s) URL"),
         ("http://127.0.0.1:99999", 2, "--base-url"),
     ],
 )

@@ -40,11 +40,11 @@ def test_an_option_beats_a_file_and_a_file_beats_the_environment(tmp_path: Path)
     [
         ("", "is set but empty"),
         (" \n", "is set but empty"),
-        (f"{CANARY}\nsecond", "holds no API key"),
-        (f"{CANARY} {CANARY}", "holds no API key"),
-        (f"{CANARY}\x00", "holds no API key"),
-        (f"{CANARY}é", "holds no API key"),
-        (CANARY * 1000, "holds no API key"),
+        (f"{CANARY}\nsecond", "is not an API key"),
+        (f"{CANARY} {CANARY}", "is not an API key"),
+        (f"{CANARY}\x00", "is not an API key"),
+        (f"{CANARY}é", "is not an API key"),
+        (CANARY * 1000, "is not an API key"),
     ],
 )
 def test_what_is_no_key_is_refused_without_being_shown(text: str, why: str) -> None:
@@ -58,7 +58,7 @@ def test_what_is_no_key_is_refused_without_being_shown(text: str, why: str) -> N
     [
         (lambda path: None, "No such file"),
         (lambda path: path.mkdir(), "Is a directory"),
-        (lambda path: path.write_bytes(b"\xff\xff"), "is no text file"),
+        (lambda path: path.write_bytes(b"\xff\xff"), "is not a text file"),
         (lambda path: path.write_text("\n"), "is set but empty"),
     ],
 )

@@ -279,7 +279,7 @@ async def test_the_preflight_finds_where_the_api_lives(spec: str, given: str, fo
 
 async def test_the_preflight_refuses_a_bad_key_and_a_dead_address() -> None:
     async with sandbox("none; reject-key sk_test_CANARY") as served, client(served.url) as one:
-        with pytest.raises(AuthError, match="refused the API key") as caught:
+        with pytest.raises(AuthError, match="rejected the API key") as caught:
             await settle_base_url(one)
     assert "CANARY" not in str(caught.value)
     async with client("http://127.0.0.1:9") as one:
