@@ -29,8 +29,8 @@ from bulk.reconcile.reconciler import Reconciler
 
 # Each sends only triggers that the one before lost and the server has no run of: soon none.
 DISPATCHES_MAX = 10
-# After these the rest is not reconciled: the user wants to leave, or an answer can be neither got
-# nor kept.
+# After these the rest is not reconciled: the user wants to leave, or answers can no longer be
+# fetched or stored.
 NOT_RECONCILED_AFTER = INTERRUPTS | {StopCode.STORAGE, StopCode.AUTH, StopCode.UNREACHABLE}
 
 

@@ -21,7 +21,7 @@ GOOD = json.dumps({"status": "queued", "runId": RUN, "testId": RUN}).encode()
 
 
 def error(code: str) -> bytes:
-    return json.dumps({"error": code, "message": "said the server"}).encode()
+    return json.dumps({"error": code, "message": "the server's message"}).encode()
 
 
 # status, body, the trigger's end (None: may be sent again), pace, failure code, stop
@@ -117,9 +117,9 @@ def test_only_a_failure_to_connect_may_be_sent_again(
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "texts"),
     [
-        (error("x"), ("x", "said the server")),
+        (error("x"), ("x", "the server's message")),
         (b'{"error": {"code": "x", "message": "m"}}', ("x", "m")),
         (b'{"error": {"type": "x"}, "message": "m"}', ("x", "m")),
         (b'{"error": 7, "message": ["no"]}', ("7", None)),
@@ -129,18 +129,17 @@ def test_only_a_failure_to_connect_may_be_sent_again(
         (b"", (None, None)),
     ],
 )
-def test_the_servers_words_are_kept_printable(
-    body: bytes, said: tuple[str | None, str | None]
+def test_the_servers_texts_are_kept_printable(
+    body: bytes, texts: tuple[str | None, str | None]
 ) -> None:
     classification = classify(Answer(status=400, body=body))
-    assert (classification.error, classification.message) == said
+    assert (classification.error, classification.message) == texts
 
 
 def test_a_redirect_says_where_to() -> None:
-    classification = classify(Answer(status=308, location="https://elsewhere.example/"))
+    classification = classify(Answer(status=308, location="https://other.example/"))
     assert (
-        classification.message
-        == "redirected to https://elsewhere.example/; redirects are not followed"
+        classification.message == "redirected to https://other.example/; redirects are not followed"
     )
 
 
@@ -171,7 +170,7 @@ def test_an_answer_for_another_test_queues_nothing(test_id: str | None, end: Out
     assert (classification.run_id is None) == (end is Outcome.UNKNOWN)
 
 
-@pytest.mark.parametrize("said", ["", None, 7, "test 1", []])
-def test_an_answer_that_names_no_test_is_taken_as_it_is(said: object) -> None:
-    body = json.dumps({"runId": RUN, "testId": said}).encode()
+@pytest.mark.parametrize("of_test", ["", None, 7, "test 1", []])
+def test_an_answer_without_a_test_id_is_accepted(of_test: object) -> None:
+    body = json.dumps({"runId": RUN, "testId": of_test}).encode()
     assert classify(Answer(202, body=body), RUN).end is Outcome.QUEUED

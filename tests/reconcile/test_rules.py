@@ -1,4 +1,4 @@
-"""What became of lost triggers: each rule of the judgement, by its smallest case."""
+"""Each rule that resolves unknown triggers, by its smallest case."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def unresolved(
 
 
 def a_run(number: int = 1, /, **fields: Any) -> ListedRun:
-    told: dict[str, Any] = {
+    listed: dict[str, Any] = {
         "run_id": str(UUID(int=(4 << 76) + (8 << 60) + 1000 + number)),
         "test_id": TEST,
         "platform": "web",
@@ -48,7 +48,7 @@ def a_run(number: int = 1, /, **fields: Any) -> ListedRun:
         "source": "api",
         "created_at": 50.0,
     }
-    return ListedRun(**(told | fields))
+    return ListedRun(**(listed | fields))
 
 
 def resolved(
@@ -59,12 +59,12 @@ def resolved(
     return resolve(triggers, runs, owned={run.run_id for run in owned}, sources={"api"})
 
 
-def test_the_one_run_that_fits_is_the_triggers() -> None:
+def test_the_only_run_that_matches_is_the_triggers() -> None:
     run = a_run()
     assert resolved([unresolved()], [run]) == [Found(1, run.run_id, by_count=False)]
 
 
-def test_a_run_that_came_late_is_neither_the_triggers_nor_nobodys() -> None:
+def test_a_late_run_leaves_a_trigger_of_a_stopped_process_undecided() -> None:
     stopped = UnresolvedTrigger(1, a_trigger(), (CreationWindow(0.0, 100.0, latest=5_000.0),))
     run = a_run(created_at=4_000.0)
     assert resolved([stopped], [run]) == [Undecided(1, (run.run_id,), TOO_LATE)]
@@ -74,8 +74,8 @@ def test_a_run_that_came_late_is_neither_the_triggers_nor_nobodys() -> None:
     assert resolved([stopped], [run, in_time]) == [Found(1, in_time.run_id, by_count=False)]
 
 
-def test_a_run_of_a_trigger_that_was_sent_again_in_doubt_is_no_others() -> None:
-    """The one got its run by the second attempt; the first may have made another."""
+def test_a_run_that_may_be_a_resent_triggers_is_no_other_triggers() -> None:
+    """The resent trigger has the run of its second attempt; the first may have created another."""
     run = a_run(mode=None)
     lost, resent = unresolved(1, a_trigger(Mode.FAST)), unresolved(2, a_trigger(Mode.DEEP))
     (one,) = resolve([lost], [run], owned=(), sources={"api"}, resent=[resent])
@@ -112,12 +112,12 @@ def test_a_run_that_differs_is_not_the_triggers(fields: dict[str, Any]) -> None:
         {"platform": "mobile"},
     ],
 )
-def test_what_cannot_be_told_does_not_speak_against_a_run(fields: dict[str, Any]) -> None:
+def test_a_field_that_cannot_be_compared_does_not_exclude_a_run(fields: dict[str, Any]) -> None:
     run = a_run(**fields)
     assert resolved([unresolved()], [run]) == [Found(1, run.run_id, by_count=False)]
 
 
-def test_an_owned_run_is_nobody_elses() -> None:
+def test_an_owned_run_is_no_other_triggers() -> None:
     run = a_run()
     assert resolved([unresolved()], [run], owned=[run]) == [Missing(1)]
 
@@ -129,7 +129,7 @@ def test_two_runs_of_one_trigger_leave_it_undecided() -> None:
     assert set(only.candidates) == {run.run_id for run in runs}
 
 
-def test_equal_triggers_are_settled_by_count() -> None:
+def test_equal_triggers_are_resolved_by_count() -> None:
     triggers = [unresolved(seq, a_trigger(repetition=seq)) for seq in (1, 2, 3)]
     runs = [a_run(1), a_run(2)]
     came = resolved(triggers, runs)
@@ -145,7 +145,7 @@ def test_more_runs_than_equal_triggers_leave_all_of_them_undecided() -> None:
     assert [type(one) for one in came] == [Undecided, Undecided]
 
 
-def test_equal_triggers_get_the_runs_of_their_own_times() -> None:
+def test_equal_triggers_get_the_runs_within_their_own_windows() -> None:
     triggers = [unresolved(1, opens=1_000.0), unresolved(2, opens=0.0)]
     early, late = a_run(1, created_at=50.0), a_run(2, created_at=1_050.0)
     assert set(resolved(triggers, [late, early])) == {
@@ -154,7 +154,7 @@ def test_equal_triggers_get_the_runs_of_their_own_times() -> None:
     }
 
 
-def test_a_run_that_could_be_of_two_cells_leaves_both_undecided() -> None:
+def test_a_run_that_could_belong_to_two_cells_leaves_both_undecided() -> None:
     triggers = [unresolved(1, a_trigger(Mode.FAST)), unresolved(2, a_trigger(Mode.DEEP))]
     came = resolved(triggers, [a_run(mode=None)])
     assert [type(one) for one in came] == [Undecided, Undecided]
@@ -169,7 +169,7 @@ def test_as_many_runs_as_tied_triggers_mean_that_all_were_executed() -> None:
     }
 
 
-def test_a_run_that_an_answer_gave_to_a_trigger_it_cannot_be_of_is_left_alone() -> None:
+def test_a_run_that_an_answer_gave_to_the_wrong_trigger_is_not_adopted() -> None:
     run = a_run()
     (only,) = resolve(
         [unresolved()], [run], owned={run.run_id}, sources=set(), misnamed=frozenset({run.run_id})
@@ -177,33 +177,33 @@ def test_a_run_that_an_answer_gave_to_a_trigger_it_cannot_be_of_is_left_alone() 
     assert isinstance(only, Undecided)
 
 
-def test_another_batch_at_work_on_the_test_makes_a_run_anybodys() -> None:
+def test_a_run_that_another_batch_may_claim_is_not_adopted() -> None:
     (only,) = resolve(
         [unresolved()], [a_run()], owned=(), sources=(), claimed_by_others=lambda run, test_id: True
     )
     assert isinstance(only, Undecided)
 
 
-def test_where_the_trigger_is_silent_the_server_chose() -> None:
+def test_a_field_that_the_trigger_does_not_set_is_the_servers_choice() -> None:
     plain = Trigger(test_id=TEST, platform=Platform.IOS)
     run = a_run(platform="ios", mode="deep", app_id=APP, device_model="iphone")
     assert compatible(plain, run)
     assert compare(plain, run)["mode"] is Likeness.CANNOT_TELL
 
 
-def test_a_device_left_out_is_a_phone() -> None:
+def test_without_a_device_model_the_server_takes_a_phone() -> None:
     plain = Trigger(test_id=TEST, platform=Platform.IOS)
     assert not compatible(plain, a_run(platform="ios", device_model="ipad"))
     pad = Trigger(test_id=TEST, platform=Platform.IOS, device_model=DeviceModel.IPAD)
     assert compatible(pad, a_run(platform="ios", device_model="ipad"))
 
 
-def test_a_source_tells_nothing_where_ours_are_not_known() -> None:
+def test_a_source_excludes_no_run_if_ours_is_not_known() -> None:
     assert compatible(a_trigger(), a_run(source="scheduled"), sources=())
     assert not compatible(a_trigger(), a_run(source="scheduled"), sources={"api"})
 
 
-def test_surplus_are_runs_of_our_cells_in_our_time_that_nobody_owns() -> None:
+def test_surplus_runs_are_of_our_cells_and_time_and_have_no_owner() -> None:
     ours, early, other, deep = (
         a_run(1),
         a_run(2, created_at=-5.0),
