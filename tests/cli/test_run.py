@@ -908,7 +908,7 @@ def test_an_older_server_without_a_list_leaves_them_unknown(terminal: Terminal) 
         assert "2 still unknown" in said.err
         (batch,) = terminal.batches()
         again = terminal.call("resume", **ENVIRONMENT)
-        assert (again.code, again.err.count("asking the server")) == (7, 1), again
+        assert (again.code, again.err.count("in the server's list of runs")) == (7, 1), again
         why = {row["message"] for row in rows(batch) if row["outcome"] == "unknown"}
         assert all("the server has no list of runs (HTTP 404)" in one for one in why)
 
