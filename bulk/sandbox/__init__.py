@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bulk.sandbox.server import Served, serve
     from bulk.sandbox.simulation import Sandbox
     from bulk.sandbox.spec import parse_spec
-    from bulk.sandbox.spec_words import SpecError
+    from bulk.sandbox.spec_values import SpecError
     from bulk.sandbox.transport import SandboxTransport
 
 __all__ = [
@@ -36,7 +36,7 @@ _HOMES = {
     "SandboxConfig": "config",
     "SandboxTransport": "transport",
     "Served": "server",
-    "SpecError": "spec_words",
+    "SpecError": "spec_values",
     "parse_spec": "spec",
     "serve": "server",
 }

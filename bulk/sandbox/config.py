@@ -10,7 +10,8 @@ from bulk.sandbox.faults import Fault
 from bulk.sandbox.headers import RETRY_STYLES, HeaderStyle
 from bulk.sandbox.latency import Latency
 from bulk.sandbox.limit_spec import NO_LIMITS, LimitPhase, check_phases, describe_limits
-from bulk.sandbox.spec_words import SpecError, show_share, show_span
+from bulk.sandbox.spec_durations import format_duration
+from bulk.sandbox.spec_values import SpecError, format_share
 
 Base = Literal["root", "api", "both"]
 RefusalBody = Literal["json", "html", "plain", "empty"]
@@ -46,9 +47,9 @@ class RunPace:
 
     def describe(self) -> str:
         """The canonical text, without the clause's name."""
-        text = f"queued {show_span(self.queued_s)} running {show_span(self.running_s)}"
-        text += f" failed {show_share(self.failed)} broken {show_share(self.broken)}"
-        return f"{text} listed {show_span(self.listed_s)}" if self.listed_s else text
+        text = f"queued {format_duration(self.queued_s)} running {format_duration(self.running_s)}"
+        text += f" failed {format_share(self.failed)} broken {format_share(self.broken)}"
+        return f"{text} listed {format_duration(self.listed_s)}" if self.listed_s else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import random
 import re
 from dataclasses import dataclass
 
-from bulk.sandbox.spec_words import SpecError, read_choice, read_count, read_share, show_share
+from bulk.sandbox.spec_values import SpecError, format_share, read_choice, read_count, read_share
 
 # What each fault does, and whether the trigger takes effect (a run is queued, and billed).
 #   reset-*            the connection is reset before or after the trigger took effect
@@ -72,7 +72,7 @@ class Fault:
             return f"{self.name} first {self.first}"
         if self.every:
             return f"{self.name} every {_ordinal(self.every)}"
-        return f"{self.name} {show_share(self.share)}"
+        return f"{self.name} {format_share(self.share)}"
 
 
 class FaultPicker:

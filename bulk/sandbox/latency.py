@@ -7,14 +7,13 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bulk.sandbox.spec_words import (
+from bulk.sandbox.spec_durations import format_duration, read_duration_s
+from bulk.sandbox.spec_values import (
     SpecError,
+    format_number,
     read_choice,
     read_count,
     read_number,
-    read_span_s,
-    show_number,
-    show_span,
 )
 
 # A drawn latency is cut here: an unlucky draw of a wide distribution must not look like a hang.
@@ -84,13 +83,13 @@ class Latency:
 
     def describe(self) -> str:
         """The canonical text, without the clause's name."""
-        base = show_span(self.base_s)
+        base = format_duration(self.base_s)
         text = {
             LatencyShape.CONSTANT: base,
-            LatencyShape.JITTER: f"{base} jitter {show_span(self.spread)}",
-            LatencyShape.UNIFORM: f"uniform {base}..{show_span(self.spread)}",
-            LatencyShape.NORMAL: f"normal {base} sd {show_span(self.spread)}",
-            LatencyShape.LOGNORMAL: f"lognormal {base} sigma {show_number(self.spread)}",
+            LatencyShape.JITTER: f"{base} jitter {format_duration(self.spread)}",
+            LatencyShape.UNIFORM: f"uniform {base}..{format_duration(self.spread)}",
+            LatencyShape.NORMAL: f"normal {base} sd {format_duration(self.spread)}",
+            LatencyShape.LOGNORMAL: f"lognormal {base} sigma {format_number(self.spread)}",
         }[self.shape]
         default = (25, 50, 25)
         return text if self.split == default else f"{text} split {'/'.join(map(str, self.split))}"
@@ -126,7 +125,7 @@ def parse_latency(text: str) -> Latency:
 
 
 def _span(text: str) -> float:
-    return read_span_s(text, "latency")
+    return read_duration_s(text, "latency")
 
 
 def _parse_split(text: str) -> tuple[int, int, int]:

@@ -6,15 +6,12 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bulk.sandbox.spec_words import (
+from bulk.sandbox.spec_durations import format_duration, format_rate, read_duration_s, read_rate
+from bulk.sandbox.spec_values import (
     SpecError,
+    format_number,
     read_choice,
     read_count,
-    read_rate,
-    read_span_s,
-    show_number,
-    show_rate,
-    show_span,
 )
 
 
@@ -69,13 +66,13 @@ class LimitSpec:
     def describe(self) -> str:
         """The canonical text."""
         if self.kind in (LimitKind.CONCURRENCY, LimitKind.QUOTA):
-            text = f"{self.kind} {show_number(self.count)}"
+            text = f"{self.kind} {format_number(self.count)}"
         else:
-            text = f"{self.kind} {show_rate(self.count, self.per_s)}"
+            text = f"{self.kind} {format_rate(self.count, self.per_s)}"
         if self.burst:
             text += f" burst {self.burst}"
         if self.phase_s is not None:
-            text += f" phase {show_span(self.phase_s)}"
+            text += f" phase {format_duration(self.phase_s)}"
         if self.per_test:
             text += " per-test"
         return text + (" counting-refusals" if self.counting else "")
@@ -95,7 +92,7 @@ class LimitPhase:
     def describe(self) -> str:
         """The canonical text."""
         text = " + ".join(spec.describe() for spec in self.all_of) or "none"
-        return text if self.until_s is None else f"{text} until {show_span(self.until_s)}"
+        return text if self.until_s is None else f"{text} until {format_duration(self.until_s)}"
 
 
 NO_LIMITS = (LimitPhase(),)
@@ -110,7 +107,9 @@ def check_phases(phases: tuple[LimitPhase, ...]) -> None:
         if phase.until_s is None:
             raise SpecError(f'"{phase.describe()} then": say until when, as in "until 30s then"')
         if phase.until_s <= last_s:
-            raise SpecError(f'"until {show_span(phase.until_s)}" is not after what came before')
+            raise SpecError(
+                f'"until {format_duration(phase.until_s)}" is not after what came before'
+            )
         last_s = phase.until_s
 
 
@@ -128,7 +127,7 @@ def parse_limits(text: str) -> tuple[LimitPhase, ...]:
 
 def _parse_phase(text: str) -> LimitPhase:
     limits, until, end = text.partition(" until ")
-    until_s = read_span_s(end.strip(), f'"{text}": until') if until else None
+    until_s = read_duration_s(end.strip(), f'"{text}": until') if until else None
     terms = [term.strip() for term in re.split(r"\s\+\s", limits)]
     if terms == ["none"]:
         return LimitPhase((), until_s)
@@ -163,7 +162,7 @@ def _parse_limit(text: str) -> LimitSpec:
         elif word == "burst":
             burst = read_count(rest.pop(0), f"{what}: burst")
         else:
-            phase_s = read_span_s(rest.pop(0), f"{what}: phase")
+            phase_s = read_duration_s(rest.pop(0), f"{what}: phase")
     counting, per_test = "counting-refusals" in flags, "per-test" in flags
     return LimitSpec(kind, count, per_s, burst, phase_s, per_test, counting)
 

@@ -23,7 +23,8 @@ from bulk.sandbox.faults import parse_fault
 from bulk.sandbox.headers import HeaderStyle
 from bulk.sandbox.latency import parse_latency
 from bulk.sandbox.limit_spec import LimitKind, parse_limits
-from bulk.sandbox.spec_words import SpecError, read_choice, read_share, read_span_s
+from bulk.sandbox.spec_durations import read_duration_s
+from bulk.sandbox.spec_values import SpecError, read_choice, read_share
 
 # A spec is typed by hand; what is longer was handed in by mistake.
 SPEC_CHARACTERS_MAX = 100_000
@@ -134,7 +135,7 @@ def _runs(text: str, settings: Settings) -> None:
     for name, value in zip(words[::2], words[1::2], strict=True):
         read_choice(name, ("queued", "running", "failed", "broken", "listed"), "runs")
         if name in ("queued", "running", "listed"):
-            pace[f"{name}_s"] = read_span_s(value, f"runs: {name}")
+            pace[f"{name}_s"] = read_duration_s(value, f"runs: {name}")
         else:
             pace[name] = read_share(value, f"runs: {name}")
     settings["runs"] = RunPace(**pace)

@@ -94,7 +94,7 @@ def test_other_ways_to_say_the_same(text: str, canonical: str) -> None:
         ("headers draft-7 draft-current", "share a header"),
         ("headers x-ratelimit x-ratelimit-date", "X-RateLimit-Reset in more than one form"),
         ("headers retry-after=N", "cannot stand there"),
-        ("latency 60", '"60" is not a time'),
+        ("latency 60", '"60" is not a duration'),
         ("latency unifrom 1ms..2ms", 'did you mean "uniform"'),
         ("latency 60ms jitter", "is none of"),
         ("latency uniform 20ms..10ms", "from the lower to the higher"),
