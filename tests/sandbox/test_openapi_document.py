@@ -14,7 +14,7 @@ from bulk.sandbox.config import UUID_PATTERN
 from bulk.sandbox.faults import FAULT_NAMES
 from bulk.sandbox.openapi import document_bytes
 from bulk.sandbox.routes import (
-    OWN_ACTIONS,
+    INTROSPECTION,
     PAGE_ROWS_DEFAULT,
     PAGE_ROWS_MAX,
     Action,
@@ -24,7 +24,7 @@ from bulk.sandbox.routes import (
 from bulk.sandbox.runs import PROJECT_ID, STATUSES
 from bulk.sandbox.trigger_body import DEVICE_MODELS, FIELDS, MODES, PLATFORMS
 from bulk.sandbox.wire import Request
-from tests.sandbox.asking import RUNS, TEST, ask, made, page
+from tests.sandbox.direct import RUNS, TEST, body_of, sandbox_of, send
 
 # A valid value for each query parameter of any operation.
 QUERY_VALUES = {
@@ -70,7 +70,7 @@ def test_the_document_lists_each_endpoint_once_under_an_address_that_is_served(s
         find_route(Request(method, prefix + path), parse_spec(spec)).action
         for path, method, _ in operations(spec)
     ]
-    assert sorted(actions) == sorted(set(get_args(Action)) - set(OWN_ACTIONS))
+    assert sorted(actions) == sorted(set(get_args(Action)) - set(INTROSPECTION))
 
 
 def test_a_legacy_sandbox_documents_the_trigger_endpoint_alone() -> None:
@@ -91,9 +91,9 @@ def test_enumerations_and_fields_are_those_of_the_code() -> None:
 
 
 def test_a_run_has_the_documented_fields() -> None:
-    sandbox = made()
-    run_id = page(ask(sandbox, "POST", RUNS))["runId"]
-    run = page(ask(sandbox, "GET", f"/v1/runs/{run_id}"))
+    sandbox = sandbox_of()
+    run_id = body_of(send(sandbox, "POST", RUNS))["runId"]
+    run = body_of(send(sandbox, "GET", f"/v1/runs/{run_id}"))
     assert set(run) == set(schemas()["Run"]["properties"])
 
 
@@ -113,10 +113,10 @@ def test_query_parameters_are_accepted_as_documented(path: str, operation: Any) 
     needed = {name for name, one in parameters.items() if one.get("required")}
     for name in parameters:
         query = "&".join(f"{key}={QUERY_VALUES[key]}" for key in sorted({name, *needed}))
-        assert ask(made(), "GET", f"{path}?{query}").status in (200, 404), name
+        assert send(sandbox_of(), "GET", f"{path}?{query}").status in (200, 404), name
     for name in QUERY_VALUES.keys() - parameters.keys():
         query = "&".join(f"{key}={QUERY_VALUES[key]}" for key in sorted({name, *needed}))
-        assert ask(made(), "GET", f"{path}?{query}").status == 400, name
+        assert send(sandbox_of(), "GET", f"{path}?{query}").status == 400, name
 
 
 def test_paging_is_limited_as_documented() -> None:
@@ -131,8 +131,8 @@ def test_paging_is_limited_as_documented() -> None:
         assert re.search(cursor["pattern"], cursor_of(10**12 - 1))
         assert not re.search(cursor["pattern"], cursor_of(10**12))
     longest = f"/v1/runs?cursor={cursor_of(10**12 - 1)}"
-    assert ask(made(), "GET", longest).status == 200
-    assert ask(made(), "GET", f"/v1/runs?cursor={cursor_of(10**12)}").status == 400
+    assert send(sandbox_of(), "GET", longest).status == 200
+    assert send(sandbox_of(), "GET", f"/v1/runs?cursor={cursor_of(10**12)}").status == 400
 
 
 def test_each_status_of_a_fault_is_documented() -> None:
