@@ -1,4 +1,4 @@
-"""What can go wrong with a trigger, and when. How a fault is delivered is decided elsewhere."""
+"""What can go wrong with a trigger, and when. responses.py decides how a fault is delivered."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Admission:
 class Gate:
     """Lets a request pass if every limiter of the current phase lets it pass.
 
-    A request that one limiter throttles consumes nothing of the others, unless those count
+    A request that one limiter throttles uses up no capacity of the others, unless they count
     throttled requests. Each phase starts with fresh limiters. Instants are seconds since the
     sandbox's start, which was at `start_unix_s`.
     """

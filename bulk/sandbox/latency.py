@@ -1,4 +1,4 @@
-"""How long requests take: a distribution of round-trip times and their three parts. No clock."""
+"""Draws round-trip times from a distribution, in three parts. Reads no clock."""
 
 from __future__ import annotations
 

@@ -122,8 +122,8 @@ class TokenBucket(Limiter):
 class StrictSpacing(Limiter):
     """Strict spacing: a request passes if the last one that passed is at least 1/rate ago.
 
-    Differs from a token bucket of one token only where throttled requests count: each of them
-    restarts the gap.
+    A token bucket of one token behaves the same, except if throttled requests count: here each
+    of them restarts the gap.
     """
 
     def __init__(self, rate_per_s: float, *, counts_throttled: bool = False) -> None:
