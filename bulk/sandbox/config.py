@@ -32,7 +32,7 @@ class RunSettings:
     """How runs progress: seconds queued, seconds running, and the shares that end badly.
 
     `failed`: the share whose test fails. `broken`: the share whose runner fails. `listed_s`: how
-    long after its creation a run appears in lists, as if they came from a replica that lags.
+    long after its creation a run appears in lists, as if a lagging replica served them.
     Raises SpecError.
     """
 

@@ -58,8 +58,8 @@ class Response:
 class Exchange:
     """A request in flight and its response. Instants are the caller's monotonic seconds.
 
-    `reply` and `received_at_s`, when its first byte reaches the client, are set once the model has
-    been advanced to `arrives_at_s`. If `connect` is not WHOLE, the request never arrives.
+    Once the model is advanced to `arrives_at_s`, `reply` is set, and `received_at_s` is when
+    its first byte reaches the client. If `connect` is not WHOLE, the request never arrives.
     """
 
     request: Request
