@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bulk.model import AttemptRecord, BatchFacts, TriggerResult
 from bulk.report.columns import ATTEMPT_COLUMNS, REPORT_COLUMNS, Column
+from bulk.report.csv_file import csv_bytes
 from bulk.report.frames import attempts_frame, results_frame
 from bulk.report.github import ReportPaths, github_output, step_summary
 from bulk.report.junit import junit_bytes
@@ -20,7 +21,6 @@ from bulk.report.summary import (
     summarize,
     summary_json,
 )
-from bulk.report.table import csv_bytes
 
 __all__ = [
     "ATTEMPT_COLUMNS",
