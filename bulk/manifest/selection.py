@@ -37,7 +37,7 @@ class Selection:
         object.__setattr__(self, "app_ids", lowered)
         for platform, app_id in lowered:
             if not UUID_PATTERN.fullmatch(app_id):
-                raise OptionError(f"--app-id {platform}=...: {quoted(app_id)} is no UUID")
+                raise OptionError(f"--app-id {platform}=...: {quoted(app_id)} is not a UUID")
         if len(dict(lowered)) < len(lowered):
             raise OptionError("--app-id: a platform is given twice")
 

@@ -88,7 +88,7 @@ class _Form(BaseModel):
 
 
 class CombinationForm(_Form):
-    """Values of one cell, or of a part of it."""
+    """Some or all values of a combination."""
 
     platform: OnePlatform | None = None
     mode: OneMode | None = None
@@ -104,7 +104,7 @@ class CombinationForm(_Form):
 
 
 class MatrixForm(_Form):
-    """Each list is an axis; a test runs in every combination of their values."""
+    """Lists of values. A test runs in every combination of them."""
 
     platform: Axis[OnePlatform] | None = None
     mode: Axis[OneMode] | None = None
@@ -112,22 +112,22 @@ class MatrixForm(_Form):
     app_id: Axis[Uuid] | None = None
     environment_id: Axis[Uuid] | None = None
     exclude: Annotated[list[CombinationForm], Field(max_length=ENTRIES_MAX)] = Field(
-        default_factory=list, description="Combinations to leave out: all that have these values."
+        default_factory=list, description="Combinations to remove: all that have these values."
     )
     include: Annotated[list[CombinationForm], Field(max_length=ENTRIES_MAX)] = Field(
         default_factory=list,
-        description="Values to add to the combinations they do not contradict, "
-        "or a combination of its own where they contradict all.",
+        description="Values to add to each combination they do not contradict. "
+        "If they contradict all, they become a new combination.",
     )
 
 
 class DefaultsForm(_Form):
-    """Values for the tests and cells that do not say their own."""
+    """Values for the tests and combinations that do not set them."""
 
     platform: OnePlatform | None = None
     mode: OneMode | None = None
     device_model: OneDevice | None = Field(
-        default=None, description="Used where it fits the cell's platform."
+        default=None, description="Used for combinations with the platform it belongs to."
     )
     environment_id: Uuid | None = None
     tags: Tags = Field(default_factory=list)
@@ -136,7 +136,7 @@ class DefaultsForm(_Form):
 
 
 class AppsForm(_Form):
-    """The app each platform runs, where a cell names none of its own."""
+    """The app for each platform, for combinations that do not set one."""
 
     web: Uuid | None = None
     ios: Uuid | None = None
@@ -144,24 +144,24 @@ class AppsForm(_Form):
 
 
 class TestForm(_Form):
-    """A saved test and how it is run."""
+    """A saved test and how to run it."""
 
     __test__ = False  # pytest collects classes by this name
 
     id: Uuid = Field(description="The test's id in the dashboard.")
-    name: Text = Field(default="", description="What reports call the test.")
+    name: Text = Field(default="", description="The test's name in reports.")
     tags: Tags | None = None
-    repeat: Repeat | None = Field(default=None, description="How often each cell is run.")
+    repeat: Repeat | None = Field(default=None, description="How often each combination runs.")
     own: dict[OwnName, Text] = Field(
-        default_factory=dict, description="Further columns, carried into the report."
+        default_factory=dict, description="Your own columns, copied into the report."
     )
     matrix: MatrixForm | None = Field(
-        default=None, description="Used for this test in place of the manifest's matrix."
+        default=None, description="Replaces the manifest's matrix for this test."
     )
 
 
 class ManifestForm(_Form):
-    """A bulk-trigger manifest: tests, and the platforms and modes they run in."""
+    """A bulk-trigger manifest: tests, and the platforms and modes to run them in."""
 
     version: Version
     defaults: DefaultsForm = DefaultsForm()

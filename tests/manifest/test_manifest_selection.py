@@ -131,7 +131,7 @@ def test_the_fingerprint_does_not_depend_on_the_order(path: Path) -> None:
     ("arguments", "words"),
     [
         ({"first": 0}, "--first 0: must be at least 1"),
-        ({"app_ids": ((Platform.IOS, "abc"),)}, '"abc" is no UUID'),
+        ({"app_ids": ((Platform.IOS, "abc"),)}, '"abc" is not a UUID'),
         ({"app_ids": ((Platform.IOS, APP), (Platform.IOS, APP))}, "a platform is given twice"),
     ],
 )
