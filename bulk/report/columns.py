@@ -36,7 +36,7 @@ REPORT_COLUMNS: tuple[Column[TriggerResult], ...] = (
     ),
     Column(
         "key",
-        "what tells cells apart: a hash of all that is sent, and of the repetition",
+        "identifies the cell: a hash of all that is sent, and of the repetition",
         "string",
         lambda row: row.trigger.key,
     ),
@@ -103,27 +103,27 @@ REPORT_COLUMNS: tuple[Column[TriggerResult], ...] = (
     Column("error", "the server's error code", "string", lambda row: row.error),
     Column(
         "message",
-        "the server's message, or what went wrong on the way",
+        "the server's message, or what went wrong",
         "string",
         lambda row: row.message,
     ),
     Column("attempts", "how often the trigger was sent", "Int64", lambda row: row.attempts),
-    Column("throttles", "how often it was refused with 429", "Int64", lambda row: row.throttles),
+    Column("throttles", "how often the server answered 429", "Int64", lambda row: row.throttles),
     Column(
         "wait_ms",
-        "how long it was ready but held back by pacing, over all attempts",
+        "how long pacing held it back while it was ready, summed over its attempts",
         "Float64",
         lambda row: row.wait_ms,
     ),
     Column(
         "latency_ms",
-        "the last attempt: from its first byte out to its last byte in",
+        "of the last attempt: from the first byte sent to the last byte received",
         "Float64",
         lambda row: row.latency_ms,
     ),
     Column(
         "total_ms",
-        "the waits and latencies of all attempts",
+        "the sum of the waits and latencies of all attempts",
         "Float64",
         lambda row: row.total_ms,
     ),
@@ -131,21 +131,21 @@ REPORT_COLUMNS: tuple[Column[TriggerResult], ...] = (
     Column("finished", "when its outcome was known, UTC", "time", lambda row: row.finished_at),
     Column(
         "origin",
-        "how the run id is known: answer; adopted, found at the server after the answer was lost; "
-        "by_count, found so and this trigger's or an equal one's",
+        "where the run id comes from: answer; adopted, found at the server after the answer was "
+        "lost; by_count, found in the same way, but the run may belong to an equal trigger",
         "string",
         lambda row: row.origin,
     ),
     Column(
         "candidates",
-        "of an unknown trigger: runs that could be its, separated by blanks",
+        "of an unknown trigger: the runs that may be its own, separated by spaces",
         "string",
         lambda row: " ".join(row.candidates) or None,
     ),
     Column(
         "cancelled",
-        "yes; had ended, before it could be; not found, at the server; refused, by the server; "
-        "unclear, asked without a clear answer; empty where nobody asked",
+        "the result of cancelling the run: yes, had ended, not found, refused or unclear; empty if "
+        "cancelling was not requested",
         "string",
         lambda row: row.cancelled,
     ),
@@ -156,28 +156,28 @@ ATTEMPT_COLUMNS: tuple[Column[AttemptRecord], ...] = (
     Column("number", "which attempt of the trigger, from 1", "Int64", lambda row: row.number),
     Column(
         "end",
-        "what became of it; open: no answer was recorded; absent: the server's list shows that it "
-        "was never executed",
+        "how it ended: an outcome; open, no answer was recorded; absent, the server's list shows "
+        "that it was never executed",
         "string",
         lambda row: row.end,
     ),
-    Column("sent", "when it left, UTC", "time", lambda row: row.sent_at),
+    Column("sent", "when it was sent, UTC", "time", lambda row: row.sent_at),
     Column("received", "when its answer was complete, UTC", "time", lambda row: row.received_at),
     Column(
         "wait_ms",
-        "how long the trigger was held back before it",
+        "how long pacing held the trigger back before this attempt",
         "Float64",
         lambda row: row.wait_ms,
     ),
     Column(
         "latency_ms",
-        "from its first byte out to its last byte in",
+        "from the first byte sent to the last byte received",
         "Float64",
         lambda row: row.latency_ms,
     ),
     Column(
         "in_flight",
-        "how many requests were under way when it left, itself included",
+        "how many requests were in flight when it was sent, itself included",
         "Int64",
         lambda row: row.in_flight,
     ),
@@ -192,13 +192,13 @@ ATTEMPT_COLUMNS: tuple[Column[AttemptRecord], ...] = (
     Column("error", "the server's error code", "string", lambda row: row.error),
     Column(
         "message",
-        "the server's message, or what went wrong on the way",
+        "the server's message, or what went wrong",
         "string",
         lambda row: row.message,
     ),
     Column(
         "server_date",
-        "the answer's Date header, as it came",
+        "the answer's Date header, as received",
         "string",
         lambda row: dict(row.headers).get(DATE_HEADER),
     ),
