@@ -1,7 +1,7 @@
 """The batch as JUnit XML for GitLab, Jenkins and Azure; it says nothing about tests passing.
 
-A trigger that was not queued is an `error`: it was not triggered, or it is unknown.
-There is never a `failure`, which would say that the tested product failed.
+A trigger that was not queued is an `error`: the server has no run of it, or may have none. There
+is never a `failure`, which would say that the tested product failed.
 """
 
 from __future__ import annotations
