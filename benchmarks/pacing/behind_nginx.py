@@ -128,7 +128,7 @@ async def _backoff_over_sockets(base_url: str) -> int:
         return reply
 
     with trio.fail_after(RUN_S_MAX):
-        await backoff(Errand(post, case.test_ids, Random(1), case.config, case.epoch_s))
+        await backoff(Errand(post, case.test_ids, Random(1), case.config, case.start_unix_s))
     await api.aclose()
     return refused
 

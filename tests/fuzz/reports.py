@@ -18,7 +18,7 @@ from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, Trigger, Tr
 from bulk.report import Rendered, ReportPaths, github_output, render_all, step_summary
 from tests.fuzz.messages import RUN, body, headers
 from tests.fuzz.texts import hostile_text
-from tests.report.records import EPOCH, attempt, facts, queued, trigger
+from tests.report.records import T0, attempt, facts, queued, trigger
 
 # The texts here are at most some thousand characters long; no report may make much more of them.
 REPORT_BYTES_MAX = 4 << 20
@@ -88,7 +88,7 @@ def report_problems(seed: int) -> list[str]:
     """What is wrong with the reports of the batch of this number."""
     about, results, attempts = make_batch(seed)
     try:
-        rendered = render_all(about, results, attempts, now=EPOCH)
+        rendered = render_all(about, results, attempts, now=T0)
         paths = ReportPaths(hostile_text(Random(seed)), "report.csv")
         output = github_output(about, rendered.summary, paths)
         summary = step_summary(about, rendered.summary, results)
