@@ -18,11 +18,11 @@ from pathlib import Path
 from random import Random
 
 import trio
+from tests.cli.talking import rows, sandbox, spawn, truth, write_manifest
 
 from benchmarks.pacing.backoff import backoff
 from benchmarks.pacing.cases import Case, Server
 from benchmarks.pacing.clients import THROTTLED, Api, Errand, Reply
-from tests.cli.talking import rows, sandbox, spawn, truth, write_manifest
 from tests.nginx.test_behind_nginx import nginx
 
 COUNT, PER_S, BURST, CONNECTIONS = 200, 20, 10, 3

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.talking import ROOT, Terminal
+from tests.cli.terminal import Terminal
+from tests.processes import ROOT
 
 MANIFEST = ROOT / "manifests" / "release.yaml"
 

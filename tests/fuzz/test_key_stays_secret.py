@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import ROOT, write_manifest
+from tests.cli.terminal import write_manifest
 from tests.fuzz.canary import CANARY, WAYS, shows_canary
 from tests.fuzz.echoing import PLACES, EchoServer, echo_server
+from tests.processes import ROOT
 
 pytestmark = [
     pytest.mark.sockets,
