@@ -139,9 +139,8 @@ def run(request: Request) -> None:
         limit = request.file_bytes_max
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     if request.shifts is not None:
-        import sitecustomize  # of tests/kills/shifted, as the launcher was started
-
-        sitecustomize.shift_by(Path(request.shifts))
+        # That of tests/kills/shifted, as the launcher was started.
+        importlib.import_module("sitecustomize").shift_by(Path(request.shifts))
     if request.short_waits:
         from tests.short_waits import shorten
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import trio
 
@@ -43,7 +43,7 @@ class Process:
         self._report = report
         self.stdout, self.stderr = stdout, stderr
         self.pid = self._receive()
-        self.returncode: int | None = None
+        self.returncode: int | Any = None  # as `Popen` has it: None while it runs
 
     def poll(self) -> int | None:
         """The exit code, or the negative signal; None while it runs."""
@@ -61,10 +61,9 @@ class Process:
 
     async def wait_in_trio(self) -> int:
         """The same for a trio task."""
-        while self.poll() is None:
+        while (code := self.poll()) is None:
             await trio.lowlevel.wait_readable(self._report)
-        assert self.returncode is not None
-        return self.returncode
+        return code
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """What it writes up to its end, to stdout and to stderr. Raises TimeoutExpired."""
@@ -105,7 +104,7 @@ class Process:
             self._report.settimeout(timeout)
             self.returncode = os.waitstatus_to_exitcode(self._receive())
             self._report.close()
-        return self.returncode
+        return int(self.returncode)
 
     def _receive(self) -> int:
         content = self._report.recv(REPORT.size)

@@ -87,22 +87,25 @@ def rows(batch: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def spawn(
+def spawn(*arguments: str | Path, folder: Path, **environment: str) -> Process:
+    """Call in a process of its own, in a folder."""
+    return launcher().start(request(*arguments, folder=folder, environment=environment))
+
+
+def request(
     *arguments: str | Path,
     folder: Path,
+    environment: Mapping[str, str],
     before: str = "",
     file_bytes_max: int | None = None,
-    **environment: str,
-) -> Process:
-    """Call in a process of its own, in a folder; see `tests.launch.Request` for the rest."""
-    return launcher().start(
-        Request(
-            [*map(str, arguments)],
-            str(folder),
-            clean_environment(environment),
-            before=before,
-            file_bytes_max=file_bytes_max,
-        )
+) -> Request:
+    """What a launcher is asked for, with an environment without surprises."""
+    return Request(
+        [*map(str, arguments)],
+        str(folder),
+        clean_environment(environment),
+        before=before,
+        file_bytes_max=file_bytes_max,
     )
 
 
@@ -111,8 +114,8 @@ def at_a_terminal(
 ) -> tuple[int, str]:
     """Call at a terminal, where it is answered; the exit code, and what was said on stderr."""
     ours, theirs = os.openpty()
-    request = Request([*map(str, arguments)], str(folder), clean_environment(environment))
-    process = launcher().start(request, stdin=theirs, stderr=theirs)
+    wanted = request(*arguments, folder=folder, environment=environment)
+    process = launcher().start(wanted, stdin=theirs, stderr=theirs)
     os.close(theirs)
     os.write(ours, f"{answer}\n".encode())
     process.communicate(timeout=60)

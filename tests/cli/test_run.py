@@ -29,6 +29,7 @@ from tests.cli.terminal import (
     Said,
     Terminal,
     at_a_terminal,
+    request,
     rows,
     sandbox,
     spawn,
@@ -37,7 +38,7 @@ from tests.cli.terminal import (
     wait_until_asked,
     write_manifest,
 )
-from tests.processes import ROOT, Process
+from tests.processes import ROOT, Process, launcher
 
 RELEASE = ROOT / "manifests" / "release.csv"
 SLOW = "token-bucket 40/s burst 5; headers retry-after-fractional; latency 20ms"
@@ -280,12 +281,13 @@ def test_a_disk_that_fills_up_ends_with_8_and_loses_no_run(terminal: Terminal) -
     manifest = write_manifest(terminal.folder / "m.csv", 400)
     with sandbox("none; latency 5ms") as base_url:
         # A limit on the size of files stands in for the full disk: 300 kB hold the triggers only.
-        process = spawn(
+        wanted = request(
             *(manifest, "--base-url", base_url),
             folder=terminal.folder,
+            environment=ENVIRONMENT,
             file_bytes_max=300_000,
-            **ENVIRONMENT,
         )
+        process = launcher().start(wanted)
         _, err = process.communicate(timeout=60)
         assert (process.returncode, "Traceback" in err) == (8, False), err
         (batch,) = terminal.batches()
@@ -569,7 +571,9 @@ def spawn_signalled(
 ) -> Process:
     """A process that gets these signals just then."""
     before = when.format(signals=[int(number) for number in signals])
-    return spawn(*words, folder=terminal.folder, before=before, **ENVIRONMENT)
+    return launcher().start(
+        request(*words, folder=terminal.folder, environment=ENVIRONMENT, before=before)
+    )
 
 
 @pytest.mark.parametrize("then", ["resume", "report"])

@@ -12,9 +12,10 @@ from random import Random
 
 import pytest
 
-from tests.cli.terminal import ENVIRONMENT, Terminal, sandbox, spawn, truth, write_manifest
+from tests.cli.terminal import ENVIRONMENT, Terminal, request, sandbox, spawn, truth, write_manifest
 from tests.kills.judge import problems
 from tests.kills.soak import soak
+from tests.processes import launcher
 
 SLOW = "token-bucket 40/s burst 5; headers retry-after-fractional; latency 20ms"
 IN_USE = "another bulk-trigger is at work on this batch"
@@ -39,7 +40,10 @@ def test_a_disk_that_is_full_at_any_write(terminal: Terminal, seed: int) -> None
     manifest = write_manifest(terminal.folder / "m.csv", 60)
     with sandbox("none; latency 5ms") as base_url:
         run = (str(manifest), "--base-url", base_url, "--batch", "b", *PATIENCE)
-        process = spawn(*run, folder=terminal.folder, file_bytes_max=limit, **ENVIRONMENT)
+        wanted = request(
+            *run, folder=terminal.folder, environment=ENVIRONMENT, file_bytes_max=limit
+        )
+        process = launcher().start(wanted)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, "Traceback" in err) == (8, False), err
         said = out + err

@@ -44,7 +44,7 @@ def facts(**changes: object) -> BatchFacts:
     """A batch's facts, with what a test cares about."""
     fields: dict[str, object] = {
         "name": "nightly",
-        "called": "nightly",
+        "cli_name": "nightly",
         "manifest": "release.csv",
         "base_url": "https://tester.army",
         "created_at": EPOCH,
