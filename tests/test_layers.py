@@ -33,7 +33,7 @@ SANDBOX = "sandbox"
 KNOWS_THE_SANDBOX = {"cli", "batch.virtual"}
 # What each place may import from outside Python.
 FOREIGN: dict[str, set[str]] = {
-    "manifest": {"pydantic", "pydantic_core", "yaml"},
+    "manifest": {"pydantic", "yaml"},
     "report": {"pandas", "numpy", "jinja2", "markupsafe"},
     "measure": {"numpy"},
     "http.address": {"httpx"},

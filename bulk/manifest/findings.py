@@ -1,4 +1,4 @@
-"""What is found wrong or worth saying while one manifest is read; knows no format."""
+"""The problems and notes of one manifest, and how they quote values; must know no file format."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 from bulk.errors import PROBLEMS_SHOWN_MAX, ManifestError, Problem
 
-SHOWN_LENGTH_MAX = 60  # a longer value drowns the message around it
-_CLOSE = 0.65  # "iso" (0.67) finds "ios"; "windows" (0.6) is no slip for it
+QUOTED_LENGTH_MAX = 60  # a longer value drowns the message around it
+_SIMILARITY_MIN = 0.65  # "iso" (0.67) suggests "ios"; "windows" (0.6) suggests nothing
 
 
 @dataclass(slots=True)
@@ -21,42 +21,42 @@ class Findings:
     problem_count: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def problem(self, line: int, text: str, column: int = 0) -> None:
-        """Something that keeps the file from being used. `line` and `column` from 1, 0 = none."""
+    def add_problem(self, line: int, text: str, column: int = 0) -> None:
+        """Adds what makes the file unusable. `line` and `column` count from 1; 0 means none."""
         self.problem_count += 1
         if len(self.problems) < PROBLEMS_SHOWN_MAX:
             self.problems.append(Problem(self.file, line, column, text))
 
-    def note(self, text: str) -> None:
-        """Something the user should know, but which keeps nothing from being sent."""
+    def add_note(self, text: str) -> None:
+        """Adds, once, what the user should know but what does not make the file unusable."""
         if text not in self.notes:
             self.notes.append(text)
 
     def error(self) -> ManifestError:
-        """All problems as one error, in the file's order."""
+        """All problems as one error, in the order of the file."""
         ordered = sorted(self.problems, key=lambda problem: (problem.line, problem.column))
         return ManifestError(ordered, self.problem_count)
 
     def check(self) -> None:
-        """Raises ManifestError where there is any problem."""
+        """Raises ManifestError if there is any problem."""
         if self.problem_count:
             raise self.error()
 
 
-def shown(value: object) -> str:
-    """A value as a message quotes it: on one line, not too long, in double quotes."""
+def quoted(value: object) -> str:
+    """A value for a message: in double quotes, on one line, of bounded length."""
     text = value if isinstance(value, str) else "a list or mapping"
-    if len(text) > SHOWN_LENGTH_MAX:
-        text = text[: SHOWN_LENGTH_MAX - 1] + "…"
+    if len(text) > QUOTED_LENGTH_MAX:
+        text = text[: QUOTED_LENGTH_MAX - 1] + "…"
     return '"' + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text) + '"'
 
 
 def did_you_mean(text: str, known: Sequence[str]) -> str:
-    """` (did you mean "ios"?)`, or nothing where no known word is near."""
-    near = get_close_matches(text.strip().lower(), known, n=1, cutoff=_CLOSE)
-    return f' (did you mean "{near[0]}"?)' if near else ""
+    """` (did you mean "ios"?)`, or an empty string if no known word is similar."""
+    similar = get_close_matches(text.strip().lower(), known, n=1, cutoff=_SIMILARITY_MIN)
+    return f' (did you mean "{similar[0]}"?)' if similar else ""
 
 
 def either(words: Sequence[str]) -> str:
-    """The words as a person lists them: `web, ios or android`."""
+    """The words as alternatives: `web, ios or android`."""
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

@@ -1,4 +1,4 @@
-"""What the header row of a CSV manifest says of its columns; knows no row below it."""
+"""The columns of a manifest, and the header row of a CSV file; must know no row below it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from bulk.manifest.findings import Findings, shown
+from bulk.manifest.findings import Findings, quoted
 from bulk.manifest.formulas import unescape_formula
 
 REQUIRED = ("test_id", "platform", "mode")
 OPTIONAL = ("name", "device_model", "app_id", "environment_id", "tags", "repeat")
 COLUMNS = REQUIRED + OPTIONAL
-# What our reports add to a trigger's own columns. A file with the three marks is such a report.
+# The columns that report.csv adds to a manifest's. A file with all of `_REPORT_MARKS` is a report.
 RESULT_COLUMNS = (
     "line",
     "key",
@@ -35,16 +35,17 @@ RESULT_COLUMNS = (
 )
 REPETITION = "repetition"
 _REPORT_MARKS = frozenset(("key", "outcome", "run_id"))
-# Stricter than for values: an own column such as "code" is no slip for "mode".
-_CLOSE_HEADER = 0.8
-_PREFIX_LENGTH_MIN = 3  # "device" and "env" are a known column's beginning, "a" is nobody's
+# Stricter than for values: a column of the user's own such as "code" is not a misspelt "mode".
+_SIMILARITY_MIN = 0.8
+_PREFIX_LENGTH_MIN = 3  # "device" and "env" abbreviate a known column, "a" does not
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Which column stands where: `known` and `own` pair a column with its place, from 0.
+    """Where each column is: `known` and `own` pair a column's name with its index, from 0.
 
-    `titles` are the headers as the file writes them, for messages.
+    `own` are the columns that only the user knows. `titles` are the headers as the file writes
+    them, for messages.
     """
 
     titles: tuple[str, ...]
@@ -53,17 +54,17 @@ class Header:
     is_report: bool
 
 
-def normal(title: str) -> str:
-    """`Test ID`, `test-id` and `test_id` are the same header."""
+def normalized(title: str) -> str:
+    """The title as a column's name: `Test ID`, `test-id` and `test_id` are all `test_id`."""
     return "_".join(title.replace("-", " ").replace("_", " ").lower().split())
 
 
 def read_header(line: int, cells: Sequence[str], findings: Findings) -> Header | None:
-    """The header; None, with the problems told, where rows below could not be read by it."""
+    """The header. None if the rows below it cannot be read, after reporting the problems."""
     titles = [cell.strip() for cell in cells]
     while titles and not titles[-1]:
-        titles.pop()  # a spreadsheet writes a separator after the last column now and then
-    names = [normal(title) for title in titles]
+        titles.pop()  # spreadsheets sometimes write a separator after the last column
+    names = [normalized(title) for title in titles]
     is_report = set(names) >= _REPORT_MARKS
     if is_report:
         titles = [unescape_formula(title) for title in titles]
@@ -72,61 +73,68 @@ def read_header(line: int, cells: Sequence[str], findings: Findings) -> Header |
     own: list[tuple[str, int]] = []
     ignored: list[str] = []
     usable = True
-    for place, name in enumerate(names):
-        title = titles[place]
+    for index, name in enumerate(names):
+        title = titles[index]
         if not name:
-            findings.problem(line, f"column {place + 1} has no header")
+            findings.add_problem(line, f"column {index + 1} has no header")
             usable = False
         elif is_report and name in RESULT_COLUMNS and name not in ignored:
-            # Only the first is ours: an own column of the manifest may bear the same name.
+            # Only the first is the report's: a column of the user's own may have the same name.
             ignored.append(name)
         elif name in seen:
-            where = f"in columns {seen[name] + 1} and {place + 1}"
-            findings.problem(line, f"the header {shown(title)} stands twice, {where}")
+            findings.add_problem(
+                line,
+                f"the header {quoted(title)} appears twice, "
+                f"in columns {seen[name] + 1} and {index + 1}",
+            )
             usable = False
         else:
-            seen[name] = place
+            seen[name] = index
             if name in COLUMNS or (is_report and name == REPETITION):
-                known[name] = place
+                known[name] = index
             else:
-                own.append((title, place))
-    usable = _complete(line, known, own, findings) and usable
+                own.append((title, index))
+    usable = _is_complete(line, known, own, findings) and usable
     if is_report and "repeat" in known and REPETITION in known:
-        findings.problem(line, 'a report says "repetition"; remove the column "repeat" beside it')
+        findings.add_problem(line, 'a report has "repetition"; remove the column "repeat"')
         usable = False
     if ignored:
-        findings.note(f"a report of ours; result columns ignored: {', '.join(ignored)}")
+        findings.add_note(f"this is a report; result columns ignored: {', '.join(ignored)}")
     if not usable:
         return None
     return Header(tuple(titles), tuple(known.items()), tuple(own), is_report)
 
 
-def _complete(
+def _is_complete(
     line: int, known: dict[str, int], own: list[tuple[str, int]], findings: Findings
 ) -> bool:
     if not any(column in known for column in COLUMNS):
         words = f"at least {', '.join(REQUIRED[:-1])} and {REQUIRED[-1]}"
-        findings.problem(line, f"this is no header row; the first row names the columns, {words}")
+        findings.add_problem(
+            line, f"this is not a header row; the first row must name the columns, {words}"
+        )
         return False
     usable = True
-    free = {normal(title): title for title, _ in own}
+    own_names = {normalized(title): title for title, _ in own}
     for column in COLUMNS:
-        near = "" if column in known else _near(column, tuple(free))
-        if not near and column in REQUIRED and column not in known:
-            near = next((name for name in free if column.endswith("_" + name)), "")
+        similar = "" if column in known else _similar(column, tuple(own_names))
+        if not similar and column in REQUIRED and column not in known:
+            similar = next((name for name in own_names if column.endswith("_" + name)), "")
         if column in REQUIRED and column not in known:
-            hint = f" (is it the one called {shown(free[near])}?)" if near else ""
-            findings.problem(line, f'column "{column}" is missing{hint}')
+            hint = f" (did you name it {quoted(own_names[similar])}?)" if similar else ""
+            findings.add_problem(line, f'column "{column}" is missing{hint}')
             usable = False
-        elif near:
-            findings.note(
-                f"column {shown(free[near])} is carried along as one of your own; "
+        elif similar:
+            findings.add_note(
+                f"column {quoted(own_names[similar])} is treated as one of your own; "
                 f'did you mean "{column}"?'
             )
     return usable
 
 
-def _near(column: str, names: tuple[str, ...]) -> str:
-    close = get_close_matches(column, names, n=1, cutoff=_CLOSE_HEADER)
-    begins = (name for name in names if len(name) >= _PREFIX_LENGTH_MIN and column.startswith(name))
-    return close[0] if close else next(begins, "")
+def _similar(column: str, names: tuple[str, ...]) -> str:
+    close = get_close_matches(column, names, n=1, cutoff=_SIMILARITY_MIN)
+    if close:
+        return close[0]
+    long_enough = (name for name in names if len(name) >= _PREFIX_LENGTH_MIN)
+    return next((name for name in long_enough if column.startswith(name)), "")

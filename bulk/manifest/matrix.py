@@ -1,13 +1,12 @@
-"""The product of a matrix with GitHub Actions' exclude and include; knows no file, no platform.
+"""Expands a matrix as GitHub Actions does; must know no file and no meaning of an axis.
 
-The rule, in order:
-1. The product of the axes, in the order they are declared; the last axis turns fastest.
-2. Each exclude takes away the combinations that have all of its pairs.
-3. Each include looks at every combination left of the product. It is added to each in which it
-   would overwrite no value of an axis; values that earlier includes added may be overwritten.
-   An include that could be added to none makes a combination of its own, which later includes
-   leave alone.
-A matrix without axes has no product: each include makes a combination.
+The rules, in order:
+1. The product of the axes, in the order of their declaration; the last axis varies fastest.
+2. Each exclude removes the combinations that have all of its pairs.
+3. Each include is added to every remaining combination of the product in which it would not
+   overwrite the value of an axis; it may overwrite values that earlier includes added. An include
+   that fits no combination becomes a combination of its own, which later includes do not extend.
+A matrix without axes has no product: each include becomes a combination.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One exclude or include: the pairs it gives, and the manifest's line it begins on."""
+    """One exclude or include: its pairs, and the line of the manifest it starts on."""
 
     line: int
     pairs: Pairs
@@ -30,7 +29,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Axes in order of declaration, each with its values, then what is taken away and added."""
+    """The axes in the order of their declaration, each with its values; excludes and includes."""
 
     line: int
     axes: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -39,15 +38,16 @@ class Matrix:
 
     @property
     def size_max(self) -> int:
-        """How many combinations there can be at most."""
+        """An upper bound on the number of combinations."""
         return prod(len(values) for _, values in self.axes) + len(self.include)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one exclude or include did, counted in cells before repetition and selection.
+    """What one exclude or include did, in combinations before repetition and selection.
 
-    `matched` counts all cells an exclude fits, also those an earlier one had taken away already.
+    `matched` counts all combinations that an exclude matches, including those that an earlier
+    exclude had removed.
     """
 
     kind: Literal["exclude", "include"]
@@ -59,7 +59,7 @@ class Change:
     added: int = 0
 
     def __str__(self) -> str:
-        what = ", ".join(f"{name}: {value}" for name, value in self.pairs)
+        pairs = ", ".join(f"{name}: {value}" for name, value in self.pairs)
         did = [
             f"{verb} {count}"
             for verb, count in (
@@ -69,10 +69,10 @@ class Change:
             )
             if count
         ]
-        return f"{self.kind} {{{what}}} (line {self.line}): {', '.join(did) or 'changed nothing'}"
+        return f"{self.kind} {{{pairs}}} (line {self.line}): {', '.join(did) or 'changed nothing'}"
 
     def times(self, count: int) -> Change:
-        """The same change where the matrix is used by `count` tests."""
+        """The same change for a matrix that `count` tests use."""
         return Change(
             self.kind,
             self.line,
@@ -85,47 +85,44 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Expansion:
+class MatrixExpansion:
     """All combinations in order, and what each exclude and include did."""
 
     combinations: tuple[Pairs, ...]
     changes: tuple[Change, ...]
 
 
-def expand(matrix: Matrix) -> Expansion:
-    """All combinations of a matrix. The caller bounds `matrix.size_max` first."""
+def expand(matrix: Matrix) -> MatrixExpansion:
+    """Expands a matrix. The caller must check `matrix.size_max` first."""
     names = [name for name, _ in matrix.axes]
     tuples = product(*(values for _, values in matrix.axes)) if names else ()
     originals = [dict(zip(names, values, strict=True)) for values in tuples]
+    removed: set[int] = set()
     changes = []
     for entry in matrix.exclude:
-        fits = {id(one) for one in originals if _has(one, entry.pairs)}
-        changes.append((entry, fits))
-    removed: set[int] = set()
-    told = []
-    for entry, fits in changes:
-        told.append(
-            Change("exclude", entry.line, entry.pairs, len(fits), removed=len(fits - removed))
+        matched = {id(one) for one in originals if _has(one, entry.pairs)}
+        changes.append(
+            Change("exclude", entry.line, entry.pairs, len(matched), removed=len(matched - removed))
         )
-        removed |= fits
+        removed |= matched
     kept = [one for one in originals if id(one) not in removed]
-    return _include(matrix, kept, told)
+    return _include(matrix, kept, changes)
 
 
-def _include(matrix: Matrix, kept: list[dict[str, str]], told: list[Change]) -> Expansion:
+def _include(matrix: Matrix, kept: list[dict[str, str]], changes: list[Change]) -> MatrixExpansion:
     axes = {name for name, _ in matrix.axes}
-    grown = [dict(one) for one in kept]
+    extendable = [dict(one) for one in kept]
     created = []
     for entry in matrix.include:
         fixed = [pair for pair in entry.pairs if pair[0] in axes]
-        fitting = [cell for cell in grown if _has(cell, fixed)]
-        before = [dict(cell) for cell in fitting]
-        for cell in fitting:
-            cell.update(entry.pairs)
+        fitting = [one for one in extendable if _has(one, fixed)]
+        before = [dict(one) for one in fitting]
+        for one in fitting:
+            one.update(entry.pairs)
         if not fitting:
             created.append(dict(entry.pairs))
         extended = sum(old != new for old, new in zip(before, fitting, strict=True))
-        told.append(
+        changes.append(
             Change(
                 "include",
                 entry.line,
@@ -135,9 +132,9 @@ def _include(matrix: Matrix, kept: list[dict[str, str]], told: list[Change]) -> 
                 added=0 if fitting else 1,
             )
         )
-    combinations = tuple(tuple(cell.items()) for cell in grown + created)
-    return Expansion(combinations, tuple(told))
+    combinations = tuple(tuple(one.items()) for one in extendable + created)
+    return MatrixExpansion(combinations, tuple(changes))
 
 
-def _has(cell: dict[str, str], pairs: Pairs | list[tuple[str, str]]) -> bool:
-    return all(cell.get(name) == value for name, value in pairs)
+def _has(combination: dict[str, str], pairs: Pairs | list[tuple[str, str]]) -> bool:
+    return all(combination.get(name) == value for name, value in pairs)

@@ -1,8 +1,13 @@
-"""The YAML form of a manifest, its keys and its JSON Schema; must know neither file nor places."""
+"""The YAML form of a manifest, from a document to rows; must know neither bytes nor selection.
+
+The classes declare the keys, and the JSON Schema is made from them. Below them, a document is
+validated, its matrices are expanded, and its tests become rows.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -11,23 +16,26 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
 
 from bulk.manifest import values
-from bulk.manifest.findings import shown
-from bulk.manifest.header import COLUMNS, normal
-from bulk.manifest.matrix import Pairs
-from bulk.model import DeviceModel, Mode, Platform
+from bulk.manifest.expansion import Combination, Row, RowStream
+from bulk.manifest.findings import Findings, did_you_mean, quoted
+from bulk.manifest.header import COLUMNS, normalized
+from bulk.manifest.matrix import Change, Entry, Matrix, MatrixExpansion, Pairs, expand
+from bulk.manifest.yaml_tree import NodePath, Tree, read_tree
+from bulk.model import DEVICES_BY_PLATFORM, DeviceModel, Mode, Platform
 
 AXES = ("platform", "mode", "device_model", "app_id", "environment_id")
-# Each include is tried on each combination of each test.
+# A bound on the work: each include is tried on each combination.
 ENTRIES_MAX = 1000
 
-# An editor reads `1.10` or `no` as a number or a truth; to us all are text, so it must not object.
+# An editor reads `1.10` as a number and `no` as a boolean. Here both are text, so the schema
+# accepts all three.
 _TEXT_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean"]})
 _UUID_SCHEMA = WithJsonSchema(
     {
@@ -39,16 +47,16 @@ _UUID_SCHEMA = WithJsonSchema(
 
 def _version(value: object) -> object:
     if values.single(value) != "1":
-        raise ValueError("only version 1 is known")
+        raise ValueError("only version 1 is supported")
     return 1
 
 
 def _own_name(value: object) -> str:
     name = values.single(value)
     if not name:
-        raise ValueError("an own column needs a name")
-    if normal(name) in COLUMNS:
-        raise ValueError(f"{shown(name)} is no own column; it has a meaning of its own")
+        raise ValueError("a column of your own needs a name")
+    if normalized(name) in COLUMNS:
+        raise ValueError(f"{quoted(name)} is already a manifest column; choose another name")
     return name
 
 
@@ -80,7 +88,7 @@ class _Form(BaseModel):
 
 
 class CombinationForm(_Form):
-    """Values of one cell, or of a part of it."""
+    """Some or all values of a combination."""
 
     platform: OnePlatform | None = None
     mode: OneMode | None = None
@@ -89,14 +97,14 @@ class CombinationForm(_Form):
     environment_id: Uuid | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> CombinationForm:
+    def _check_not_empty(self) -> CombinationForm:
         if not self.model_fields_set:
-            raise ValueError("says nothing; give it a pair such as platform: ios")
+            raise ValueError("is empty; give it a pair such as platform: ios")
         return self
 
 
 class MatrixForm(_Form):
-    """Each list is an axis; a test runs in every combination of their values."""
+    """Lists of values. A test runs in every combination of them."""
 
     platform: Axis[OnePlatform] | None = None
     mode: Axis[OneMode] | None = None
@@ -104,27 +112,22 @@ class MatrixForm(_Form):
     app_id: Axis[Uuid] | None = None
     environment_id: Axis[Uuid] | None = None
     exclude: Annotated[list[CombinationForm], Field(max_length=ENTRIES_MAX)] = Field(
-        default_factory=list, description="Combinations to leave out: all that have these values."
+        default_factory=list, description="Combinations to remove: all that have these values."
     )
     include: Annotated[list[CombinationForm], Field(max_length=ENTRIES_MAX)] = Field(
         default_factory=list,
-        description="Values to add to the combinations they do not contradict, "
-        "or a combination of its own where they contradict all.",
+        description="Values to add to each combination they do not contradict. "
+        "If they contradict all, they become a new combination.",
     )
-
-    @property
-    def has_axis(self) -> bool:
-        """Whether there is a product to exclude from."""
-        return any(getattr(self, axis) is not None for axis in AXES)
 
 
 class DefaultsForm(_Form):
-    """Values for the tests and cells that do not say their own."""
+    """Values for the tests and combinations that do not set them."""
 
     platform: OnePlatform | None = None
     mode: OneMode | None = None
     device_model: OneDevice | None = Field(
-        default=None, description="Used where it fits the cell's platform."
+        default=None, description="Used for combinations with the platform it belongs to."
     )
     environment_id: Uuid | None = None
     tags: Tags = Field(default_factory=list)
@@ -133,7 +136,7 @@ class DefaultsForm(_Form):
 
 
 class AppsForm(_Form):
-    """The app each platform runs, where a cell names none of its own."""
+    """The app for each platform, for combinations that do not set one."""
 
     web: Uuid | None = None
     ios: Uuid | None = None
@@ -141,24 +144,24 @@ class AppsForm(_Form):
 
 
 class TestForm(_Form):
-    """A saved test and how it is run."""
+    """A saved test and how to run it."""
 
     __test__ = False  # pytest collects classes by this name
 
     id: Uuid = Field(description="The test's id in the dashboard.")
-    name: Text = Field(default="", description="What reports call the test.")
+    name: Text = Field(default="", description="The test's name in reports.")
     tags: Tags | None = None
-    repeat: Repeat | None = Field(default=None, description="How often each cell is run.")
+    repeat: Repeat | None = Field(default=None, description="How often each combination runs.")
     own: dict[OwnName, Text] = Field(
-        default_factory=dict, description="Further columns, carried into the report."
+        default_factory=dict, description="Your own columns, copied into the report."
     )
     matrix: MatrixForm | None = Field(
-        default=None, description="Used for this test in place of the manifest's matrix."
+        default=None, description="Replaces the manifest's matrix for this test."
     )
 
 
 class ManifestForm(_Form):
-    """A bulk-trigger manifest: tests, and the platforms and modes they run in."""
+    """A bulk-trigger manifest: tests, and the platforms and modes to run them in."""
 
     version: Version
     defaults: DefaultsForm = DefaultsForm()
@@ -176,32 +179,234 @@ _FORMS_BY_KEY: dict[str, type[_Form]] = {
     "include": CombinationForm,
     "tests": TestForm,
 }
+# Without a matrix, a test has one combination, which sets nothing.
+_NO_MATRIX = MatrixExpansion(((),), ())
+_SHARED_MATRIX: NodePath = ("matrix",)
+# Where a key belongs that is not allowed here, by the parent it was found under.
+_MISPLACED = {
+    ("defaults", "app_id"): 'app ids go under "apps", by platform',
+    ("defaults", "matrix"): '"matrix" goes next to "defaults", not inside it',
+    ("tests", "test_id"): 'the key for a test\'s id is "id"',
+    **{("tests", axis): 'it goes in the test\'s "matrix", as a list' for axis in AXES},
+}
 
 
 def known_keys(parent: str) -> tuple[str, ...]:
-    """The keys that may stand in the mapping (or in each mapping of the list) called `parent`."""
+    """The keys of the mapping, or of each mapping in the list, under the key `parent`.
+
+    `""` is the document itself; a parent without fixed keys has none.
+    """
     return tuple(_FORMS_BY_KEY[parent].model_fields) if parent in _FORMS_BY_KEY else ()
 
 
-def pairs_of(form: CombinationForm, order: tuple[str, ...]) -> Pairs:
-    """The values a combination gives, in the order they are written."""
-    return tuple((axis, getattr(form, axis)) for axis in order if axis in form.model_fields_set)
-
-
 class _SchemaWithoutNull(GenerateJsonSchema):
-    """A key that may be left out may not be empty: None is how the forms say "left out"."""
+    """The schema of optional keys: they may be absent, but not null, and have no default."""
 
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+    def nullable_schema(self, schema: Any) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
 
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        made = super().default_schema(schema)
-        made.pop("default", None)
-        return made
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
+        with_default = super().default_schema(schema)
+        with_default.pop("default", None)
+        return with_default
 
 
 def manifest_schema() -> str:
-    """The JSON Schema of the YAML form, as text that ends in a newline; the same each time."""
+    """The JSON Schema of the YAML form: deterministic text that ends in a newline."""
     schema = ManifestForm.model_json_schema(schema_generator=_SchemaWithoutNull)
     whole = {"$schema": GenerateJsonSchema.schema_dialect, **schema}
     return json.dumps(whole, indent=2) + "\n"
+
+
+def read_yaml(text: str, findings: Findings) -> RowStream:
+    """The rows of a YAML manifest. All problems of the document are reported at once."""
+    tree = read_tree(text, findings)
+    form = None if tree is None else _validated(tree, findings)
+    if tree is None or form is None:
+        return RowStream(iter(()))
+    expansions = _expansions(form, tree, findings)
+    if findings.problem_count:
+        return RowStream(iter(()))
+    own = [*form.defaults.own, *(name for test in form.tests for name in test.own)]
+    changes = _changes(form, expansions, findings)
+    rows = _rows(form, tree, expansions)
+    return RowStream(rows, tuple(dict.fromkeys(own)), changes)
+
+
+def _validated(tree: Tree, findings: Findings) -> ManifestForm | None:
+    try:
+        return ManifestForm.model_validate(tree.plain)
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False):
+            of_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
+            path = tuple(step for step in error["loc"] if step != "[key]")
+            line, column = tree.position(path, of_key=of_key)
+            findings.add_problem(line, _explain(path, error), column)
+        return None
+
+
+def _explain(path: NodePath, error: Any) -> str:
+    """A pydantic error as a message: which key, which value, what to do."""
+    words = [step for step in path if isinstance(step, str)]
+    key = words[-1] if words else ""
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        parent = words[-2] if len(words) > 1 else ""
+        advice = _MISPLACED.get((parent, key))
+        hint = f": {advice}" if advice else did_you_mean(key, known_keys(parent))
+        return f"unknown key {quoted(key)}{hint}"
+    if kind == "missing":
+        return f'the key "{key}" is missing'
+    cause = error.get("ctx", {}).get("error")
+    text = str(cause) if cause else str(error["msg"])
+    if kind == "list_type":
+        text = "must be a list, such as [a, b]"
+    elif kind in ("model_type", "dict_type"):
+        text = "must be a mapping, such as key: value"
+        if path and isinstance(path[-1], int):
+            return f"each entry of {quoted(key)} {text}"
+    elif kind == "too_short":
+        text = "is an empty list"
+    elif kind == "too_long":
+        text = f"has more than {error['ctx']['max_length']} entries"
+    return f"key {quoted(key)}: {text}" if key else f"the manifest {text}"
+
+
+def _matrix(form: MatrixForm, path: NodePath, tree: Tree) -> Matrix:
+    def entries(name: str) -> tuple[Entry, ...]:
+        return tuple(
+            Entry(
+                tree.position((*path, name, index))[0],
+                _pairs(entry, tree.keys((*path, name, index))),
+            )
+            for index, entry in enumerate(getattr(form, name))
+        )
+
+    order = [name for name in tree.keys(path) if name in AXES]
+    axes = tuple((name, tuple(getattr(form, name))) for name in order)
+    return Matrix(tree.position(path)[0], axes, entries("exclude"), entries("include"))
+
+
+def _pairs(form: CombinationForm, order: tuple[str, ...]) -> Pairs:
+    """The pairs of an exclude or include, in the order of `order`."""
+    return tuple((axis, getattr(form, axis)) for axis in order if axis in form.model_fields_set)
+
+
+def _expansions(
+    form: ManifestForm, tree: Tree, findings: Findings
+) -> dict[NodePath, MatrixExpansion]:
+    """Each matrix's expansion, by the path of the matrix."""
+    matrices: list[tuple[MatrixForm, NodePath]] = []
+    if form.matrix is not None:
+        matrices.append((form.matrix, _SHARED_MATRIX))
+    for index, test in enumerate(form.tests):
+        if test.matrix is not None:
+            matrices.append((test.matrix, ("tests", index, "matrix")))
+    expansions = {}
+    for matrix_form, path in matrices:
+        matrix = _matrix(matrix_form, path, tree)
+        line, column = tree.position(path, of_key=True)
+        if matrix.size_max > values.COMBINATIONS_MAX:
+            findings.add_problem(
+                line,
+                f"the matrix expands to more than {values.COMBINATIONS_MAX} combinations",
+                column,
+            )
+            continue
+        expansion = expand(matrix) if matrix.axes or matrix.include else _NO_MATRIX
+        _check_matrix(form, path, matrix, expansion, tree, findings)
+        expansions[path] = expansion
+    return expansions
+
+
+def _check_matrix(
+    form: ManifestForm,
+    path: NodePath,
+    matrix: Matrix,
+    expansion: MatrixExpansion,
+    tree: Tree,
+    findings: Findings,
+) -> None:
+    used = path != _SHARED_MATRIX or any(test.matrix is None for test in form.tests)
+    line, column = tree.position(path, of_key=True)
+    if not used:
+        findings.add_note(f"line {line}: no test uses this matrix; each has its own")
+    if not expansion.combinations:
+        findings.add_problem(line, "the excludes of this matrix leave no combination", column)
+    matched = [change.matched for change in expansion.changes if change.kind == "exclude"]
+    matched = matched or [0] * len(matrix.exclude)
+    for index, count in enumerate(matched):
+        if count == 0 or not used:
+            exclude_line, exclude_column = tree.position((*path, "exclude", index))
+            findings.add_problem(
+                exclude_line,
+                "this exclude matches nothing in the manifest; correct it or remove it",
+                exclude_column,
+            )
+    misfits = dict.fromkeys(
+        values.device_misfit(combination.device_model, (combination.platform,))
+        for combination in _combinations(form, expansion)
+        if combination.device_model is not None
+    )
+    for misfit in filter(None, misfits):
+        findings.add_problem(
+            line,
+            f"this matrix produces a combination in which {misfit}; exclude that combination, "
+            "or put the device in an include with its platform",
+            column,
+        )
+
+
+def _changes(
+    form: ManifestForm, expansions: dict[NodePath, MatrixExpansion], findings: Findings
+) -> tuple[Change, ...]:
+    changes: list[Change] = []
+    for path, expansion in expansions.items():
+        uses = sum(test.matrix is None for test in form.tests) if path == _SHARED_MATRIX else 1
+        changes.extend(change.times(uses) for change in expansion.changes if uses)
+    for change in changes:
+        if change.kind == "include" and not change.extended and not change.added:
+            findings.add_note(f"line {change.line}: this include changes nothing")
+    return tuple(changes)
+
+
+def _rows(
+    form: ManifestForm, tree: Tree, expansions: dict[NodePath, MatrixExpansion]
+) -> Iterator[Row]:
+    shared = _combinations(form, expansions.get(_SHARED_MATRIX, _NO_MATRIX))
+    for index, test in enumerate(form.tests):
+        combinations = shared
+        if test.matrix is not None:
+            combinations = _combinations(form, expansions[("tests", index, "matrix")])
+        yield Row(
+            line=tree.position(("tests", index))[0],
+            test_id=test.id,
+            name=test.name,
+            tags=tuple(form.defaults.tags if test.tags is None else test.tags),
+            own=_own(form, test),
+            combinations=combinations,
+            repetitions=range(1, (test.repeat or form.defaults.repeat) + 1),
+        )
+
+
+def _own(form: ManifestForm, test: TestForm) -> tuple[tuple[str, str], ...]:
+    return tuple({**form.defaults.own, **test.own}.items())
+
+
+def _combinations(form: ManifestForm, expansion: MatrixExpansion) -> tuple[Combination, ...]:
+    return tuple(_combination(form, dict(pairs)) for pairs in expansion.combinations)
+
+
+def _combination(form: ManifestForm, given: dict[str, Any]) -> Combination:
+    """The combination with these values; what they leave open comes from `apps` and `defaults`."""
+    defaults = form.defaults
+    platform: Platform | None = given.get("platform", defaults.platform)
+    mode: Mode | None = given.get("mode", defaults.mode)
+    device: DeviceModel | None = given.get("device_model")
+    if device is None and platform is not None:
+        fits = defaults.device_model in DEVICES_BY_PLATFORM[platform]
+        device = defaults.device_model if fits else None
+    app_id = given.get("app_id") or (getattr(form.apps, platform) if platform else None)
+    return Combination(
+        platform, mode, device, app_id, given.get("environment_id", defaults.environment_id)
+    )

@@ -1,6 +1,7 @@
-"""A local TesterArmy with real limits and faults; owns its own truth, imports nothing of the rest.
+"""A local TesterArmy API with real rate limits and faults, which records what really happened.
 
-The names below are loaded when first used, so that importing the package costs next to nothing.
+It imports nothing from the rest of the project, so that it can judge it. The names below are
+loaded on first use, which keeps importing the package cheap.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from bulk.sandbox.server import Served, serve
     from bulk.sandbox.simulation import Sandbox
     from bulk.sandbox.spec import parse_spec
-    from bulk.sandbox.spec_words import SpecError
+    from bulk.sandbox.spec_values import SpecError
     from bulk.sandbox.transport import SandboxTransport
 
 __all__ = [
@@ -27,24 +28,24 @@ __all__ = [
     "serve",
 ]
 
-# Gentle: a sample manifest of a dozen cells takes about two seconds and meets a few 429s, so the
-# first run already shows what the tool is for.
+# A sample manifest of a dozen cells takes about two seconds and meets a few 429s, so that a first
+# run shows what the tool is for.
 DEFAULT_SPEC = "token-bucket 5/s burst 10; headers retry-after; latency 60ms jitter 15ms"
 
-_HOMES = {
+_MODULE_BY_NAME = {
     "Sandbox": "simulation",
     "SandboxConfig": "config",
     "SandboxTransport": "transport",
     "Served": "server",
-    "SpecError": "spec_words",
+    "SpecError": "spec_values",
     "parse_spec": "spec",
     "serve": "server",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULE_BY_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    found: object = getattr(import_module(f"{__name__}.{_MODULE_BY_NAME[name]}"), name)
     globals()[name] = found
     return found

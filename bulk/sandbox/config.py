@@ -1,4 +1,4 @@
-"""Owns all that can be set on a sandbox, as one record, and prints it; reads no spec itself."""
+"""The settings of a sandbox as one record, which formats itself as a spec."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from bulk.sandbox.faults import Fault
 from bulk.sandbox.headers import RETRY_STYLES, HeaderStyle
 from bulk.sandbox.latency import Latency
 from bulk.sandbox.limit_spec import NO_LIMITS, LimitPhase, check_phases, describe_limits
-from bulk.sandbox.spec_words import SpecError, show_share, show_span
+from bulk.sandbox.spec_durations import format_duration
+from bulk.sandbox.spec_values import SpecError, format_share
 
 Base = Literal["root", "api", "both"]
 RefusalBody = Literal["json", "html", "plain", "empty"]
@@ -23,15 +24,16 @@ REFUSAL_CODES = ("rate_limited", "too_many_requests", "usage_limit_exceeded")
 QUOTA_CODES = ("usage_limit_exceeded", "insufficient_quota")
 
 UUID_PATTERN = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_KEY_PATTERN = re.compile(r"[!-:<-~]+")  # visible ASCII but the semicolon, which ends a clause
+_KEY_PATTERN = re.compile(r"[!-:<-~]+")  # visible ASCII without the semicolon, which ends a clause
 
 
 @dataclass(frozen=True, slots=True)
-class RunPace:
-    """How runs get on: seconds in the queue, seconds running, and the shares that end badly.
+class RunSettings:
+    """How runs progress: seconds queued, seconds running, and the shares that end badly.
 
-    `failed`: the product under test has a problem. `broken`: the runner itself failed. `listed_s`:
-    how long after its creation a run comes up in lists, as from a replica that lags.
+    `failed`: the share whose test fails. `broken`: the share whose runner fails. `listed_s`: how
+    long after its creation a run appears in lists, as if a lagging replica served them.
+    Raises SpecError.
     """
 
     queued_s: float = 1.0
@@ -42,22 +44,28 @@ class RunPace:
 
     def __post_init__(self) -> None:
         if self.failed + self.broken > 1:
-            raise SpecError("runs: failed and broken together are more than 100%")
+            raise SpecError("runs: failed and broken add up to more than 100%")
 
     def describe(self) -> str:
-        """The canonical text, without the clause's name."""
-        text = f"queued {show_span(self.queued_s)} running {show_span(self.running_s)}"
-        text += f" failed {show_share(self.failed)} broken {show_share(self.broken)}"
-        return f"{text} listed {show_span(self.listed_s)}" if self.listed_s else text
+        """Return the canonical text, without the clause's name."""
+        text = f"queued {format_duration(self.queued_s)} running {format_duration(self.running_s)}"
+        text += f" failed {format_share(self.failed)} broken {format_share(self.broken)}"
+        return f"{text} listed {format_duration(self.listed_s)}" if self.listed_s else text
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """A sandbox's settings; the defaults are an unlimited, instant, faultless server.
+    """A sandbox's settings. The defaults are a server without limits, latency or faults.
 
-    `retry_after_s`: a constant `Retry-After` in whole seconds, whatever is true. `key`: the only
-    key let in; None lets any in but `reject_key`. `tests`: the ids that exist; empty means all but
-    `unknown_tests`. `legacy`: only the trigger endpoint exists. Raises SpecError.
+    | field | meaning |
+    |---|---|
+    | `retry_after_s` | a constant `Retry-After` in whole seconds, regardless of the limiters |
+    | `key` | the only key accepted; None accepts any but `reject_key` |
+    | `tests` | the test ids that exist; empty means all but `unknown_tests` |
+    | `legacy` | only the trigger endpoint exists |
+    | `scope` | whether limits apply to triggers only or to all requests |
+
+    Raises SpecError for settings that contradict each other.
     """
 
     limits: tuple[LimitPhase, ...] = NO_LIMITS
@@ -77,29 +85,29 @@ class SandboxConfig:
     refusal_code: str = "rate_limited"
     quota_code: str = "usage_limit_exceeded"
     scope: Scope = "triggers"
-    runs: RunPace = RunPace()
+    runs: RunSettings = RunSettings()
 
     def __post_init__(self) -> None:
         check_phases(self.limits)
         retry_styles = [style for style in self.headers if style in RETRY_STYLES]
         if len(retry_styles) + (self.retry_after_s is not None) > 1:
-            raise SpecError("headers: Retry-After in more than one form; choose one")
+            raise SpecError("headers: more than one form of Retry-After; choose one")
         if len(set(self.headers)) != len(self.headers):
-            raise SpecError("headers: a style twice")
+            raise SpecError("headers: a style is repeated")
         draft_7 = {HeaderStyle.DRAFT_7, HeaderStyle.DRAFT_CURRENT}
         if draft_7 <= set(self.headers):
             raise SpecError("headers: draft-7 and draft-current share a header; choose one")
         if sum(style.startswith("x-ratelimit") for style in self.headers) > 1:
-            raise SpecError("headers: X-RateLimit-Reset in more than one form; choose one")
+            raise SpecError("headers: more than one form of X-RateLimit-Reset; choose one")
         for key in (self.key, self.reject_key):
             if key is not None and not _KEY_PATTERN.fullmatch(key):
-                raise SpecError("key: visible ASCII without spaces and semicolons only")
+                raise SpecError("key: use visible ASCII characters only, no spaces or semicolons")
         for test_id in (*self.tests, *self.unknown_tests):
             if not UUID_PATTERN.fullmatch(test_id) or test_id != test_id.lower():
-                raise SpecError(f'tests: "{test_id}" is no lower-case UUID')
+                raise SpecError(f'tests: "{test_id}" is not a lower-case UUID')
 
     def describe(self) -> str:
-        """The canonical spec; reading it gives an equal record."""
+        """Return the canonical spec; parsing it gives an equal record."""
         clauses = [describe_limits(self.limits)]
         clauses += self._describe_headers()
         if self.latency != Latency():

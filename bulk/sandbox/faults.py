@@ -1,4 +1,4 @@
-"""Owns what can go wrong with a trigger, and when; knows not how it is sent or how it shows."""
+"""What can go wrong with a trigger, and when. responses.py decides how a fault is delivered."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import random
 import re
 from dataclasses import dataclass
 
-from bulk.sandbox.spec_words import SpecError, read_choice, read_count, read_share, show_share
+from bulk.sandbox.spec_values import SpecError, format_share, read_choice, read_count, read_share
 
-# What each fault does, and whether the trigger takes effect (a run is queued, and billed).
-#   reset-*            the connection is reset before or after the trigger took effect
-#   hang, hang-queued  no answer ever comes
-#   not-json .. drip   a 202 whose body is broken, or never ends
-#   not-http           bytes that are no HTTP at all
-#   connect-*          no connection comes about; real sockets can only reset the accepted one
+# Whether the trigger takes effect under each fault, that is, whether a run is queued (and billed).
+#   reset-*            the connection is reset before or after the trigger takes effect
+#   hang, hang-queued  no response is ever sent
+#   not-json .. drip   a 202 whose body is malformed, cut short or endless
+#   not-http           bytes that are not HTTP
+#   connect-*          no connection is made; real sockets can only reset an accepted one
 EFFECT_BY_FAULT = {
     "reset-before": False,
     "reset-after": True,
@@ -32,7 +32,7 @@ EFFECT_BY_FAULT = {
 }
 CONNECT_FAULTS = ("connect-refused", "connect-hang")
 _STATUSES = (
-    "429",  # by chance and not by a limit, as of a server that sheds load
+    "429",  # by chance instead of by a limit, like a server that sheds load
     *(f"{status}{effect}" for status in (500, 502, 503, 504) for effect in ("", "-queued")),
 )
 FAULT_NAMES = (*_STATUSES, *EFFECT_BY_FAULT)
@@ -40,9 +40,9 @@ FAULT_NAMES = (*_STATUSES, *EFFECT_BY_FAULT)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault and when it strikes: by chance, the first N triggers, or every Nth of them.
+    """A fault, and the triggers it applies to: a random `share`, the `first` N, or `every` Nth.
 
-    Connect faults count the triggers sent, all others those that passed the limits. Raises
+    Connect faults count the triggers sent; all others count those that passed the limits. Raises
     SpecError unless exactly one of `share`, `first` and `every` is set.
     """
 
@@ -54,29 +54,29 @@ class Fault:
     def __post_init__(self) -> None:
         read_choice(self.name, FAULT_NAMES, "fault")
         if sum(bool(part) for part in (self.share, self.first, self.every)) != 1:
-            raise SpecError(f"fault {self.name}: say either 1%, first 3 or every 10th")
+            raise SpecError(f"fault {self.name}: choose one of 1%, first 3 and every 10th")
 
     @property
     def status(self) -> int | None:
-        """The HTTP status of a fault that answers with one."""
+        """The HTTP status of the response, if the fault consists in one."""
         return int(self.name[:3]) if self.name in _STATUSES else None
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the run is queued all the same."""
+        """Whether the run is queued in spite of the fault."""
         return self.name.endswith("-queued") or EFFECT_BY_FAULT.get(self.name, False)
 
     def describe(self) -> str:
-        """The canonical text, without the clause's name."""
+        """Return the canonical text, without the clause's name."""
         if self.first:
             return f"{self.name} first {self.first}"
         if self.every:
             return f"{self.name} every {_ordinal(self.every)}"
-        return f"{self.name} {show_share(self.share)}"
+        return f"{self.name} {format_share(self.share)}"
 
 
 class FaultPicker:
-    """Says which fault strikes the next trigger; the first in the spec's order wins."""
+    """Picks the fault of each trigger. If several apply, the first one in the spec wins."""
 
     def __init__(self, faults: tuple[Fault, ...], rng: random.Random) -> None:
         self._faults = faults
@@ -84,14 +84,15 @@ class FaultPicker:
         self._number = 0
 
     def pick(self) -> Fault | None:
-        """The fault that strikes, if any. Each call is one trigger."""
+        """Return the fault of the next trigger, or None. Each call counts as one trigger."""
         if not self._faults:
             return None
         self._number += 1
-        struck = [fault for fault in self._faults if self._strikes(fault)]
-        return struck[0] if struck else None
+        # Each is asked, also after the first that applies: the random draws stay in step.
+        applying = [fault for fault in self._faults if self._applies(fault)]
+        return applying[0] if applying else None
 
-    def _strikes(self, fault: Fault) -> bool:
+    def _applies(self, fault: Fault) -> bool:
         if fault.first:
             return self._number <= fault.first
         if fault.every:
@@ -100,10 +101,10 @@ class FaultPicker:
 
 
 def parse_fault(text: str) -> Fault:
-    """Reads what follows `fault`. Raises SpecError."""
+    """Parse what follows the word `fault`. Raises SpecError."""
     words = text.split()
     if not words:
-        raise SpecError(f"fault: its name is missing; one of {', '.join(FAULT_NAMES)}")
+        raise SpecError(f"fault: its name is missing; use one of {', '.join(FAULT_NAMES)}")
     name = read_choice(words[0], FAULT_NAMES, "fault")
     what = f"fault {name}"
     match words[1:]:
@@ -115,7 +116,7 @@ def parse_fault(text: str) -> Fault:
             return Fault(
                 name, every=read_count(re.sub(r"(st|nd|rd|th)$", "", nth), f"{what}: every")
             )
-    raise SpecError(f"{what}: say when, as in 1%, first 3 or every 10th")
+    raise SpecError(f"{what}: say when: 1%, first 3 or every 10th")
 
 
 def _ordinal(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Owns how limiters are put together: all at once, by test, changing in time; knows no request."""
+"""Decides whether a request passes the limits: several at once, per test, or changing over time."""
 
 from __future__ import annotations
 
@@ -9,73 +9,76 @@ from dataclasses import dataclass
 from bulk.sandbox.limit_spec import LimitKind, LimitPhase, LimitSpec
 from bulk.sandbox.limiters import (
     ConcurrencyCap,
+    FixedWindow,
     LeakyQueue,
     Limiter,
+    LimiterState,
     Quota,
-    Standing,
+    SlidingCounter,
+    SlidingLog,
     StrictSpacing,
     TokenBucket,
 )
-from bulk.sandbox.limiters_windows import FixedWindow, SlidingCounter, SlidingLog
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The gate's answer to one request.
+    """The gate's decision on one request, made at `unix_s`.
 
-    `delay_s`: how long a queue holds it back before it is served. `standings`: each limiter as it
-    stands after this request. `retry_s`: until the next request passes. `refused_by`: the limiter
-    that said no (the one that says it longest), None where the request passed. `wall_s`: the
-    instant of all this, on the wall clock.
+    `delay_s`: how long a queue holds the request back before it is served. `standings`: the state
+    of each limiter after this request. `retry_s`: seconds until the next request passes.
+    `refused_by`: the limiter that throttled it, and the one with the longest wait if several did;
+    None if the request passed.
     """
 
-    wall_s: float
+    unix_s: float
     delay_s: float = 0.0
-    standings: tuple[Standing, ...] = ()
+    standings: tuple[LimiterState, ...] = ()
     retry_s: float = 0.0
     refused_by: str | None = None
 
 
 class Gate:
-    """Lets a request pass if all limiters of the current phase let it pass.
+    """Lets a request pass if every limiter of the current phase lets it pass.
 
-    A refusal by one consumes nothing of the others, unless those count refusals. Each phase starts
-    with fresh limiters; times of phases are seconds from the sandbox's start.
+    A request that one limiter throttles uses up no capacity of the others, unless they count
+    throttled requests. Each phase starts with fresh limiters. Instants are seconds since the
+    sandbox's start, which was at `start_unix_s`.
     """
 
-    def __init__(self, phases: tuple[LimitPhase, ...], epoch_s: float) -> None:
+    def __init__(self, phases: tuple[LimitPhase, ...], start_unix_s: float) -> None:
         self._phases = phases
-        self._epoch_s = epoch_s
+        self._start_unix_s = start_unix_s
         self._phase_index = 0
         self._shared: dict[LimitSpec, Limiter] = {}
         self._by_test: dict[tuple[LimitSpec, str], Limiter] = {}
 
-    def ask(self, now_s: float, test_id: str, held_s: float) -> Admission:
-        """Decides on one request and counts it. `held_s` is its time in service."""
-        phase = self._turn(now_s)
+    def ask(self, now_s: float, test_id: str, service_s: float) -> Admission:
+        """Decide on one request that would be in service for `service_s`, and count it."""
+        phase = self._phase_at(now_s)
         limiters = [self._limiter(spec, test_id) for spec in phase.all_of]
         if not limiters:
-            return Admission(self._epoch_s + now_s)
-        before = [limiter.standing(now_s) for limiter in limiters]
-        refusing = [standing for standing in before if not standing.passes]
+            return Admission(self._start_unix_s + now_s)
+        before = [limiter.state(now_s) for limiter in limiters]
+        throttling = [state for state in before if not state.passes]
         delay_s = 0.0
-        if refusing:
+        if throttling:
             for limiter in limiters:
-                limiter.refuse(now_s)
+                limiter.count_throttled(now_s)
         else:
             delay_s = max(limiter.delay_s(now_s) for limiter in limiters)
             for limiter in limiters:
-                limiter.take(now_s, delay_s + held_s)
-        after = tuple(limiter.standing(now_s) for limiter in limiters)
-        retry_s = max(standing.retry_s for standing in after)
+                limiter.consume(now_s, delay_s + service_s)
+        after = tuple(limiter.state(now_s) for limiter in limiters)
+        retry_s = max(state.retry_s for state in after)
         if phase.until_s is not None:
-            # The next phase starts fresh, so whatever it is, it lets the first one pass.
+            # The next phase starts fresh, so its first request passes whatever the limits are.
             retry_s = min(retry_s, max(0.0, phase.until_s - now_s))
-        slowest = max(refusing, key=lambda standing: standing.retry_s, default=None)
+        slowest = max(throttling, key=lambda state: state.retry_s, default=None)
         refused_by = slowest.name if slowest is not None else None
-        return Admission(self._epoch_s + now_s, delay_s, after, retry_s, refused_by)
+        return Admission(self._start_unix_s + now_s, delay_s, after, retry_s, refused_by)
 
-    def _turn(self, now_s: float) -> LimitPhase:
+    def _phase_at(self, now_s: float) -> LimitPhase:
         phase = self._phases[self._phase_index]
         while phase.until_s is not None and now_s >= phase.until_s:
             self._phase_index += 1
@@ -88,35 +91,37 @@ class Gate:
         if spec.per_test:
             found = self._by_test.get((spec, test_id))
             if found is None:
-                found = self._by_test[(spec, test_id)] = build(spec, self._epoch_s)
+                found = self._by_test[(spec, test_id)] = build_limiter(spec, self._start_unix_s)
             return found
         found = self._shared.get(spec)
         if found is None:
-            found = self._shared[spec] = build(spec, self._epoch_s)
+            found = self._shared[spec] = build_limiter(spec, self._start_unix_s)
         return found
 
 
-def build(spec: LimitSpec, epoch_s: float) -> Limiter:
-    """A fresh limiter. Windows without a phase of their own start at multiples on the wall clock.
+def build_limiter(spec: LimitSpec, start_unix_s: float) -> Limiter:
+    """Return a fresh limiter for a sandbox that started at `start_unix_s`.
 
-    `epoch_s` is the wall clock at the sandbox's start.
+    Windows without a phase of their own start at multiples of their length in Unix time.
     """
     count = math.floor(spec.count)
-    phase_s = -math.fmod(epoch_s, spec.per_s) if spec.phase_s is None else spec.phase_s
+    phase_s = -math.fmod(start_unix_s, spec.per_s) if spec.phase_s is None else spec.phase_s
     rate_per_s = spec.count / spec.per_s
-    counting = spec.counting
+    counts = spec.counts_throttled
     makers: dict[LimitKind, Callable[[], Limiter]] = {
-        LimitKind.TOKEN_BUCKET: lambda: TokenBucket(rate_per_s, spec.burst, counting=counting),
-        LimitKind.STRICT_SPACING: lambda: StrictSpacing(rate_per_s, counting=counting),
+        LimitKind.TOKEN_BUCKET: lambda: TokenBucket(
+            rate_per_s, spec.burst, counts_throttled=counts
+        ),
+        LimitKind.STRICT_SPACING: lambda: StrictSpacing(rate_per_s, counts_throttled=counts),
         LimitKind.QUEUE: lambda: LeakyQueue(rate_per_s),
         LimitKind.FIXED_WINDOW: lambda: FixedWindow(
-            count, spec.per_s, phase_s=phase_s, counting=counting
+            count, spec.per_s, phase_s=phase_s, counts_throttled=counts
         ),
-        LimitKind.SLIDING_WINDOW: lambda: SlidingLog(count, spec.per_s, counting=counting),
+        LimitKind.SLIDING_WINDOW: lambda: SlidingLog(count, spec.per_s, counts_throttled=counts),
         LimitKind.SLIDING_COUNTER: lambda: SlidingCounter(
-            count, spec.per_s, phase_s=phase_s, counting=counting
+            count, spec.per_s, phase_s=phase_s, counts_throttled=counts
         ),
         LimitKind.CONCURRENCY: lambda: ConcurrencyCap(count),
-        LimitKind.QUOTA: lambda: Quota(count, counting=counting),
+        LimitKind.QUOTA: lambda: Quota(count, counts_throttled=counts),
     }
     return makers[spec.kind]()

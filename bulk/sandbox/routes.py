@@ -1,4 +1,4 @@
-"""Owns which requests there are: path, method, key and query; knows nothing of their effect."""
+"""Routes requests: path, method, key and query. Knows nothing of what a request does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bulk.sandbox.trigger_body import ApiError
 from bulk.sandbox.wire import Request
 
 Action = Literal["trigger", "get-run", "list-runs", "cancel", "list-tests", "openapi", "truth"]
-# Questions about the sandbox itself: no key, no delay, and the truth does not count them.
-OWN_ACTIONS = ("openapi", "truth")
+# Requests about the sandbox itself. They need no key, take no time and are not counted.
+INTROSPECTION = ("openapi", "truth")
 
 PAGE_ROWS_DEFAULT = 20
 PAGE_ROWS_MAX = 100
@@ -21,15 +21,15 @@ PAGE_ROWS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a request asks for, and of which test or run."""
+    """What a request asks for. `subject`: the id of the test or run in its path, if any."""
 
     action: Action
     subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A list's query. `before` is the number of the last row of the page before."""
+class ListQuery:
+    """The query of a list. `before` is the number of the last row on the previous page."""
 
     limit: int
     before: int | None
@@ -38,24 +38,29 @@ class Page:
     test_id: str | None = None
 
 
+def is_introspection(request: Request) -> bool:
+    """Whether the request is about the sandbox itself, whatever its method."""
+    return request.path.endswith(("/openapi.json", "/sandbox/truth"))
+
+
 def find_route(request: Request, config: SandboxConfig) -> Route:
-    """What is asked for. Raises ApiError with 404 or 405, or 400 where an id is no UUID."""
+    """Return the route of a request. Raises ApiError with 404 or 405."""
     parts = _parts(request.path, config)
     method = "GET" if request.method == "HEAD" else request.method
     routes = _routes(parts)
     if config.legacy:
-        kept = ("trigger", *OWN_ACTIONS)
+        kept = ("trigger", *INTROSPECTION)
         routes = {verb: route for verb, route in routes.items() if route.action in kept}
     if not routes:
         raise ApiError(404, "not_found", "There is nothing at this address.")
     if method not in routes:
         allow = (*routes, "HEAD") if "GET" in routes else tuple(routes)
-        raise ApiError(405, "method_not_allowed", f"Possible are {', '.join(allow)}.", allow)
+        raise ApiError(405, "method_not_allowed", f"Allowed are {', '.join(allow)}.", allow)
     return routes[method]
 
 
 def check_subject(route: Route) -> None:
-    """Ids in paths are UUIDs. Raises ApiError with 400."""
+    """Raise ApiError with 400 if the id in the path is not a UUID."""
     if route.subject and not UUID_PATTERN.fullmatch(route.subject):
         raise ApiError(400, "invalid_request", "The id in the path must be a UUID.")
 
@@ -88,7 +93,7 @@ def _routes(parts: list[str]) -> dict[str, Route]:
 
 
 def check_key(authorization: str | None, config: SandboxConfig) -> None:
-    """Raises ApiError with 401 unless the header holds a Bearer key that is let in."""
+    """Raise ApiError with 401 unless the header holds a Bearer key that the config accepts."""
     scheme, _, key = (authorization or "").partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not key:
@@ -98,17 +103,17 @@ def check_key(authorization: str | None, config: SandboxConfig) -> None:
 
 
 def wants_summary(query: str) -> bool:
-    """Whether `?summary=1` is asked of the truth."""
+    """Whether a request for the truth has `?summary=1`."""
     return dict(parse_qsl(query)).get("summary") == "1"
 
 
-def parse_runs_query(query: str) -> Page:
-    """Reads the query of `GET /v1/runs`. Raises ApiError with 400."""
+def parse_runs_query(query: str) -> ListQuery:
+    """Parse the query of `GET /v1/runs`. Raises ApiError with 400."""
     found = _query(query, ("limit", "cursor", "status", "projectId", "testId"))
     status = found.get("status")
     if status is not None and status not in STATUSES:
         raise _bad(f"status must be one of {', '.join(STATUSES)}.")
-    return Page(
+    return ListQuery(
         _limit(found.get("limit")),
         _cursor(found.get("cursor")),
         status,
@@ -117,23 +122,25 @@ def parse_runs_query(query: str) -> Page:
     )
 
 
-def parse_tests_query(query: str) -> Page:
-    """Reads the query of `GET /v1/tests`. Raises ApiError with 400."""
+def parse_tests_query(query: str) -> ListQuery:
+    """Parse the query of `GET /v1/tests`. Raises ApiError with 400."""
     found = _query(query, ("projectId", "groupId", "limit", "cursor"))
     _uuid("groupId", found.get("groupId"))
     project_id = _uuid("projectId", found.get("projectId"))
     if project_id is None:
         raise _bad("projectId is required.")
-    return Page(_limit(found.get("limit")), _cursor(found.get("cursor")), project_id=project_id)
+    return ListQuery(
+        _limit(found.get("limit")), _cursor(found.get("cursor")), project_id=project_id
+    )
 
 
 def check_no_query(query: str) -> None:
-    """Nothing can be asked by query here. Raises ApiError with 400."""
+    """Raise ApiError with 400 if there is a query; this endpoint takes none."""
     _query(query, ())
 
 
 def cursor_of(number: int) -> str:
-    """The cursor of the page after the row of this number."""
+    """Return the cursor of the page that follows the row with this number."""
     return f"c{number}"
 
 
@@ -141,7 +148,7 @@ def _query(query: str, names: tuple[str, ...]) -> dict[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True)
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _bad("A parameter is there twice.")
+        raise _bad("A parameter appears twice.")
     unknown = sorted(set(found) - set(names))
     if unknown:
         raise _bad(f"Unknown parameter {unknown[0][:80]!r}.")
@@ -151,7 +158,7 @@ def _query(query: str, names: tuple[str, ...]) -> dict[str, str]:
 def _limit(text: str | None) -> int:
     if text is None:
         return PAGE_ROWS_DEFAULT
-    # isdecimal alone would let in digits of other scripts.
+    # isdecimal alone would accept digits of other scripts.
     whole = text.isascii() and text.isdecimal() and len(text) <= 3
     if not whole or not 1 <= int(text) <= PAGE_ROWS_MAX:
         raise _bad(f"limit must be a number from 1 to {PAGE_ROWS_MAX}.")
@@ -163,7 +170,7 @@ def _cursor(text: str | None) -> int | None:
         return None
     digits = text[1:]
     if text[:1] != "c" or not (digits.isascii() and digits.isdecimal() and len(digits) <= 12):
-        raise _bad("cursor is none that the server gave.")
+        raise _bad("cursor must be one that the server returned.")
     return int(digits)
 
 

@@ -1,4 +1,4 @@
-"""Owns the runs that exist and how they get on in time; knows no request, limit or fault."""
+"""The runs that exist and how they progress over time. Knows no request, limit or fault."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bulk.sandbox.config import RunPace
+from bulk.sandbox.config import RunSettings
 from bulk.sandbox.trigger_body import TriggerBody
 
-# The sandbox has one project; its id has the shape of our samples' ids.
+# The sandbox has one project. Its id looks like those of our sample manifests.
 PROJECT_ID = "5a3b1e00-0000-4000-8000-000000000000"
 STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
 
 @dataclass(slots=True)
 class Run:
-    """One run. All instants are seconds on the sandbox's wall clock."""
+    """One run. `number` counts triggers from 0; all instants are Unix times."""
 
     number: int
     run_id: str
@@ -29,37 +29,40 @@ class Run:
 
 
 class Runs:
-    """All runs, by id, by test and in the order they were created."""
+    """All runs: by id, by test, and in order of creation."""
 
-    def __init__(self, pace: RunPace) -> None:
-        self._pace = pace
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
         self._by_id: dict[str, Run] = {}
         self._ordered: list[Run] = []
         self._by_test: dict[str, list[Run]] = {}
 
     def add(self, run: Run) -> None:
-        """Keeps a run. A queueing limiter may hand in runs that begin later than a newer one."""
+        """Store a run. A queue may add runs that start later than one with a higher number."""
         self._by_id[run.run_id] = run
         insort(self._ordered, run, key=_order)
         insort(self._by_test.setdefault(run.test_id, []), run, key=_order)
 
     @property
     def test_ids(self) -> list[str]:
-        """The tests that were ever triggered, in the order of their first run."""
+        """The tests that were triggered, in order of their first run."""
         return list(self._by_test)
 
-    def find(self, run_id: str, wall_s: float) -> Run | None:
-        """The run of this id, if it exists already."""
+    def find(self, run_id: str, unix_s: float) -> Run | None:
+        """Return the run with this id, or None if it does not exist yet at `unix_s`."""
         run = self._by_id.get(run_id.lower())
-        return run if run is not None and run.created_at_s <= wall_s else None
+        return run if run is not None and run.created_at_s <= unix_s else None
 
     def newest_first(
-        self, wall_s: float, *, test_id: str | None = None, before: int | None = None
+        self, unix_s: float, *, test_id: str | None = None, before: int | None = None
     ) -> Iterator[Run]:
-        """The runs that exist at an instant, from the newest or from before the run `before`."""
+        """Yield the runs that exist at `unix_s`, newest first.
+
+        `test_id`: only this test's. `before`: only those older than the run with this number.
+        """
         runs = self._ordered if test_id is None else self._by_test.get(test_id, [])
-        end = bisect_left(runs, wall_s, key=lambda run: run.created_at_s)
-        while end < len(runs) and runs[end].created_at_s <= wall_s:
+        end = bisect_left(runs, unix_s, key=lambda run: run.created_at_s)
+        while end < len(runs) and runs[end].created_at_s <= unix_s:
             end += 1
         if before is not None:
             last = self._numbered(before)
@@ -69,45 +72,45 @@ class Runs:
             yield runs[index]
 
     def _numbered(self, number: int) -> Run | None:
-        # Almost always the run is at its own number; only queueing limiters move it.
+        # A run is almost always at the index of its number; only a queue moves it.
         if number < len(self._ordered) and self._ordered[number].number == number:
             return self._ordered[number]
         return next((run for run in self._ordered if run.number == number), None)
 
-    def status(self, run: Run, wall_s: float) -> str:
-        """How far the run has got, one of STATUSES."""
+    def status(self, run: Run, unix_s: float) -> str:
+        """Return the run's status at `unix_s`, one of STATUSES."""
         if run.cancelled_at_s is not None:
             return "cancelled"
-        age_s = wall_s - run.created_at_s
-        if age_s < self._pace.queued_s:
+        age_s = unix_s - run.created_at_s
+        if age_s < self._settings.queued_s:
             return "queued"
-        if age_s < self._pace.queued_s + self._pace.running_s:
+        if age_s < self._settings.queued_s + self._settings.running_s:
             return "running"
-        return "failed" if _fortune(run) < self._pace.broken else "completed"
+        return "failed" if _fixed_draw(run) < self._settings.broken else "completed"
 
-    def is_over(self, run: Run, wall_s: float) -> bool:
+    def is_over(self, run: Run, unix_s: float) -> bool:
         """Whether the run's status is final."""
-        return self.status(run, wall_s) in ("completed", "failed", "cancelled")
+        return self.status(run, unix_s) in ("completed", "failed", "cancelled")
 
-    def page(self, run: Run, wall_s: float) -> str:
-        """The run as the API shows it, in JSON."""
-        status = self.status(run, wall_s)
-        started_at_s = run.created_at_s + self._pace.queued_s
+    def to_json(self, run: Run, unix_s: float) -> str:
+        """Return the run as the API shows it at `unix_s`."""
+        status = self.status(run, unix_s)
+        started_at_s = run.created_at_s + self._settings.queued_s
         ended_at_s = run.cancelled_at_s
         if ended_at_s is None and status in ("completed", "failed"):
-            ended_at_s = started_at_s + self._pace.running_s
+            ended_at_s = started_at_s + self._settings.running_s
         started = status != "queued" and (ended_at_s is None or ended_at_s > started_at_s)
-        failed = _fortune(run) < self._pace.broken + self._pace.failed
+        failed = _fixed_draw(run) < self._settings.broken + self._settings.failed
         output: dict[str, object] = {
             "featureName": f"Test {run.test_id}",
             "result": "FAILED" if failed else "PASS",
-            "description": "The sandbox ran nothing; it made this result up.",
+            "description": "The sandbox ran nothing; this result is made up.",
             "issues": [],
             "screenshots": [],
         }
         error = {
             "code": "runner_error",
-            "message": "The sandbox's runner broke, as it was told to.",
+            "message": "The sandbox's runner broke, as its spec demands.",
         }
         duration_s = ended_at_s - started_at_s if started and ended_at_s is not None else None
         page = {
@@ -132,9 +135,9 @@ class Runs:
         return json.dumps(page)
 
 
-def rfc3339(wall_s: float) -> str:
-    """An instant as the API writes it, UTC to the millisecond."""
-    text = datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds")
+def rfc3339(unix_s: float) -> str:
+    """Return a Unix time as the API writes it: UTC, to the millisecond."""
+    text = datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
@@ -142,6 +145,6 @@ def _order(run: Run) -> tuple[float, int]:
     return run.created_at_s, run.number
 
 
-def _fortune(run: Run) -> float:
-    """From 0 to 1, fixed by the run's id: what becomes of it depends on nothing else."""
+def _fixed_draw(run: Run) -> float:
+    """Return a number from 0 to 1 that depends only on the run's id; it decides the result."""
     return int(run.run_id[:8], 16) / 2**32

@@ -1,64 +1,66 @@
-"""Owns the model: what the server does with each request, and when; has no socket and no clock.
+"""The model: what the server does with each request, and when. It has no socket and no clock.
 
-A carrier (sockets or the in-memory transport) calls `send` when a request leaves the client, waits
-until the ticket's arrival, calls `advance`, and delivers the ticket's reply at `received_at_s`.
-Requests take effect in order of arrival, even those whose carrier was cancelled on the way.
+A transport (real sockets, or in memory) calls `send` when a request leaves the client, waits until
+the exchange's arrival, calls `advance`, and delivers the response at `received_at_s`. Requests take
+effect in order of arrival, also if the client gave up or was cancelled in the meantime.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import math
 import random
 import uuid
 from itertools import islice
 
-from bulk.sandbox.answers import Answers
 from bulk.sandbox.config import SandboxConfig
 from bulk.sandbox.faults import CONNECT_FAULTS, Fault, FaultPicker
 from bulk.sandbox.gate import Admission, Gate
 from bulk.sandbox.openapi import document_bytes
+from bulk.sandbox.responses import Responses
 from bulk.sandbox.routes import (
-    OWN_ACTIONS,
-    Page,
+    INTROSPECTION,
+    ListQuery,
     Route,
     check_key,
     check_no_query,
     check_subject,
     cursor_of,
     find_route,
+    is_introspection,
     parse_runs_query,
     parse_tests_query,
     wants_summary,
 )
 from bulk.sandbox.runs import PROJECT_ID, Run, Runs
 from bulk.sandbox.trigger_body import ApiError, TriggerBody, parse_body
-from bulk.sandbox.truth import Accepted, Refusal, Truth
-from bulk.sandbox.wire import Delivery, Reply, Request, Ticket
+from bulk.sandbox.truth import Accepted, Throttle, Truth
+from bulk.sandbox.wire import Delivery, Exchange, Request, Response
 
-# 2026-01-01T00:00:00Z. A whole day, so windows that start at multiples on the wall clock start with
+# 2026-01-01T00:00:00Z. It is midnight, so windows that start at multiples in Unix time start with
 # the simulation, and tests can name exact instants.
-EPOCH_S = 1_767_225_600.0
+START_UNIX_S = 1_767_225_600.0
 
 
 class Sandbox:
-    """A TesterArmy of its own, with its truth.
+    """A local TesterArmy API and its truth.
 
-    `started_at_s` is the caller's monotonic clock at the start, `epoch_s` the wall clock then.
-    The same config, requests and instants give the same answers, to the byte.
+    `started_at_s` is the caller's monotonic clock at the start, `epoch_s` the Unix time then.
+    The same config, requests and instants give the same responses, to the byte.
     """
 
     def __init__(
-        self, config: SandboxConfig, *, started_at_s: float = 0.0, epoch_s: float = EPOCH_S
+        self, config: SandboxConfig, *, started_at_s: float = 0.0, epoch_s: float = START_UNIX_S
     ) -> None:
         self.config = config
         self.truth = Truth()
         self._started_at_s = started_at_s
-        self._epoch_s = epoch_s
+        self._start_unix_s = epoch_s
         self._gate = Gate(config.limits, epoch_s)
-        self._answers = Answers(config)
+        self._responses = Responses(config)
         self._runs = Runs(config.runs)
-        # A stream of its own for each use: a fault more or less leaves ids and latencies alone.
+        # Each use has its own random stream: adding a fault changes neither ids nor latencies.
         self._rng_ids = random.Random(f"{config.seed}:ids")
         self._rng_latency = random.Random(f"{config.seed}:latency")
         rng_faults = random.Random(f"{config.seed}:faults")
@@ -67,64 +69,73 @@ class Sandbox:
         others = tuple(fault for fault in config.faults if fault.name not in CONNECT_FAULTS)
         self._faults = FaultPicker(others, rng_faults)
         self._connect_faults = FaultPicker(connect, rng_connect)
-        self._on_the_way: list[tuple[float, int, Ticket]] = []
+        self._arriving: list[tuple[float, int, Exchange]] = []
         self._sent = 0
         self._last_run_id: str | None = None
 
-    def send(self, now_s: float, request: Request) -> Ticket:
-        """A request leaves the client. Nothing takes effect before its arrival."""
-        if _is_own(request):
-            ticket = Ticket(request, now_s, 0.0, 0.0)
+    @property
+    def cancelled_run_ids(self) -> frozenset[str]:
+        """The runs that were cancelled so far."""
+        runs = self._runs.newest_first(math.inf)
+        return frozenset(run.run_id for run in runs if run.cancelled_at_s is not None)
+
+    def send(self, now_s: float, request: Request) -> Exchange:
+        """Accept a request that leaves the client now. It takes effect when it arrives."""
+        if is_introspection(request):
+            exchange = Exchange(request, now_s, 0.0, 0.0)
         else:
             trip = self.config.latency.draw(self._rng_latency)
-            ticket = Ticket(request, now_s + trip.out_s, trip.service_s, trip.back_s)
+            exchange = Exchange(request, now_s + trip.out_s, trip.service_s, trip.back_s)
             if request.method == "POST" and request.path.endswith("/runs"):
                 fault = self._connect_faults.pick()
                 if fault is not None:
-                    refused = fault.name == "connect-refused"
-                    ticket.connect = Delivery.CONNECT_REFUSED if refused else Delivery.CONNECT_HANG
+                    exchange.connect = (
+                        Delivery.CONNECT_REFUSED
+                        if fault.name == "connect-refused"
+                        else Delivery.CONNECT_HANG
+                    )
                     self.truth.faulted += 1
-                    return ticket
+                    return exchange
         self._sent += 1
-        heapq.heappush(self._on_the_way, (ticket.arrives_at_s, self._sent, ticket))
-        return ticket
+        heapq.heappush(self._arriving, (exchange.arrives_at_s, self._sent, exchange))
+        return exchange
 
     def advance(self, now_s: float) -> None:
-        """Lets all requests that have arrived by now take effect, in order of arrival."""
-        while self._on_the_way and self._on_the_way[0][0] <= now_s:
-            _, _, ticket = heapq.heappop(self._on_the_way)
-            self._arrive(ticket)
+        """Let the requests that have arrived by now take effect, in order of arrival."""
+        while self._arriving and self._arriving[0][0] <= now_s:
+            _, _, exchange = heapq.heappop(self._arriving)
+            self._arrive(exchange)
 
     def settle(self) -> None:
-        """Lets all that is still on its way arrive, as it will although the client has gone."""
-        self.advance(float("inf"))
+        """Let every request in flight arrive, as it would although the client is gone."""
+        self.advance(math.inf)
 
     def pass_unseen(self, for_s: float) -> None:
-        """Time goes on here that the caller's monotonic clock does not count: its machine sleeps.
+        """Advance the server's time alone: the client's machine sleeps, its monotonic clock stops.
 
-        What has not arrived by now arrives after that time.
+        A request that has not arrived by now arrives after the sleep.
         """
         self._started_at_s -= for_s
 
-    def _arrive(self, ticket: Ticket) -> None:
-        now_s = ticket.arrives_at_s - self._started_at_s
+    def _arrive(self, exchange: Exchange) -> None:
+        now_s = exchange.arrives_at_s - self._started_at_s
         leaves_s = now_s
-        request = ticket.request
-        self.truth.requests += not _is_own(request)
+        request = exchange.request
+        self.truth.requests += not is_introspection(request)
         try:
             route = find_route(request, self.config)
-            if route.action in OWN_ACTIONS:
-                ticket.reply = self._own(route, request, now_s)
+            if route.action in INTROSPECTION:
+                exchange.reply = self._introspect(route, request, now_s)
             else:
-                ticket.reply, leaves_s = self._serve(route, ticket, now_s)
+                exchange.reply, leaves_s = self._serve(route, exchange, now_s)
         except ApiError as error:
             self.truth.invalid += 1
-            ticket.reply = self._answers.error(error, self._wall_s(now_s))
-        ticket.received_at_s = self._started_at_s + leaves_s + ticket.back_s
+            exchange.reply = self._responses.error(error, self._unix_s(now_s))
+        exchange.received_at_s = self._started_at_s + leaves_s + exchange.back_s
 
-    def _serve(self, route: Route, ticket: Ticket, now_s: float) -> tuple[Reply, float]:
-        """The reply, and when it leaves. What is wrong for good is said before any limit counts."""
-        request = ticket.request
+    def _serve(self, route: Route, exchange: Exchange, now_s: float) -> tuple[Response, float]:
+        """Return the response and when it leaves. Invalid requests are rejected before limits."""
+        request = exchange.request
         check_key(request.authorization, self.config)
         check_subject(route)
         if request.too_large:
@@ -134,42 +145,43 @@ class Sandbox:
         if route.action == "trigger":
             body = parse_body(request.body, request.content_type)
             self._check_test(route.subject)
-            return self._trigger(route.subject, body, ticket.service_s, now_s)
-        admission = Admission(self._wall_s(now_s))
+            return self._trigger(route.subject, body, exchange.service_s, now_s)
+        admission = Admission(self._unix_s(now_s))
         if self.config.scope == "all":
-            admission = self._gate.ask(now_s, route.subject, ticket.service_s)
+            admission = self._gate.ask(now_s, route.subject, exchange.service_s)
             if admission.refused_by is not None:
-                return self._refuse(admission, route.subject, now_s), now_s
-        leaves_s = now_s + admission.delay_s + ticket.service_s
-        wall_s = self._wall_s(now_s + admission.delay_s)
-        page = self._read(route, request, wall_s)
-        return self._answers.page(page, admission, self._wall_s(leaves_s)), leaves_s
+                return self._throttle(admission, route.subject, now_s), now_s
+        leaves_s = now_s + admission.delay_s + exchange.service_s
+        unix_s = self._unix_s(now_s + admission.delay_s)
+        body_text = self._read_or_cancel(route, request, unix_s)
+        return self._responses.success(body_text, admission, self._unix_s(leaves_s)), leaves_s
 
     def _trigger(
         self, test_id: str, body: TriggerBody, service_s: float, now_s: float
-    ) -> tuple[Reply, float]:
+    ) -> tuple[Response, float]:
         admission = self._gate.ask(now_s, test_id, service_s)
         if admission.refused_by is not None:
-            return self._refuse(admission, test_id, now_s), now_s
+            return self._throttle(admission, test_id, now_s), now_s
         fault = self._faults.pick()
         self.truth.faulted += fault is not None
         begins_s = now_s + admission.delay_s
         leaves_s = begins_s + service_s
         self.truth.note_in_service(now_s, leaves_s)
-        wall_s = self._wall_s(leaves_s)
+        unix_s = self._unix_s(leaves_s)
         if fault is not None and not fault.takes_effect:
             if fault.status == 429:
-                self.truth.note_refusal(Refusal(wall_s, test_id, "fault"))
-            return self._answers.fault(fault, admission, test_id, "", None, wall_s), leaves_s
-        run_id = self._queue(test_id, body, fault, self._wall_s(begins_s))
-        before, self._last_run_id = self._last_run_id, run_id
+                self.truth.note_throttle(Throttle(unix_s, test_id, "fault"))
+            return self._responses.fault(fault, admission, test_id, "", None, unix_s), leaves_s
+        run_id = self._queue(test_id, body, fault, self._unix_s(begins_s))
+        previous, self._last_run_id = self._last_run_id, run_id
         if fault is None:
-            return self._answers.queued(admission, test_id, run_id, wall_s), leaves_s
-        return self._answers.fault(fault, admission, test_id, run_id, before, wall_s), leaves_s
+            return self._responses.queued(admission, test_id, run_id, unix_s), leaves_s
+        response = self._responses.fault(fault, admission, test_id, run_id, previous, unix_s)
+        return response, leaves_s
 
-    def _queue(self, test_id: str, body: TriggerBody, fault: Fault | None, wall_s: float) -> str:
+    def _queue(self, test_id: str, body: TriggerBody, fault: Fault | None, unix_s: float) -> str:
         run_id = str(uuid.UUID(int=self._rng_ids.getrandbits(128), version=4))
-        self._runs.add(Run(len(self.truth.accepted), run_id, test_id, body, wall_s))
+        self._runs.add(Run(len(self.truth.accepted), run_id, test_id, body, unix_s))
         self.truth.note_accepted(
             Accepted(
                 run_id,
@@ -179,83 +191,79 @@ class Sandbox:
                 body.device_model,
                 body.app_id,
                 body.environment_id,
-                wall_s,
+                unix_s,
                 fault.name if fault is not None else None,
             )
         )
         return run_id
 
-    def _refuse(self, admission: Admission, test_id: str, now_s: float) -> Reply:
-        wall_s = self._wall_s(now_s)
+    def _throttle(self, admission: Admission, test_id: str, now_s: float) -> Response:
+        unix_s = self._unix_s(now_s)
         reason = admission.refused_by or ""
-        self.truth.note_refusal(Refusal(wall_s, test_id, reason))
-        return self._answers.refusal(admission, wall_s)
+        self.truth.note_throttle(Throttle(unix_s, test_id, reason))
+        return self._responses.throttled(admission, unix_s)
 
-    def _read(self, route: Route, request: Request, wall_s: float) -> str:
+    def _read_or_cancel(self, route: Route, request: Request, unix_s: float) -> str:
+        """Serve any route but the trigger; return the response's body."""
         if route.action == "list-runs":
-            return self._list_runs(parse_runs_query(request.query), wall_s)
+            return self._list_runs(parse_runs_query(request.query), unix_s)
         if route.action == "list-tests":
             return self._list_tests(parse_tests_query(request.query))
-        run = self._runs.find(route.subject, wall_s)
+        run = self._runs.find(route.subject, unix_s)
         if run is None:
             raise ApiError(404, "not_found", "There is no such run.")
         if route.action == "get-run":
-            return self._runs.page(run, wall_s)
-        if self._runs.is_over(run, wall_s):
+            return self._runs.to_json(run, unix_s)
+        if self._runs.is_over(run, unix_s):
             raise ApiError(409, "conflict", "The run is over already.")
-        run.cancelled_at_s = wall_s
+        run.cancelled_at_s = unix_s
         return json.dumps({"id": run.run_id, "status": "cancelled"})
 
-    def _list_runs(self, page: Page, wall_s: float) -> str:
-        if page.project_id not in (None, PROJECT_ID):
+    def _list_runs(self, query: ListQuery, unix_s: float) -> str:
+        if query.project_id not in (None, PROJECT_ID):
             return _runs_page([], None)
-        listed_s = wall_s - self.config.runs.listed_s
-        runs = self._runs.newest_first(listed_s, test_id=page.test_id, before=page.before)
-        wanted = (run for run in runs if page.status in (None, self._runs.status(run, wall_s)))
-        found = list(islice(wanted, page.limit + 1))
-        shown = found[: page.limit]
-        cursor = cursor_of(shown[-1].number) if len(found) > page.limit else None
-        return _runs_page([self._runs.page(run, wall_s) for run in shown], cursor)
+        listed_s = unix_s - self.config.runs.listed_s
+        runs = self._runs.newest_first(listed_s, test_id=query.test_id, before=query.before)
+        wanted = (run for run in runs if query.status in (None, self._runs.status(run, unix_s)))
+        found = list(islice(wanted, query.limit + 1))
+        shown = found[: query.limit]
+        cursor = cursor_of(shown[-1].number) if len(found) > query.limit else None
+        return _runs_page([self._runs.to_json(run, unix_s) for run in shown], cursor)
 
-    def _list_tests(self, page: Page) -> str:
-        if page.project_id != PROJECT_ID:
+    def _list_tests(self, query: ListQuery) -> str:
+        if query.project_id != PROJECT_ID:
             raise ApiError(404, "not_found", "There is no such project.")
         ids = list(self.config.tests) or self._runs.test_ids
-        start = 0 if page.before is None else page.before + 1
-        shown = ids[start : start + page.limit]
+        start = 0 if query.before is None else query.before + 1
+        shown = ids[start : start + query.limit]
         tests = [
             {"id": test_id, "title": f"Test {test_id}", "platform": "web", "enabled": True}
             for test_id in shown
         ]
         end = start + len(shown)
-        answer = {
+        page = {
             "projectUrl": "https://sandbox.invalid/",
             "projectName": "Sandbox",
             "tests": tests,
             "nextCursor": cursor_of(end - 1) if shown and end < len(ids) else None,
         }
-        return json.dumps(answer)
+        return json.dumps(page)
 
-    def _own(self, route: Route, request: Request, now_s: float) -> Reply:
-        wall_s = self._wall_s(now_s)
+    def _introspect(self, route: Route, request: Request, now_s: float) -> Response:
+        unix_s = self._unix_s(now_s)
         if route.action == "openapi":
-            return self._answers.raw(document_bytes(self.config), wall_s)
+            return self._responses.introspection(document_bytes(self.config), unix_s)
         truth = self.truth.to_json(summary=wants_summary(request.query))
-        return self._answers.raw(truth, wall_s)
+        return self._responses.introspection(truth, unix_s)
 
     def _check_test(self, test_id: str) -> None:
         tests = self.config.tests
         if (tests and test_id not in tests) or test_id in self.config.unknown_tests:
             raise ApiError(404, "not_found", "There is no such test.")
 
-    def _wall_s(self, now_s: float) -> float:
-        return self._epoch_s + now_s
+    def _unix_s(self, now_s: float) -> float:
+        return self._start_unix_s + now_s
 
 
 def _runs_page(runs: list[str], cursor: str | None) -> str:
     return f'{{"runs": [{", ".join(runs)}], "nextCursor": {json.dumps(cursor)}}}'
-
-
-def _is_own(request: Request) -> bool:
-    """Whether the sandbox itself is asked, which costs no time and is not counted."""
-    return request.path.endswith(("/openapi.json", "/sandbox/truth"))

@@ -1,7 +1,7 @@
-"""Owns the reading of a whole sandbox spec; knows no server and starts nothing.
+"""Parses a sandbox spec into a SandboxConfig.
 
-A spec is one string: clauses between semicolons, each named by its first word; a limit needs no
-name. An example: `token-bucket 10/s burst 20; headers retry-after; fault 500-queued 1%; seed 7`.
+A spec is a string of clauses separated by semicolons. The first word names the clause, and limits
+need no name: `token-bucket 10/s burst 20; headers retry-after; fault 500-queued 1%; seed 7`.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ from bulk.sandbox.config import (
     REFUSAL_BODIES,
     REFUSAL_CODES,
     SCOPES,
-    RunPace,
+    RunSettings,
     SandboxConfig,
 )
 from bulk.sandbox.faults import parse_fault
 from bulk.sandbox.headers import HeaderStyle
 from bulk.sandbox.latency import parse_latency
 from bulk.sandbox.limit_spec import LimitKind, parse_limits
-from bulk.sandbox.spec_words import SpecError, read_choice, read_share, read_span_s
+from bulk.sandbox.spec_durations import read_duration_s
+from bulk.sandbox.spec_values import SpecError, read_choice, read_share
 
-# A spec is typed by hand; what is longer was handed in by mistake.
+# A spec is typed by hand; a longer text was passed by mistake.
 SPEC_CHARACTERS_MAX = 100_000
 RETRY_AFTER_MAX_S = 10**9
 _LIMIT_WORDS = ("none", "sliding-log", *LimitKind)
 _HEADER_WORDS = ("none", *HeaderStyle, "retry-after-always", "retry-after=N")
 
-# What a clause sets, field by field. It is handed to SandboxConfig at once and goes no further.
+# The fields that clauses set. They become a SandboxConfig before they leave this module.
 Settings = dict[str, Any]
 
 
 def parse_spec(text: str) -> SandboxConfig:
-    """Reads a spec. Raises SpecError, one sentence that names the piece and what is possible."""
+    """Parse a spec. Raises SpecError with one sentence: the offending part and what is valid."""
     if len(text) > SPEC_CHARACTERS_MAX:
-        raise SpecError(f"the spec has {len(text)} characters; {SPEC_CHARACTERS_MAX} are possible")
+        raise SpecError(f"the spec has {len(text)} characters; the limit is {SPEC_CHARACTERS_MAX}")
     clauses = [" ".join(clause.split()) for clause in text.split(";")]
     if not any(clauses):
         raise SpecError('the spec is empty; write "none" for a server without limits')
@@ -52,8 +53,8 @@ def parse_spec(text: str) -> SandboxConfig:
         elif word not in _CLAUSES:
             read_choice(word, [*_LIMIT_WORDS, *_CLAUSES], "clause")
         if name in seen and name != "fault":
-            more = ' (limits at once: "A + B")' if name == "limits" else ""
-            raise SpecError(f'"{clause}": a second {name} clause; one is possible{more}')
+            hint = ' (to combine limits, write "A + B")' if name == "limits" else ""
+            raise SpecError(f'"{clause}": a second {name} clause; only one is allowed{hint}')
         seen.add(name)
         _CLAUSES[name](rest.strip(), settings)
     return SandboxConfig(**settings)
@@ -67,17 +68,17 @@ def _headers(text: str, settings: Settings) -> None:
     styles: list[HeaderStyle] = []
     words = text.split()
     if not words:
-        raise SpecError(f"headers: none is named; possible are {', '.join(_HEADER_WORDS)}")
+        raise SpecError(f"headers: a style is missing; use {', '.join(_HEADER_WORDS)}")
     for word in words:
-        lie = re.fullmatch(r"retry-after=([0-9]{1,10})", word)
-        if lie and int(lie[1]) <= RETRY_AFTER_MAX_S:
-            settings["retry_after_s"] = int(lie[1])
+        constant = re.fullmatch(r"retry-after=([0-9]{1,10})", word)
+        if constant and int(constant[1]) <= RETRY_AFTER_MAX_S:
+            settings["retry_after_s"] = int(constant[1])
         elif word == "retry-after-always":
             settings["retry_after_always"] = True
         elif read_choice(word, _HEADER_WORDS, "headers") in (*HeaderStyle,):
             styles.append(HeaderStyle(word))
         elif word != "none" or len(words) > 1:
-            raise SpecError(f'headers: "{word}" cannot stand there')
+            raise SpecError(f'headers: "{word}" is not valid here')
     settings["headers"] = tuple(styles)
 
 
@@ -122,22 +123,22 @@ def _ids(field: str) -> Callable[[str, Settings], None]:
 
 def _legacy(text: str, settings: Settings) -> None:
     if text:
-        raise SpecError(f'legacy: "{text}" is too much; the word stands alone')
+        raise SpecError(f'legacy: "{text}" is unexpected; the word takes no value')
     settings["legacy"] = True
 
 
 def _runs(text: str, settings: Settings) -> None:
     words = text.split()
     if not words or len(words) % 2:
-        raise SpecError('runs: write it as in "queued 1s running 10s failed 10% broken 1%"')
-    pace: Settings = {}
+        raise SpecError('runs: expected pairs such as "queued 1s running 10s failed 10% broken 1%"')
+    fields: Settings = {}
     for name, value in zip(words[::2], words[1::2], strict=True):
         read_choice(name, ("queued", "running", "failed", "broken", "listed"), "runs")
         if name in ("queued", "running", "listed"):
-            pace[f"{name}_s"] = read_span_s(value, f"runs: {name}")
+            fields[f"{name}_s"] = read_duration_s(value, f"runs: {name}")
         else:
-            pace[name] = read_share(value, f"runs: {name}")
-    settings["runs"] = RunPace(**pace)
+            fields[name] = read_share(value, f"runs: {name}")
+    settings["runs"] = RunSettings(**fields)
 
 
 _CLAUSES: dict[str, Callable[[str, Settings], None]] = {

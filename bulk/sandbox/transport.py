@@ -1,13 +1,13 @@
-"""Owns the in-memory way to the model, as an httpx transport: no socket, no thread, trio's clock.
+"""The in-memory transport to the model, for httpx: no socket, no thread, trio's clock.
 
-It does by itself what a real transport does with `request.extensions["timeout"]`, in the same
-exceptions; so a client can be tested to the exact instant under a mock clock.
+It applies `request.extensions["timeout"]` as a real transport does, with the same exceptions, so
+that a client can be tested to the exact instant under a mock clock.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import httpx
@@ -20,18 +20,19 @@ from bulk.sandbox.wire import (
     ENDLESS_CHUNK,
     ENDLESS_GAP_S,
     Delivery,
-    Reply,
+    Exchange,
     Request,
-    Ticket,
+    Response,
 )
 
 
 class SandboxTransport(httpx.AsyncBaseTransport):
     """Carries requests to a sandbox in memory, in trio's time.
 
-    `connections_max`: how many requests are under way at once, None for any number; one more waits
-    for the pool time-out. Connecting and writing take no time, so of their time-outs only connect
-    can be met, by a fault. A request is under way until its answer's body is read or closed.
+    `connections_max`: how many requests may be in flight at once, None for no limit; a further
+    request waits until the pool time-out. A request is in flight until its response body is read
+    or closed. Connecting and writing take no time: only a fault can cause a connect time-out, and
+    nothing causes a write time-out.
     """
 
     def __init__(self, sandbox: Sandbox, *, connections_max: int | None = None) -> None:
@@ -40,8 +41,10 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises httpx's PoolTimeout, ConnectError, ConnectTimeout, ReadTimeout, ReadError and
-        RemoteProtocolError where real connections would; RuntimeError once closed.
+        """Send a request and return its response; the body is read from its stream.
+
+        Raises httpx's PoolTimeout, ConnectError, ConnectTimeout, ReadTimeout, ReadError and
+        RemoteProtocolError as real connections do, and RuntimeError once closed.
         """
         if self._closed:
             raise RuntimeError("the transport is closed")
@@ -49,18 +52,18 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         limits = _Timeouts(request)
         await self._enter_pool(limits.pool_s, request)
         try:
-            ticket = self._sandbox.send(trio.current_time(), _request(request, body))
-            await _connect(ticket, limits.connect_s, request)
-            reply = await self._answer(ticket, limits.read_s, request)
+            exchange = self._sandbox.send(trio.current_time(), _request(request, body))
+            await _connect(exchange, limits.connect_s, request)
+            response = await self._receive(exchange, limits.read_s, request)
         except BaseException:
             self._leave_pool()
             raise
-        sent = replace(reply, body=b"") if request.method == "HEAD" else reply
-        content = _Content(self, sent, limits.read_s, request)
-        return httpx.Response(reply.status, headers=_headers(reply), stream=content)
+        sent = replace(response, body=b"") if request.method == "HEAD" else response
+        content = _Content(sent, limits.read_s, request, self._leave_pool)
+        return httpx.Response(response.status, headers=_headers(response), stream=content)
 
     async def aclose(self) -> None:
-        """Lets all that is on its way arrive: a client's leaving calls nothing back."""
+        """Let every request in flight arrive: a client that leaves does not call them back."""
         self._closed = True
         self._sandbox.settle()
 
@@ -71,35 +74,35 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         with trio.move_on_after(pool_s) as scope:
             await self._pool.acquire()
         if scope.cancelled_caught:
-            raise httpx.PoolTimeout("no connection came free in time", request=request)
+            raise httpx.PoolTimeout("no connection became free in time", request=request)
 
     def _leave_pool(self) -> None:
         if self._pool is not None:
             self._pool.release()
 
-    async def _answer(self, ticket: Ticket, read_s: float, request: httpx.Request) -> Reply:
-        """Waits for the answer's first byte, at most `read_s` from now."""
+    async def _receive(self, exchange: Exchange, read_s: float, request: httpx.Request) -> Response:
+        """Wait for the response's first byte, for at most `read_s`."""
         gives_up_at_s = trio.current_time() + read_s
-        if ticket.arrives_at_s > gives_up_at_s:
+        if exchange.arrives_at_s > gives_up_at_s:
             await trio.sleep_until(gives_up_at_s)
-            raise httpx.ReadTimeout("the answer took too long", request=request)
-        await trio.sleep_until(ticket.arrives_at_s)
-        self._sandbox.advance(ticket.arrives_at_s)
-        reply = ticket.reply
-        assert reply is not None, "the model was advanced to the arrival"
-        if reply.delivery is Delivery.HANG or ticket.received_at_s > gives_up_at_s:
+            raise httpx.ReadTimeout("the response took too long", request=request)
+        await trio.sleep_until(exchange.arrives_at_s)
+        self._sandbox.advance(exchange.arrives_at_s)
+        response = exchange.reply
+        assert response is not None, "the model was advanced to the arrival"
+        if response.delivery is Delivery.HANG or exchange.received_at_s > gives_up_at_s:
             await _sleep_until(gives_up_at_s)
-            raise httpx.ReadTimeout("the answer took too long", request=request)
-        await trio.sleep_until(ticket.received_at_s)
-        if reply.delivery is Delivery.RESET:
+            raise httpx.ReadTimeout("the response took too long", request=request)
+        await trio.sleep_until(exchange.received_at_s)
+        if response.delivery is Delivery.RESET:
             raise httpx.ReadError("the connection was reset", request=request)
-        if reply.delivery is Delivery.NOT_HTTP:
+        if response.delivery is Delivery.NOT_HTTP:
             raise httpx.RemoteProtocolError("illegal status line", request=request)
-        return reply
+        return response
 
 
 class _Timeouts:
-    """A request's time-outs in seconds; infinite where it sets none."""
+    """A request's time-outs in seconds; infinite if the request sets none."""
 
     def __init__(self, request: httpx.Request) -> None:
         found = request.extensions.get("timeout", {})
@@ -109,30 +112,34 @@ class _Timeouts:
 
 
 class _Content(httpx.AsyncByteStream, AsyncIterator[bytes]):
-    """An answer's body, as slow and as broken as its delivery has it."""
+    """A response body, as slow and as broken as its delivery demands."""
 
     def __init__(
-        self, transport: SandboxTransport, reply: Reply, read_s: float, request: httpx.Request
+        self,
+        response: Response,
+        read_s: float,
+        request: httpx.Request,
+        release: Callable[[], None],
     ) -> None:
-        self._transport = transport
-        self._reply = reply
+        self._response = response
         self._read_s = read_s
         self._request = request
+        self._release = release
         self._open = True
         self._chunks = 0
 
-    # An iterator by hand: an async generator that a client leaves half read would be finished by
-    # the garbage collector, with a warning that is not the client's fault.
+    # Not an async generator: if a client left one half read, the garbage collector would finalize
+    # it with a warning that is not the client's fault.
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         if not self._open:
-            raise httpx.ReadError("the connection was closed here", request=self._request)
+            raise httpx.ReadError("the client closed the connection", request=self._request)
         index = self._chunks
         self._chunks += 1
-        body = self._reply.body
-        match self._reply.delivery:
+        body = self._response.body
+        match self._response.delivery:
             case Delivery.TRUNCATED:
                 half = len(body) // 2
                 if index == 0:
@@ -153,10 +160,10 @@ class _Content(httpx.AsyncByteStream, AsyncIterator[bytes]):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Gives the connection back to the pool."""
+        """Return the connection to the pool."""
         if self._open:
             self._open = False
-            self._transport._leave_pool()
+            self._release()
 
     async def _pause(self, gap_s: float) -> None:
         if gap_s > self._read_s:
@@ -165,10 +172,10 @@ class _Content(httpx.AsyncByteStream, AsyncIterator[bytes]):
         await trio.sleep(gap_s)
 
 
-async def _connect(ticket: Ticket, connect_s: float, request: httpx.Request) -> None:
-    if ticket.connect is Delivery.CONNECT_REFUSED:
+async def _connect(exchange: Exchange, connect_s: float, request: httpx.Request) -> None:
+    if exchange.connect is Delivery.CONNECT_REFUSED:
         raise httpx.ConnectError("connection refused", request=request)
-    if ticket.connect is Delivery.CONNECT_HANG:
+    if exchange.connect is Delivery.CONNECT_HANG:
         await _sleep_until(trio.current_time() + connect_s)
         raise httpx.ConnectTimeout("no connection in time", request=request)
 
@@ -196,8 +203,8 @@ def _request(request: httpx.Request, body: bytes) -> Request:
     )
 
 
-def _headers(reply: Reply) -> list[tuple[str, str]]:
-    framing = ("Content-Length", str(len(reply.body)))
-    if reply.delivery is Delivery.ENDLESS:
+def _headers(response: Response) -> list[tuple[str, str]]:
+    framing = ("Content-Length", str(len(response.body)))
+    if response.delivery is Delivery.ENDLESS:
         framing = ("Transfer-Encoding", "chunked")
-    return [*reply.headers, framing]
+    return [*response.headers, framing]

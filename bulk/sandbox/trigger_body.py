@@ -1,4 +1,4 @@
-"""Owns what a trigger's body may hold, to the letter; knows no limit, fault or run."""
+"""Validates the body of a trigger, strictly. Knows no limit, fault or run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bulk.sandbox.config import UUID_PATTERN
 
-# Five short fields fit 50 times over; what is larger is no trigger.
+# A valid body has five short fields and fits 50 times over.
 BODY_BYTES_MAX = 16_384
 
 PLATFORMS = ("web", "ios", "android")
@@ -17,7 +17,7 @@ FIELDS = ("mode", "platform", "appId", "deviceModel", "projectEnvironmentId")
 
 
 class ApiError(Exception):
-    """A request refused for good. `allow`: the methods possible, with a 405."""
+    """A request is rejected: any 4xx but 429. `allow`: the methods that a 405 lists."""
 
     def __init__(self, status: int, code: str, message: str, allow: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TriggerBody:
-    """A valid body; None where a field was left out."""
+    """A valid body. A field is None if it was left out."""
 
     mode: str | None = None
     platform: str | None = None
@@ -39,7 +39,7 @@ class TriggerBody:
 
 
 def parse_body(body: bytes, content_type: str | None) -> TriggerBody:
-    """Reads a trigger's body; an empty one leaves all out. Raises ApiError with 400 or 415."""
+    """Parse a body; an empty one leaves out every field. Raises ApiError with 400 or 415."""
     if not body:
         return TriggerBody()
     media_type = (content_type or "").partition(";")[0].strip().lower()
@@ -48,7 +48,7 @@ def parse_body(body: bytes, content_type: str | None) -> TriggerBody:
     fields = _parse_object(body)
     unknown = sorted(set(fields) - set(FIELDS))
     if unknown:
-        raise _bad(f"Unknown field {unknown[0][:80]!r}. Possible are {', '.join(FIELDS)}.")
+        raise _bad(f"Unknown field {unknown[0][:80]!r}. Valid fields are {', '.join(FIELDS)}.")
     parsed = TriggerBody(
         mode=_choice(fields, "mode", MODES),
         platform=_choice(fields, "platform", PLATFORMS),
@@ -57,7 +57,7 @@ def parse_body(body: bytes, content_type: str | None) -> TriggerBody:
         environment_id=_uuid(fields, "projectEnvironmentId"),
     )
     if parsed.device_model is not None and parsed.platform != "ios":
-        raise _bad("deviceModel is possible with platform ios only.")
+        raise _bad("deviceModel is valid for platform ios only.")
     return parsed
 
 
@@ -74,7 +74,7 @@ def _parse_object(body: bytes) -> dict[str, object]:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name twice")
+        raise ValueError("duplicate name")
     return found
 
 

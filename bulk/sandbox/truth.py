@@ -1,4 +1,4 @@
-"""Owns what really happened, as the sandbox counts it; a client's report is judged by it."""
+"""What really happened, as the sandbox counts it. A client's report is checked against it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-# A client gone wild may be refused without end; the count goes on, the list stops here.
-REFUSALS_LISTED_MAX = 1_000_000
+# A client out of control may be throttled without end: counting continues, the list stops here.
+THROTTLES_LISTED_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A trigger that took effect: its run exists. `at_s` is on the sandbox's wall clock.
+    """A trigger that took effect: its run exists since the Unix time `at_s`.
 
-    `fault`: the fault by which its answer was lost or spoilt; None where the answer was sent whole.
+    `fault`: the fault that lost or corrupted the response; None if it was delivered intact.
     """
 
     run_id: str
@@ -30,8 +30,11 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A 429. `reason` is the limiter that refused, by its name in the spec language."""
+class Throttle:
+    """A 429 sent at the Unix time `at_s`.
+
+    `reason`: the limiter that throttled the request, by its name in a spec, or "fault".
+    """
 
     at_s: float
     test_id: str
@@ -40,7 +43,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class TruthCounts:
-    """The truth in numbers. `faulted` triggers met a fault, whether or not they took effect."""
+    """The truth in numbers; see Truth. `accepted_unanswered`: accepted triggers with a fault."""
 
     accepted: int
     accepted_unanswered: int
@@ -53,14 +56,21 @@ class TruthCounts:
 
 @dataclass(slots=True)
 class Truth:
-    """All accepted triggers and refusals in order, and the counts.
+    """All accepted triggers and all throttled requests in order, and the counts.
 
-    `requests`: all requests seen but those for the truth and the OpenAPI document. `invalid`:
-    those refused for good (4xx but 429). `in_flight_peak`: most triggers in service at once.
+    | count | what it counts |
+    |---|---|
+    | `refused` | throttled requests (429) |
+    | `invalid` | rejected requests (any other 4xx) |
+    | `faulted` | triggers that met a fault, whether or not they took effect |
+    | `requests` | all requests but those for the truth and for the OpenAPI document |
+    | `in_flight_peak` | most triggers in service at once |
+
+    `refusals` lists the throttled requests, up to THROTTLES_LISTED_MAX of them.
     """
 
     accepted: list[Accepted] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[Throttle] = field(default_factory=list)
     refused: int = 0
     invalid: int = 0
     faulted: int = 0
@@ -70,15 +80,18 @@ class Truth:
     _ends_at_s: list[float] = field(default_factory=list)
 
     def note_accepted(self, accepted: Accepted) -> None:
+        """Record a trigger that took effect."""
         self.accepted.append(accepted)
         self._unanswered += accepted.fault is not None
 
-    def note_refusal(self, refusal: Refusal) -> None:
+    def note_throttle(self, throttle: Throttle) -> None:
+        """Record a 429."""
         self.refused += 1
-        if len(self.refusals) < REFUSALS_LISTED_MAX:
-            self.refusals.append(refusal)
+        if len(self.refusals) < THROTTLES_LISTED_MAX:
+            self.refusals.append(throttle)
 
     def note_in_service(self, now_s: float, until_s: float) -> None:
+        """Record that a trigger is in service from `now_s` to `until_s`."""
         while self._ends_at_s and self._ends_at_s[0] <= now_s:
             heapq.heappop(self._ends_at_s)
         heapq.heappush(self._ends_at_s, until_s)
@@ -86,7 +99,7 @@ class Truth:
 
     @property
     def counts(self) -> TruthCounts:
-        """A frozen snapshot of the numbers."""
+        """A frozen snapshot of the counts."""
         return TruthCounts(
             accepted=len(self.accepted),
             accepted_unanswered=self._unanswered,
@@ -98,7 +111,7 @@ class Truth:
         )
 
     def to_json(self, *, summary: bool = False) -> bytes:
-        """The truth as JSON; with `summary` the counts alone, at a cost that does not grow."""
+        """Return the truth as JSON; with `summary` only the counts, at a constant cost."""
         counts = self.counts
         page: dict[str, object] = {name: getattr(counts, name) for name in counts.__slots__}
         page = {"counts": page}
@@ -108,5 +121,5 @@ class Truth:
         return json.dumps(page).encode()
 
 
-def _rows(records: Sequence[Accepted | Refusal]) -> list[dict[str, object]]:
+def _rows(records: Sequence[Accepted | Throttle]) -> list[dict[str, object]]:
     return [{name: getattr(record, name) for name in record.__slots__} for record in records]

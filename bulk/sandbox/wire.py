@@ -1,4 +1,4 @@
-"""Owns what passes between the model and whatever carries it: request, reply, delivery."""
+"""Requests, responses and exchanges, as the model and its transports pass them to each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bulk.sandbox.headers import HeaderPairs
 
 
 class Delivery(Enum):
-    """How a reply leaves the server."""
+    """How a response is delivered, or fails to be."""
 
     WHOLE = auto()
     RESET = auto()
@@ -22,10 +22,10 @@ class Delivery(Enum):
     CONNECT_HANG = auto()
 
 
-# Slow enough that a body of 100 bytes outlasts any sane time-out, quick enough that no single read
-# times out: only a client that limits the whole answer gets away.
+# Slow enough that a body of 100 bytes outlasts any sane time-out, and fast enough that no single
+# read times out: only a client that limits the whole response escapes.
 DRIP_GAP_S = 1.0
-# 1.6 MB/s: unbearable for a client that reads on, bearable for the machine both run on.
+# 1.6 MB/s: too much for a client that reads on, little enough for the machine that runs both.
 ENDLESS_GAP_S = 0.01
 ENDLESS_CHUNK = b" " * 16_384
 NOT_HTTP = b"\x00\x01\x02 this is no HTTP \xff\xfe\r\n\r\n"
@@ -45,8 +45,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer without its Content-Length, which is the carrier's."""
+class Response:
+    """One response without its framing (Content-Length), which the transport adds."""
 
     status: int
     headers: HeaderPairs
@@ -55,11 +55,11 @@ class Reply:
 
 
 @dataclass(slots=True)
-class Ticket:
-    """A request on its way. Instants are in the caller's monotonic seconds.
+class Exchange:
+    """A request in flight and its response. Instants are the caller's monotonic seconds.
 
-    `reply` and `received_at_s` (the first byte reaches the client) are set once the model has
-    been advanced to `arrives_at_s`. `connect` other than WHOLE: it never gets that far.
+    Once the model is advanced to `arrives_at_s`, `reply` is set, and `received_at_s` is when
+    its first byte reaches the client. If `connect` is not WHOLE, the request never arrives.
     """
 
     request: Request
@@ -67,5 +67,5 @@ class Ticket:
     service_s: float
     back_s: float
     connect: Delivery = Delivery.WHOLE
-    reply: Reply | None = field(default=None)
+    reply: Response | None = field(default=None)
     received_at_s: float = 0.0

@@ -255,7 +255,7 @@ def test_all_problems_of_a_manifest_are_told_at_once_and_nothing_is_sent(
         (["--max-triggers", "13"], "14 triggers are more than --max-triggers 13"),
         (["--tags", "nothing"], "nothing"),
         (["--app-id", "ios"], "is not PLATFORM=UUID"),
-        (["--app-id", "ios=x"], "is no UUID"),
+        (["--app-id", "ios=x"], "is not a UUID"),
         (["--deadline", "soon"], "is no span of time"),
         (["--sandbox", "--batch", "../x"], "is no batch name"),
         (["--sandbox", "leaky-boat 3/s"], "--sandbox"),

@@ -1,4 +1,4 @@
-"""Each bad manifest in `bad/` is refused with exactly the text beside it."""
+"""Each bad manifest in `bad/` is rejected with exactly the message in its `.expected` file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CASES = sorted(p for p in BAD.rglob("*") if p.is_file() and p.suffix != ".expect
 ID = "5a3b1e00-0001-4c1e-8a01-000000000001"
 
 
-def refusal(path: Path) -> str:
+def rejection(path: Path) -> str:
     with pytest.raises(ManifestError) as caught:
         read_manifest(path)
     assert caught.value.exit is Exit.USAGE
@@ -24,49 +24,49 @@ def refusal(path: Path) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
-def test_a_bad_manifest_is_refused_in_these_words(case: Path) -> None:
+def test_a_bad_manifest_is_rejected_with_the_expected_message(case: Path) -> None:
     expected = case.with_name(case.name + ".expected").read_text(encoding="utf-8")
-    assert refusal(case) + "\n" == expected
+    assert rejection(case) + "\n" == expected
 
 
 def test_each_expectation_has_its_manifest() -> None:
-    beside = {p.with_suffix("") for p in BAD.rglob("*.expected")}
-    assert beside == set(CASES)
+    expected = {p.with_suffix("") for p in BAD.rglob("*.expected")}
+    assert expected == set(CASES)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "gone.csv") == "gone.csv: there is no such file"
+    assert rejection(tmp_path / "gone.csv") == "gone.csv: no such file"
 
 
 def test_a_folder_is_no_manifest(tmp_path: Path) -> None:
     folder = tmp_path / "manifests"
     folder.mkdir()
-    assert refusal(folder) == "manifests: is a folder; name the manifest file in it"
+    assert rejection(folder) == "manifests: is a folder; name the manifest file in it"
 
 
-def test_a_path_no_system_knows_is_refused() -> None:
+def test_a_path_with_a_nul_is_rejected() -> None:
     with pytest.raises(ManifestError, match="cannot be read"):
         read_manifest(Path("release\0.csv"))
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
-def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the platform has no named pipes")
+def test_a_pipe_is_rejected_without_waiting_for_a_writer(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)
-    assert "is no regular file" in refusal(pipe)
+    assert "is not a regular file" in rejection(pipe)
 
 
 @pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can read everything"
 )
-def test_a_file_one_may_not_read_is_named(tmp_path: Path) -> None:
+def test_a_file_without_read_permission_is_named(tmp_path: Path) -> None:
     path = tmp_path / "secret.csv"
     path.write_text("x")
     path.chmod(0)
-    assert refusal(path) == "secret.csv: may not be read: permission denied"
+    assert rejection(path) == "secret.csv: cannot be read: permission denied"
 
 
-def test_the_first_problems_are_told_and_the_rest_counted(tmp_path: Path) -> None:
+def test_the_first_problems_are_reported_and_the_rest_counted(tmp_path: Path) -> None:
     path = tmp_path / "many.csv"
     path.write_text("test_id,platform,mode\n" + "nothing,web,fast\n" * 250)
     with pytest.raises(ManifestError) as caught:
@@ -76,19 +76,21 @@ def test_the_first_problems_are_told_and_the_rest_counted(tmp_path: Path) -> Non
     assert str(caught.value).endswith("... and 150 more problems")
 
 
-def test_a_huge_cell_is_taken_for_an_open_quote(tmp_path: Path) -> None:
+def test_a_huge_cell_is_reported_as_a_possibly_missing_quote(tmp_path: Path) -> None:
     path = tmp_path / "huge.csv"
     path.write_text(f'test_id,platform,mode,name\n{ID},web,fast,"{"x" * 140_000}"\n')
-    assert refusal(path).startswith("huge.csv:2: a cell of the record that begins here is longer")
+    assert rejection(path).startswith(
+        "huge.csv:2: the row that starts here has a cell longer than 131,072"
+    )
 
 
-def test_too_many_yaml_values_are_refused(tmp_path: Path) -> None:
+def test_too_many_yaml_values_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "many.yaml"
     path.write_text("tests: [" + "a," * 200_001 + "]")
-    assert "more than 200,000 values; write large manifests as CSV" in refusal(path)
+    assert "more than 200,000 values; write large manifests as CSV" in rejection(path)
 
 
-def test_a_yaml_too_long_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+def test_a_yaml_file_that_is_too_long_is_rejected_before_it_is_parsed(tmp_path: Path) -> None:
     path = tmp_path / "long.yaml"
     path.write_text("# " + "x" * (9 << 20))
-    assert refusal(path).startswith("long.yaml: longer than 8,388,608 characters")
+    assert rejection(path).startswith("long.yaml: longer than 8,388,608 characters")

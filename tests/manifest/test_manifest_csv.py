@@ -1,4 +1,4 @@
-"""What a good CSV manifest is read as, whatever program wrote it."""
+"""How a valid CSV manifest is read, whatever program wrote it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def read(path: Path, content: str | bytes) -> Manifest:
 WRITTEN = {
     "UTF-8": TEXT.encode(),
     "UTF-8 with a byte order mark": TEXT.encode("utf-8-sig"),
-    "UTF-16, little end first": TEXT.replace(",", "\t").encode("utf-16"),
-    "UTF-16, big end first": b"\xfe\xff" + TEXT.encode("utf-16-be"),
-    "Windows line ends": TEXT.replace("\n", "\r\n").encode(),
-    "old Macintosh line ends": TEXT.replace("\n", "\r").encode(),
-    "no line end at the end": TEXT.rstrip("\n").encode(),
+    "UTF-16, little-endian": TEXT.replace(",", "\t").encode("utf-16"),
+    "UTF-16, big-endian": b"\xfe\xff" + TEXT.encode("utf-16-be"),
+    "Windows line endings": TEXT.replace("\n", "\r\n").encode(),
+    "classic Mac OS line endings": TEXT.replace("\n", "\r").encode(),
+    "no line ending after the last row": TEXT.rstrip("\n").encode(),
     "semicolons": TEXT.replace(",", ";").encode(),
     "tabs": TEXT.replace(",", "\t").encode(),
     "trailing separators": TEXT.replace("\n", ",,\n").encode(),
@@ -56,7 +56,7 @@ def test_the_same_table_is_read_however_it_is_written(tmp_path: Path, content: b
 
 
 @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "sep=;;;"])
-def test_a_sep_line_says_the_separator_and_counts_as_a_line(tmp_path: Path, first: str) -> None:
+def test_a_sep_line_sets_the_separator_and_counts_as_a_line(tmp_path: Path, first: str) -> None:
     text = f"{first}\r\n" + TEXT.replace(",", ";")
     triggers = list(read(tmp_path / "release.csv", text).triggers())
     assert [trigger.line for trigger in triggers] == [3, 4]
@@ -66,25 +66,25 @@ def test_windows_1252_is_read_with_a_warning(tmp_path: Path) -> None:
     manifest = read(tmp_path / "release.csv", TEXT.encode("cp1252"))
     assert list(manifest.triggers()) == EXPECTED
     (note,) = manifest.notes
-    assert note.startswith("read as Windows-1252, as line 2 is not UTF-8")
+    assert note.startswith("read as Windows-1252 because line 2 is not valid UTF-8")
 
 
-def test_an_odd_byte_in_the_last_line_decides_for_the_whole_file(tmp_path: Path) -> None:
+def test_a_byte_in_the_last_line_decides_the_encoding_of_the_whole_file(tmp_path: Path) -> None:
     rows = "".join(f"5a3b1e00-0001-4c1e-8a01-{n:012d},web,fast,x\n" for n in range(40_000))
     text = "test_id,platform,mode,name\n" + rows + f"{A},ios,fast,Caf\xe9\n"
     manifest = read(tmp_path / "release.csv", text.encode("latin-1"))
-    assert "line 40002 is not UTF-8" in manifest.notes[0]
+    assert "line 40002 is not valid UTF-8" in manifest.notes[0]
     assert list(manifest.triggers())[-1].name == "Café"
 
 
-def test_a_row_is_named_by_the_line_it_begins_on(tmp_path: Path) -> None:
+def test_a_row_has_the_number_of_the_line_it_starts_on(tmp_path: Path) -> None:
     text = f'test_id,platform,mode,note\n{A},web,fast,"one\r\ntwo\n\nthree"\n{B},web,fast,x\n'
     triggers = list(read(tmp_path / "release.csv", text).triggers())
     assert [trigger.line for trigger in triggers] == [2, 6]
     assert triggers[0].own == (("note", "one\r\ntwo\n\nthree"),)
 
 
-def test_own_columns_are_carried_as_they_are(tmp_path: Path) -> None:
+def test_own_columns_are_kept_unchanged(tmp_path: Path) -> None:
     text = f"test_id,Owner,platform,mode,no\n{A}, Mia ,web,fast,007\n{B},,web,fast,NA\n"
     manifest = read(tmp_path / "release.csv", text)
     assert manifest.own_columns == ("Owner", "no")
@@ -94,41 +94,41 @@ def test_own_columns_are_carried_as_they_are(tmp_path: Path) -> None:
     ]
 
 
-CELLS = {
+EXPANSIONS = {
     "lists multiply in the order of platform, mode, device": (
         "ios,fast|deep,iphone|ipad,",
         ["ios fast iphone", "ios fast ipad", "ios deep iphone", "ios deep ipad"],
     ),
-    "a device goes with the platforms it fits": (
+    "a device combines with the platforms it belongs to": (
         "web|ios|android,fast,ipad,",
         ["web fast", "ios fast ipad", "android fast"],
     ),
-    "beside other platforms, web takes no app": (
+    "in a row with other platforms, web gets no app": (
         f"web|ios,fast,,{APP}",
         ["web fast", f"ios fast {APP}"],
     ),
-    "alone, web takes the app it is given": (f"web,fast,,{APP}", [f"web fast {APP}"]),
-    "nothing set is nothing sent": (",,,", [""]),
-    "an app without a platform is sent": (f",,,{APP.upper()}", [APP]),
-    "words are read in any case, with spaces around": (
+    "in a row of its own, web gets the app": (f"web,fast,,{APP}", [f"web fast {APP}"]),
+    "empty cells leave everything unset": (",,,", [""]),
+    "an app without a platform is kept": (f",,,{APP.upper()}", [APP]),
+    "case and surrounding spaces are ignored": (
         " iOS | ANDROID ,Fast,,",
         ["ios fast", "android fast"],
     ),
 }
 
 
-@pytest.mark.parametrize(("row", "cells"), CELLS.values(), ids=CELLS.keys())
-def test_a_row_expands_to_its_cells(tmp_path: Path, row: str, cells: list[str]) -> None:
+@pytest.mark.parametrize(("row", "expected"), EXPANSIONS.values(), ids=EXPANSIONS.keys())
+def test_a_row_expands_to_combinations(tmp_path: Path, row: str, expected: list[str]) -> None:
     text = f"test_id,platform,mode,device_model,app_id\n{A},{row}\n"
     manifest = read(tmp_path / "release.csv", text)
-    told = [
+    found = [
         " ".join(part for part in (t.platform, t.mode, t.device_model, t.app_id) if part)
         for t in manifest.triggers()
     ]
-    assert told == cells
+    assert found == expected
 
 
-def test_repeat_makes_repetitions_of_each_cell(tmp_path: Path) -> None:
+def test_repeat_repeats_each_combination(tmp_path: Path) -> None:
     text = f"test_id,platform,mode,repeat\n{A.upper()},web|ios,fast,2\n{B},web,fast,\n"
     manifest = read(tmp_path / "release.csv", text)
     assert [(t.test_id, t.platform, t.repetition) for t in manifest.triggers()] == [
@@ -146,14 +146,13 @@ def test_tags_are_separated_by_bars_commas_or_semicolons(tmp_path: Path) -> None
     assert trigger.tags == ("smoke", "slow one", "Sign")
 
 
-def test_a_header_near_an_optional_column_is_pointed_out(tmp_path: Path) -> None:
+def test_a_header_similar_to_an_optional_column_is_reported(tmp_path: Path) -> None:
     text = f"test_id,platform,mode,enviroment_id,device,code\n{A},ios,fast,x,ipad,y\n"
     manifest = read(tmp_path / "release.csv", text)
     assert manifest.own_columns == ("enviroment_id", "device", "code")
     assert manifest.notes == (
-        'column "device" is carried along as one of your own; did you mean "device_model"?',
-        'column "enviroment_id" is carried along as one of your own; '
-        'did you mean "environment_id"?',
+        'column "device" is treated as one of your own; did you mean "device_model"?',
+        'column "enviroment_id" is treated as one of your own; did you mean "environment_id"?',
     )
 
 
@@ -169,7 +168,7 @@ def report_row(test_id: str, name: str, repetition: int, own: str) -> str:
     return f"7,k1,{test_id},{name},ios,fast,ipad,{APP},,smoke|x,{repetition},{result}\n"
 
 
-def test_a_report_of_ours_is_a_manifest(tmp_path: Path) -> None:
+def test_a_report_is_a_manifest(tmp_path: Path) -> None:
     text = (
         f"{REPORT_HEADER},owner,key\n"
         + report_row(A, "'=1+1", 2, "2026-11-24T00:15:01Z,'-Mia,QA-1")
@@ -192,11 +191,11 @@ def test_a_report_of_ours_is_a_manifest(tmp_path: Path) -> None:
     assert (second.repetition, second.name, second.own[0][1]) == (3, "'@x", "it's")
     assert manifest.own_columns == ("owner", "key")
     (note,) = manifest.notes
-    assert note.startswith("a report of ours; result columns ignored: line, key, outcome, run_id,")
+    assert note.startswith("this is a report; result columns ignored: line, key, outcome, run_id,")
     assert note.endswith("first_sent, finished")
 
 
-def test_quotes_stay_in_a_file_that_is_no_report(tmp_path: Path) -> None:
+def test_escaping_quotes_are_kept_in_a_file_that_is_not_a_report(tmp_path: Path) -> None:
     text = f"test_id,platform,mode,name\n{A},web,fast,{escape_formula('=1+1')}\n"
     (trigger,) = read(tmp_path / "release.csv", text).triggers()
     assert trigger.name == "'=1+1"
@@ -206,14 +205,14 @@ def test_a_file_changed_after_the_check_is_not_triggered(tmp_path: Path) -> None
     path = tmp_path / "release.csv"
     manifest = read(path, TEXT)
     path.write_text(TEXT.replace("web", "ios"))
-    with pytest.raises(ManifestError, match="was changed after it was checked"):
+    with pytest.raises(ManifestError, match="has changed since it was checked"):
         next(manifest.triggers())
     path.unlink()
-    with pytest.raises(ManifestError, match="there is no such file"):
+    with pytest.raises(ManifestError, match="no such file"):
         next(manifest.triggers())
 
 
-def test_app_id_options_win_and_merge_cells_of_one_row(tmp_path: Path) -> None:
+def test_app_id_options_take_precedence_and_merge_combinations_of_a_row(tmp_path: Path) -> None:
     path = tmp_path / "release.csv"
     path.write_text(f"test_id,platform,mode,app_id\n{A},ios|android,fast,{A}|{B}\n")
     manifest = read_manifest(path, Selection(app_ids=((Platform.IOS, APP.upper()),)))
@@ -224,15 +223,15 @@ def test_app_id_options_win_and_merge_cells_of_one_row(tmp_path: Path) -> None:
     ]
 
 
-def test_rows_that_an_app_id_option_makes_the_same_are_an_error(tmp_path: Path) -> None:
+def test_rows_that_an_app_id_option_makes_equal_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "release.csv"
     path.write_text(f"test_id,platform,mode,app_id\n{A},ios,fast,{A}\n{A},ios,fast,{B}\n")
     assert read_manifest(path).count == 2
-    with pytest.raises(ManifestError, match=r"the same cell as on line 2.*with --app-id"):
+    with pytest.raises(ManifestError, match=r"same combination as on line 2.*with --app-id"):
         read_manifest(path, Selection(app_ids=((Platform.IOS, APP),)))
 
 
-def test_memory_grows_by_the_duplicate_check_alone(tmp_path: Path) -> None:
+def test_only_the_duplicate_check_grows_with_the_file(tmp_path: Path) -> None:
     rows = 20_000
     path = tmp_path / "large.csv"
     with path.open("w") as out:
@@ -246,5 +245,5 @@ def test_memory_grows_by_the_duplicate_check_alone(tmp_path: Path) -> None:
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # A mark and a line for each cell; the file itself (5 MB) would not fit in this.
+    # A shortened key and a line for each combination; the file itself (5 MB) would not fit.
     assert peak_bytes < rows * 150 + (2 << 20) * 2

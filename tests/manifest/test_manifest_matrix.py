@@ -1,11 +1,11 @@
-"""The matrix in GitHub's own worked example, and what it tells of each entry."""
+"""GitHub's own example of a matrix, and the changes that each entry reports."""
 
 from __future__ import annotations
 
 from bulk.manifest.matrix import Entry, Matrix, expand
 
 
-def test_githubs_example_of_include_comes_out_as_documented() -> None:
+def test_githubs_example_of_include_expands_as_documented() -> None:
     matrix = Matrix(
         line=1,
         axes=(("fruit", ("apple", "pear")), ("animal", ("cat", "dog"))),
@@ -35,7 +35,7 @@ def test_githubs_example_of_include_comes_out_as_documented() -> None:
     ]
 
 
-def test_an_exclude_counts_what_it_fits_and_what_it_took() -> None:
+def test_an_exclude_counts_what_it_matches_and_what_it_removes() -> None:
     matrix = Matrix(
         line=1,
         axes=(("os", ("a", "b")), ("version", ("1", "2"))),
@@ -56,6 +56,6 @@ def test_an_exclude_counts_what_it_fits_and_what_it_took() -> None:
     ]
 
 
-def test_expanding_leaves_the_matrix_as_it_was_and_gives_the_same_again() -> None:
+def test_expanding_a_matrix_twice_gives_the_same() -> None:
     matrix = Matrix(1, (("a", ("1", "2")),), include=(Entry(2, (("b", "3"),)),))
     assert expand(matrix) == expand(matrix)

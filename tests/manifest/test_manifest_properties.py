@@ -21,7 +21,7 @@ from bulk.manifest.matrix import Entry, Matrix, expand
 from bulk.model import DEVICES_BY_PLATFORM, Mode, Platform, Trigger
 
 IDS = st.uuids(version=4).map(str)
-# No surrogates (no file holds them) and no NUL, which a text file may not hold.
+# No surrogates, which cannot be encoded, and no NUL, which a manifest must not contain.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
@@ -70,16 +70,16 @@ def triggers(draw: st.DrawFn) -> Trigger:
     st.sampled_from([",", ";", "\t"]),
     st.sampled_from(["\n", "\r\n"]),
 )
-def test_triggers_survive_the_way_through_csv(
-    wanted: list[Trigger], encoding: str, delimiter: str, line_end: str
+def test_triggers_survive_a_round_trip_through_csv(
+    wanted: list[Trigger], encoding: str, delimiter: str, line_ending: str
 ) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "release.csv"
         columns = ("test_id", "name", "platform", "mode", "device_model", "app_id")
         with path.open("w", encoding=encoding, newline="") as out:
-            # Quoted throughout: the writer forgets to quote a lone carriage return.
+            # All quoted: otherwise the writer does not quote a lone carriage return.
             writer = csv.writer(
-                out, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL
+                out, delimiter=delimiter, lineterminator=line_ending, quoting=csv.QUOTE_ALL
             )
             writer.writerow((*columns, "environment_id", "tags", "note"))
             for trigger in wanted:
@@ -129,7 +129,7 @@ CSV_WORDS = st.sampled_from(
 )
 
 
-def refused_or_read(name: str, content: bytes) -> None:
+def check_rejected_or_read(name: str, content: bytes) -> None:
     with manifest_file(name, content) as path:
         try:
             manifest = read_manifest(path)
@@ -147,22 +147,22 @@ def refused_or_read(name: str, content: bytes) -> None:
 @example("a: !<tag:x> b")
 @example('"\\ud800"')
 @example('version: 1\ntests: [{id: 5a3b1e00-0001-4c1e-8a01-000000000001, name: "\\ud800"}]')
-def test_any_yaml_is_read_or_refused_in_words(text: str) -> None:
-    refused_or_read("release.yaml", text.encode())
+def test_any_yaml_is_read_or_rejected_with_a_message(text: str) -> None:
+    check_rejected_or_read("release.yaml", text.encode())
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(CSV_WORDS, max_size=25).map("".join))
-def test_any_csv_is_read_or_refused_in_words(text: str) -> None:
-    refused_or_read("release.csv", text.encode())
+def test_any_csv_is_read_or_rejected_with_a_message(text: str) -> None:
+    check_rejected_or_read("release.csv", text.encode())
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60), st.sampled_from(["release.csv", "release.yaml"]))
 @example(b"\xff\xfe\x00\xd8", "release.csv")
 @example(b"\xff\xfe\x00\x00\x00", "release.yaml")
-def test_any_bytes_are_read_or_refused_in_words(content: bytes, name: str) -> None:
-    refused_or_read(name, content)
+def test_any_bytes_are_read_or_rejected_with_a_message(content: bytes, name: str) -> None:
+    check_rejected_or_read(name, content)
 
 
 KEYS = ("a", "b", "c", "d")
@@ -174,34 +174,34 @@ AXES = st.dictionaries(
 ).map(lambda axes: tuple(axes.items()))
 
 
-def by_hand(
+def expand_naively(
     axes: Any, excludes: list[Any], includes: list[Any]
 ) -> tuple[list[dict[str, str]], list[int]]:
-    """GitHub's rule word by word, cell by cell: the cells, and how many each exclude fits."""
-    cells: list[tuple[dict[str, str], dict[str, str]]] = []  # what the axes said, what was added
+    """GitHub's rules, taken literally: the combinations, and how many each exclude matches."""
+    kept: list[tuple[dict[str, str], dict[str, str]]] = []  # values of axes, added values
     everything = [dict(zip(dict(axes), one, strict=True)) for one in product(*dict(axes).values())]
     if not axes:
         everything = []
-    fits = [sum(set(entry) <= set(cell.items()) for cell in everything) for entry in excludes]
+    matched = [sum(set(entry) <= set(one.items()) for one in everything) for entry in excludes]
     for original in everything:
         if not any(set(entry) <= set(original.items()) for entry in excludes):
-            cells.append((original, {}))
+            kept.append((original, {}))
     new: list[dict[str, str]] = []
     for entry in includes:
         added = False
-        for original, extra in cells:
+        for original, extra in kept:
             overwrites = [name for name, value in entry if original.get(name, value) != value]
             if not overwrites:
                 extra.update({name: value for name, value in entry if name not in original})
                 added = True
         if not added:
             new.append(dict(entry))
-    return [{**original, **extra} for original, extra in cells] + new, fits
+    return [{**original, **extra} for original, extra in kept] + new, matched
 
 
 @settings(max_examples=300, deadline=None)
 @given(AXES, st.lists(ENTRIES, max_size=3), st.lists(ENTRIES, max_size=4))
-def test_a_matrix_expands_by_githubs_rule(
+def test_a_matrix_expands_by_githubs_rules(
     axes: tuple[tuple[str, tuple[str, ...]], ...], excludes: list[Any], includes: list[Any]
 ) -> None:
     matrix = Matrix(
@@ -211,11 +211,11 @@ def test_a_matrix_expands_by_githubs_rule(
         tuple(Entry(3, pairs) for pairs in includes),
     )
     expansion = expand(matrix)
-    expected, fits = by_hand(axes, excludes, includes)
+    expected, matched = expand_naively(axes, excludes, includes)
     assert [dict(pairs) for pairs in expansion.combinations] == expected
-    told = expansion.changes
-    assert [change.matched for change in told if change.kind == "exclude"] == fits
+    changes = expansion.changes
+    assert [change.matched for change in changes if change.kind == "exclude"] == matched
     size = len(list(product(*dict(axes).values()))) if axes else 0
-    removed = sum(change.removed for change in told)
-    assert len(expected) == size - removed + sum(change.added for change in told)
+    removed = sum(change.removed for change in changes)
+    assert len(expected) == size - removed + sum(change.added for change in changes)
     assert len(expected) <= matrix.size_max

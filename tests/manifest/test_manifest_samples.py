@@ -1,4 +1,4 @@
-"""The sample manifests, the committed schema and the page on manifests are true."""
+"""The sample manifests, the committed schema and docs/manifests.md match the code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TESTS = f"tests: [{{id: {SAMPLE_ID_PREFIX}0001-4c1e-8a01-000000000001}}]"
 SAMPLES = ROOT / "manifests"
 PAGE = (ROOT / "docs" / "manifests.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(
-    r"```(csv|yaml)\n(.*?)```\n\n(?:Makes (\d+) triggers\.|```text\n(.*?)\n```|In YAML)",
+    r"```(csv|yaml)\n(.*?)```\n\n(?:It expands to (\d+) triggers\.|```text\n(.*?)\n```)",
     PAGE,
     re.DOTALL,
 )
@@ -36,7 +36,9 @@ EXAMPLES = re.findall(
         ("smoke.csv", 3, {"web": 4}),
     ],
 )
-def test_a_sample_expands_as_promised(name: str, rows: int, by_platform: dict[str, int]) -> None:
+def test_a_sample_expands_to_the_documented_triggers(
+    name: str, rows: int, by_platform: dict[str, int]
+) -> None:
     manifest = read_manifest(SAMPLES / name)
     assert (manifest.rows, dict(manifest.by_platform)) == (rows, by_platform)
     assert manifest.sample
@@ -47,7 +49,7 @@ def test_a_sample_expands_as_promised(name: str, rows: int, by_platform: dict[st
             assert one.startswith(SAMPLE_ID_PREFIX)
 
 
-def test_the_committed_schema_is_the_one_we_print() -> None:
+def test_the_committed_schema_is_current() -> None:
     committed = (SAMPLES / "manifest.schema.json").read_text(encoding="utf-8")
     assert committed == manifest_schema()
 
@@ -64,7 +66,7 @@ def test_the_yaml_sample_points_editors_at_the_schema() -> None:
     assert first == "# yaml-language-server: $schema=manifest.schema.json"
 
 
-def test_an_editor_accepts_by_the_schema_what_we_accept() -> None:
+def test_the_schema_accepts_what_we_accept() -> None:
     documents = [(SAMPLES / "release.yaml").read_text(encoding="utf-8")]
     documents += [text for kind, text, count, _ in EXAMPLES if kind == "yaml" and count]
     documents.append(
@@ -85,7 +87,7 @@ def test_an_editor_accepts_by_the_schema_what_we_accept() -> None:
         f"version: 1\nunknown: 1\n{TESTS}",
     ],
 )
-def test_an_editor_objects_by_the_schema_to_what_we_refuse(document: str, tmp_path: Path) -> None:
+def test_the_schema_rejects_what_we_reject(document: str, tmp_path: Path) -> None:
     assert not editor().is_valid(yaml.safe_load(document))
     path = tmp_path / "release.yaml"
     path.write_text(document)
@@ -94,7 +96,7 @@ def test_an_editor_objects_by_the_schema_to_what_we_refuse(document: str, tmp_pa
 
 
 @pytest.mark.parametrize(("kind", "text", "count", "errors"), EXAMPLES)
-def test_each_example_of_the_page_is_true(
+def test_each_example_of_the_page_gives_its_result(
     kind: str, text: str, count: str, errors: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"release.{kind}"
@@ -107,7 +109,7 @@ def test_each_example_of_the_page_is_true(
         assert str(caught.value).replace(str(path), path.name) == errors
 
 
-def test_the_page_holds_all_its_examples_and_every_column_and_key() -> None:
+def test_the_page_documents_every_column_and_key_and_each_example_is_tested() -> None:
     assert len(EXAMPLES) == PAGE.count("```csv") + PAGE.count("```yaml")
     for parent in ("", "defaults", "matrix", "tests"):
         for key in known_keys(parent):
@@ -116,8 +118,6 @@ def test_the_page_holds_all_its_examples_and_every_column_and_key() -> None:
         assert f"`{column}`" in PAGE, column
 
 
-def test_a_report_that_is_read_as_a_manifest_has_no_column_that_is_taken_for_the_manifests() -> (
-    None
-):
+def test_no_column_of_a_report_is_mistaken_for_an_own_column() -> None:
     written = {column.name for column in REPORT_COLUMNS}
     assert written <= {*COLUMNS, *RESULT_COLUMNS, REPETITION}

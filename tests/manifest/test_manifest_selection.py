@@ -27,18 +27,18 @@ def path(tmp_path: Path) -> Path:
 
 
 CASES: dict[str, tuple[Selection, int, list[tuple[str, int]]]] = {
-    "nothing asked keeps all": (Selection(), 6, []),
-    "a platform drops the others and the unset": (
+    "no options keep all": (Selection(), 6, []),
+    "a platform drops other platforms and unset ones": (
         Selection(platforms=frozenset({Platform.WEB})),
         2,
         [("--platform", 4)],
     ),
-    "a mode drops the others and the unset": (
+    "a mode drops other modes and unset ones": (
         Selection(modes=frozenset({Mode.DEEP})),
         2,
         [("--mode", 4)],
     ),
-    "what one option dropped, the next does not count": (
+    "an option does not count what an earlier one dropped": (
         Selection(platforms=frozenset({Platform.IOS}), modes=frozenset({Mode.FAST})),
         1,
         [("--platform", 4), ("--mode", 1)],
@@ -48,18 +48,18 @@ CASES: dict[str, tuple[Selection, int, list[tuple[str, int]]]] = {
     "any of several globs may match": (Selection(tests=("sign*", "6a*")), 5, [("--test", 1)]),
     "a bracket can be escaped": (Selection(tests=("pay [[]eu]",)), 1, [("--test", 5)]),
     "a glob matches the whole name": (Selection(tests=("sign", "*")), 6, [("--test", 0)]),
-    "a tag is read in any case": (Selection(tags=frozenset({"sMOKE"})), 4, [("--tags", 2)]),
-    "any of several tags will do": (
+    "a tag matches in any case": (Selection(tags=frozenset({"sMOKE"})), 4, [("--tags", 2)]),
+    "any of several tags may match": (
         Selection(tags=frozenset({"smoke", "checkout"})),
         5,
         [("--tags", 1)],
     ),
-    "an excluded tag beats a wanted one": (
+    "an excluded tag takes precedence": (
         Selection(tags=frozenset({"smoke", "checkout"}), exclude_tags=frozenset({"account"})),
         1,
         [("--tags", 1), ("--exclude-tags", 4)],
     ),
-    "first counts what the others left": (
+    "first applies to what the others left": (
         Selection(modes=frozenset({Mode.FAST}), first=2),
         2,
         [("--mode", 3), ("--first", 1)],
@@ -78,7 +78,7 @@ def test_a_selection_keeps_and_counts(
     assert [(drop.option, drop.count) for drop in manifest.drops] == drops
 
 
-def test_first_keeps_the_manifests_order(path: Path) -> None:
+def test_first_keeps_the_order_of_the_manifest(path: Path) -> None:
     triggers = read_manifest(path, Selection(first=3)).triggers()
     assert [(t.platform, t.mode) for t in triggers] == [
         ("web", "fast"),
@@ -87,14 +87,14 @@ def test_first_keeps_the_manifests_order(path: Path) -> None:
     ]
 
 
-def test_an_empty_selection_says_which_option_dropped_what(path: Path) -> None:
+def test_an_empty_selection_reports_what_each_option_dropped(path: Path) -> None:
     selection = Selection(
         platforms=frozenset({Platform.WEB}), exclude_tags=frozenset({"smoke"}), first=1
     )
     with pytest.raises(ManifestError) as caught:
         read_manifest(path, selection)
     assert str(caught.value).endswith(
-        "nothing is selected of 6 triggers: "
+        "nothing is selected: of 6 triggers, "
         "--platform dropped 4, --exclude-tags dropped 2, --first dropped 0"
     )
 
@@ -108,16 +108,16 @@ def test_more_than_max_triggers_is_an_error(path: Path) -> None:
 
 def test_the_whole_file_is_checked_whatever_is_selected(path: Path) -> None:
     path.write_text(ROWS + "nothing,x,web,fast,\n")
-    with pytest.raises(ManifestError, match="is no UUID"):
+    with pytest.raises(ManifestError, match="is not a UUID"):
         read_manifest(path, Selection(first=1))
 
 
-def test_sample_is_told_by_the_selected_ids_alone(path: Path) -> None:
+def test_sample_depends_on_the_selected_ids_only(path: Path) -> None:
     assert read_manifest(path).sample
     assert not read_manifest(path, Selection(tests=("6a*",))).sample
 
 
-def test_the_fingerprint_is_of_the_set_not_of_its_order(path: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_the_order(path: Path) -> None:
     header, *rows = ROWS.splitlines(keepends=True)
     before = read_manifest(path)
     path.write_text(header + "".join(reversed(rows)))
@@ -130,13 +130,11 @@ def test_the_fingerprint_is_of_the_set_not_of_its_order(path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"first": 0}, "--first 0: give a number from 1"),
-        ({"app_ids": ((Platform.IOS, "abc"),)}, '"abc" is no UUID'),
+        ({"first": 0}, "--first 0: must be at least 1"),
+        ({"app_ids": ((Platform.IOS, "abc"),)}, '"abc" is not a UUID'),
         ({"app_ids": ((Platform.IOS, APP), (Platform.IOS, APP))}, "a platform is given twice"),
     ],
 )
-def test_an_option_that_cannot_be_meant_is_refused(
-    arguments: dict[str, object], words: str
-) -> None:
+def test_an_impossible_option_is_rejected(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
         Selection(**arguments)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Single values of a manifest: what is taken, and the words for what is not."""
+"""Single values of a manifest: which are valid, and the messages for those that are not."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from bulk.manifest import values
-from bulk.manifest.findings import shown
+from bulk.manifest.findings import quoted
 from bulk.model import DeviceModel, Mode, Platform
 
 platform = values.choice(Platform)
-platforms = values.cell_list(platform)
+platform_list = values.cell_list(platform)
 ID = "5a3b1e00-0001-4c1e-8a01-000000000001"
 
 GOOD: list[tuple[Callable[[object], Any], str, Any]] = [
     (platform, "ios", Platform.IOS),
     (platform, "\u00a0iOS\t", Platform.IOS),
-    (platforms, "web|ios", (Platform.WEB, Platform.IOS)),
+    (platform_list, "web|ios", (Platform.WEB, Platform.IOS)),
     (values.choice(Mode), "DEEP", Mode.DEEP),
     (values.uuid_text, ID.upper(), ID),
     (values.whole_number, "1", 1),
@@ -37,56 +37,56 @@ BAD: list[tuple[Callable[[object], Any], object, str]] = [
         "ios & web",
         '"ios & web" is not web, ios or android (separate several values with "|")',
     ),
-    (platform, ["web"], "needs a single value, not a list or mapping"),
-    (platforms, "web|", '"web|" has an empty value beside a bar'),
-    (platforms, "ios|web|IOS", '"ios" stands twice in one list'),
+    (platform, ["web"], "must be a single value, not a list or mapping"),
+    (platform_list, "web|", '"web|" has an empty value next to a "|"'),
+    (platform_list, "ios|web|IOS", '"ios" appears twice in one list'),
     (values.choice(Mode), "slow", '"slow" is not fast or deep'),
-    (values.uuid_text, "", "is empty; it needs a UUID"),
+    (values.uuid_text, "", "is empty; a UUID is required"),
     (
         values.uuid_text,
         ID + "\n0",
-        f'"{ID}\\n0" is no UUID (8-4-4-4-12 hexadecimal digits, '
-        "as 123e4567-e89b-42d3-a456-426614174000)",
+        f'"{ID}\\n0" is not a UUID (8-4-4-4-12 hexadecimal digits, '
+        "such as 123e4567-e89b-42d3-a456-426614174000)",
     ),
     (values.whole_number, "0", '"0" is not a whole number from 1 to 1000'),
     (values.whole_number, "1001", '"1001" is not a whole number from 1 to 1000'),
     (values.whole_number, "\u0663", '"\u0663" is not a whole number from 1 to 1000'),
     (values.whole_number, "2.0", '"2.0" is not a whole number from 1 to 1000'),
-    (values.tag, "", "an empty tag"),
-    (values.tag, "a;b", 'the tag "a;b" may not hold a comma, a semicolon or a bar'),
+    (values.tag, "", "has an empty tag"),
+    (values.tag, "a;b", 'the tag "a;b" must not contain a comma, a semicolon or "|"'),
 ]
 
 
-@pytest.mark.parametrize(("read", "text", "value"), GOOD)
-def test_a_good_value_is_taken(read: Callable[[object], Any], text: str, value: Any) -> None:
-    assert read(text) == value
+@pytest.mark.parametrize(("parse", "text", "value"), GOOD)
+def test_a_valid_value_is_parsed(parse: Callable[[object], Any], text: str, value: Any) -> None:
+    assert parse(text) == value
 
 
-@pytest.mark.parametrize(("read", "value", "words"), BAD)
-def test_a_bad_value_is_named_with_what_to_do(
-    read: Callable[[object], Any], value: object, words: str
+@pytest.mark.parametrize(("parse", "value", "message"), BAD)
+def test_an_invalid_value_is_named_with_what_to_do(
+    parse: Callable[[object], Any], value: object, message: str
 ) -> None:
     with pytest.raises(ValueError) as caught:
-        read(value)
-    assert str(caught.value) == words
+        parse(value)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
-    ("device", "beside", "words"),
+    ("device", "platforms", "message"),
     [
         (DeviceModel.IPAD, (Platform.IOS,), ""),
         (DeviceModel.IPAD, (Platform.WEB, Platform.IOS), ""),
-        (DeviceModel.IPAD, (Platform.WEB,), '"ipad" is a device of ios, not of web'),
-        (DeviceModel.IPHONE, (), '"iphone" needs the platform ios, and none is set'),
-        (DeviceModel.IPHONE, (None,), '"iphone" needs the platform ios, and none is set'),
+        (DeviceModel.IPAD, (Platform.WEB,), '"ipad" belongs to ios, not to web'),
+        (DeviceModel.IPHONE, (), '"iphone" needs the platform ios, but none is set'),
+        (DeviceModel.IPHONE, (None,), '"iphone" needs the platform ios, but none is set'),
     ],
 )
-def test_a_device_needs_a_platform_it_fits(
-    device: DeviceModel, beside: tuple[Platform | None, ...], words: str
+def test_a_device_needs_its_platform(
+    device: DeviceModel, platforms: tuple[Platform | None, ...], message: str
 ) -> None:
-    assert values.device_misfit(device, beside) == words
+    assert values.device_misfit(device, platforms) == message
 
 
 def test_a_quoted_value_is_short_and_harmless() -> None:
-    assert shown("\x1b[2J\u202e") == '"\\x1b[2J\\u202e"'
-    assert len(shown("x" * 500)) == 62
+    assert quoted("\x1b[2J\u202e") == '"\\x1b[2J\\u202e"'
+    assert len(quoted("x" * 500)) == 62

@@ -1,4 +1,4 @@
-"""What a good YAML manifest is read as."""
+"""How a valid YAML manifest is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(tmp_path: Path, text: str | bytes, selection: Selection | None = None) 
     return read_manifest(path, selection or Selection())
 
 
-def cells(manifest: Manifest) -> list[str]:
+def combinations(manifest: Manifest) -> list[str]:
     return [
         " ".join(
             part
@@ -38,13 +38,13 @@ def cells(manifest: Manifest) -> list[str]:
 
 TESTS = f"tests: [{{id: {A}}}]\n"
 EXPANSIONS = {
-    "no matrix is one cell with nothing set": ("", [""]),
+    "no matrix is one combination with nothing set": ("", [""]),
     "an empty matrix is the same": ("matrix: {}\n", [""]),
-    "defaults fill what the matrix leaves open": (
+    "defaults fill in what the matrix leaves unset": (
         f"defaults: {{mode: deep, environment_id: {ENVIRONMENT}}}\nmatrix: {{platform: [web]}}\n",
         [f"web deep {ENVIRONMENT}"],
     ),
-    "the matrix wins over defaults": (
+    "the matrix takes precedence over defaults": (
         "defaults: {mode: deep, platform: ios}\nmatrix: {mode: [fast]}\n",
         ["ios fast"],
     ),
@@ -52,11 +52,11 @@ EXPANSIONS = {
         "matrix: {mode: [deep, fast], platform: [ios, web]}\n",
         ["ios deep", "web deep", "ios fast", "web fast"],
     ),
-    "apps go with their platforms": (
+    "apps combine with their platforms": (
         f"apps: {{ios: {APP}}}\nmatrix: {{platform: [web, ios]}}\n",
         ["web", f"ios {APP}"],
     ),
-    "an app of the matrix wins over apps": (
+    "an app in the matrix takes precedence over apps": (
         f"apps: {{ios: {APP}}}\nmatrix: {{platform: [ios], app_id: [{OTHER_APP}]}}\n",
         [f"ios {OTHER_APP}"],
     ),
@@ -64,19 +64,19 @@ EXPANSIONS = {
         "defaults: {device_model: ipad}\nmatrix: {platform: [web, ios, android]}\n",
         ["web", "ios ipad", "android"],
     ),
-    "an include extends the cells it fits": (
+    "an include extends the combinations it fits": (
         "matrix:\n  platform: [web, ios]\n  include: [{platform: ios, device_model: ipad}]\n",
         ["web", "ios ipad"],
     ),
-    "an include that fits none makes a cell": (
+    "an include that fits none adds a combination": (
         "matrix:\n  platform: [web]\n  include: [{platform: ios, device_model: ipad}]\n",
         ["web", "ios ipad"],
     ),
-    "a matrix of includes alone is these cells": (
+    "a matrix of includes only has a combination for each": (
         "matrix:\n  include: [{platform: web}, {platform: ios, mode: fast}]\n",
         ["web", "ios fast"],
     ),
-    "all may be excluded where something is included": (
+    "everything may be excluded if something is included": (
         "matrix:\n  platform: [web]\n  exclude: [{platform: web}]\n  include: [{mode: fast}]\n",
         ["fast"],
     ),
@@ -84,8 +84,8 @@ EXPANSIONS = {
 
 
 @pytest.mark.parametrize(("head", "expected"), EXPANSIONS.values(), ids=EXPANSIONS.keys())
-def test_a_matrix_makes_cells(tmp_path: Path, head: str, expected: list[str]) -> None:
-    assert cells(read(tmp_path, f"version: 1\n{head}{TESTS}")) == expected
+def test_a_matrix_expands_to_combinations(tmp_path: Path, head: str, expected: list[str]) -> None:
+    assert combinations(read(tmp_path, f"version: 1\n{head}{TESTS}")) == expected
 
 
 FULL = f"""\
@@ -112,7 +112,7 @@ tests:
 """
 
 
-def test_a_test_says_its_own_or_takes_the_defaults(tmp_path: Path) -> None:
+def test_a_test_without_its_own_values_gets_the_defaults(tmp_path: Path) -> None:
     manifest = read(tmp_path, FULL)
     triggers = list(manifest.triggers())
     assert [(t.test_id, t.platform, t.mode, t.repetition, t.line) for t in triggers] == [
@@ -131,7 +131,7 @@ def test_a_test_says_its_own_or_takes_the_defaults(tmp_path: Path) -> None:
     assert manifest.by_platform == ((Platform.WEB, 2), (Platform.IOS, 2), (Platform.ANDROID, 1))
 
 
-def test_what_each_exclude_and_include_did_is_told(tmp_path: Path) -> None:
+def test_the_effect_of_each_exclude_and_include_is_reported(tmp_path: Path) -> None:
     manifest = read(tmp_path, FULL)
     assert [str(change) for change in manifest.changes] == [
         "exclude {platform: android} (line 9): removed 1",
@@ -142,28 +142,28 @@ def test_what_each_exclude_and_include_did_is_told(tmp_path: Path) -> None:
     assert manifest.notes == ("line 20: this include changes nothing",)
 
 
-def test_changes_count_the_cells_of_all_tests(tmp_path: Path) -> None:
+def test_changes_count_the_combinations_of_all_tests(tmp_path: Path) -> None:
     matrix = "matrix:\n  platform: [web, ios]\n  exclude: [{platform: ios}]\n"
     manifest = read(tmp_path, f"version: 1\n{matrix}tests: [{{id: {A}}}, {{id: {B}}}]\n")
     assert [change.removed for change in manifest.changes] == [2]
 
 
-def test_a_matrix_no_test_uses_is_pointed_out(tmp_path: Path) -> None:
+def test_a_matrix_that_no_test_uses_is_reported(tmp_path: Path) -> None:
     text = f"version: 1\nmatrix: {{platform: [web]}}\ntests: [{{id: {A}, matrix: {{}}}}]\n"
     assert read(tmp_path, text).notes == ("line 2: no test uses this matrix; each has its own",)
 
 
-def test_app_id_options_win_over_apps_and_matrix(tmp_path: Path) -> None:
+def test_app_id_options_take_precedence_over_apps_and_matrix(tmp_path: Path) -> None:
     text = f"apps: {{ios: {APP}, android: {APP}}}\nmatrix: {{platform: [web, ios, android]}}\n"
     selection = Selection(app_ids=((Platform.IOS, OTHER_APP),))
     manifest = read(tmp_path, f"version: 1\n{text}{TESTS}", selection)
-    assert cells(manifest) == ["web", f"ios {OTHER_APP}", f"android {APP}"]
+    assert combinations(manifest) == ["web", f"ios {OTHER_APP}", f"android {APP}"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_yaml_is_read_in_each_encoding(tmp_path: Path, encoding: str, line_end: str) -> None:
-    text = f"version: 1\ntests:\n  - id: {A}\n    name: Café 🚀\n".replace("\n", line_end)
+@pytest.mark.parametrize("line_ending", ["\n", "\r\n"])
+def test_yaml_is_read_in_each_encoding(tmp_path: Path, encoding: str, line_ending: str) -> None:
+    text = f"version: 1\ntests:\n  - id: {A}\n    name: Café 🚀\n".replace("\n", line_ending)
     (trigger,) = read(tmp_path, text.encode(encoding)).triggers()
     assert (trigger.name, trigger.line) == ("Café 🚀", 3)
 
@@ -172,7 +172,7 @@ def test_yaml_in_windows_1252_is_read_with_a_warning(tmp_path: Path) -> None:
     text = f"version: 1\ntests:\n  - id: {A}\n    name: Café\n"
     manifest = read(tmp_path, text.encode("cp1252"))
     assert next(manifest.triggers()).name == "Café"
-    assert "line 4 is not UTF-8" in manifest.notes[0]
+    assert "line 4 is not valid UTF-8" in manifest.notes[0]
 
 
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, FAST_LOADER], ids=["python", "fast"])
@@ -183,11 +183,11 @@ def test_yaml_in_windows_1252_is_read_with_a_warning(tmp_path: Path) -> None:
         ("[" * 100_000, "release.yaml:1:11: nested more than 10 levels deep"),
         ("{a: " * 100_000, "release.yaml:1:41: nested more than 10 levels deep"),
         ("- " * 100_000, "release.yaml:1:21: nested more than 10 levels deep"),
-        ("a: &x 1\n", "release.yaml:1:4: the anchor &x has no place here; write the value"),
-        ("a: 1\na: 2\n", 'release.yaml:2:1: the key "a" stands twice, first on line 1'),
+        ("a: &x 1\n", "release.yaml:1:4: the anchor &x is not allowed; write the value itself"),
+        ("a: 1\na: 2\n", 'release.yaml:2:1: the key "a" appears twice, first on line 1'),
     ],
 )
-def test_both_parsers_keep_the_same_bounds(text: str, problem: str, loader: object) -> None:
+def test_both_parsers_enforce_the_same_limits(text: str, problem: str, loader: object) -> None:
     findings = Findings("release.yaml")
     read_tree(text, findings, loader)
     assert "\n".join(map(str, findings.problems)) == problem

@@ -1,4 +1,4 @@
-"""The `sandbox` command: its options, its first line, its end."""
+"""The `sandbox` command: its options, its output, its shutdown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LAUNCH = "from bulk.cli.sandbox import command; command()"
         (["none", "--host", "203.0.113.7"], "cannot listen on 203.0.113.7"),
     ],
 )
-def test_a_mistake_is_named_and_ends_with_2(arguments: list[str], reason: str) -> None:
+def test_a_mistake_is_reported_with_exit_code_2(arguments: list[str], reason: str) -> None:
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 2
     assert reason in result.output
@@ -37,7 +37,7 @@ def test_a_mistake_is_named_and_ends_with_2(arguments: list[str], reason: str) -
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
-def test_help_tells_the_language(option: str) -> None:
+def test_help_shows_the_spec_language(option: str) -> None:
     result = CliRunner().invoke(command, [option])
     assert result.exit_code == 0
     for word in ("token-bucket 10/s", "draft-current", "reset-after", "--key-required"):
@@ -54,9 +54,11 @@ def test_help_imports_nothing_but_click() -> None:
 
 
 @pytest.mark.sockets
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_is_serves_and_ends_with_its_counts(number: signal.Signals) -> None:
+def test_it_prints_its_address_serves_and_prints_its_counts(
+    number: signal.Signals,
+) -> None:
     arguments = ["--latency", "1ms", "--fault", "500 first 1", "--key-required", "hush"]
     with subprocess.Popen(
         [sys.executable, "-c", LAUNCH, *arguments],

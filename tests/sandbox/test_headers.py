@@ -7,13 +7,13 @@ import math
 import pytest
 
 from bulk.sandbox.headers import HeaderPairs, HeaderStyle, limit_headers, retry_header
-from bulk.sandbox.limiters import Standing
+from bulk.sandbox.limiters import LimiterState
 
 # 2026-01-01T00:00:00.250Z
-WALL_S = 1_767_225_600.25
-WINDOW = Standing("fixed-window", 100, 100, 60.0, 50, 29.5, 0.0)
-BUCKET = Standing("token-bucket", 20, 20, 2.0, 0, 2.0, 0.1)
-QUOTA = Standing("quota", 500, 500, None, 7, math.inf, 0.0)
+UNIX_S = 1_767_225_600.25
+WINDOW = LimiterState("fixed-window", 100, 100, 60.0, 50, 29.5, 0.0)
+BUCKET = LimiterState("token-bucket", 20, 20, 2.0, 0, 2.0, 0.1)
+QUOTA = LimiterState("quota", 500, 500, None, 7, math.inf, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ QUOTA = Standing("quota", 500, 500, None, 7, math.inf, 0.0)
     ],
 )
 def test_retry_after_is_rounded_up(style: str, retry_s: float, text: str) -> None:
-    assert retry_header(HeaderStyle(style), retry_s, WALL_S) == (("Retry-After", text),)
+    assert retry_header(HeaderStyle(style), retry_s, UNIX_S) == (("Retry-After", text),)
 
 
-def test_what_never_comes_back_has_no_retry_after() -> None:
-    assert retry_header(HeaderStyle.RETRY_AFTER, math.inf, WALL_S) == ()
+def test_a_limit_that_never_resets_has_no_retry_after() -> None:
+    assert retry_header(HeaderStyle.RETRY_AFTER, math.inf, UNIX_S) == ()
 
 
-def three(prefix: str, reset: str) -> HeaderPairs:
+def triple(prefix: str, reset: str) -> HeaderPairs:
     names = (f"{prefix}-Limit", f"{prefix}-Remaining", f"{prefix}-Reset")
     return tuple(zip(names, ("100", "50", reset), strict=True))
 
@@ -45,7 +45,7 @@ def three(prefix: str, reset: str) -> HeaderPairs:
 @pytest.mark.parametrize(
     ("style", "headers"),
     [
-        ("draft-6", three("RateLimit", "30")),
+        ("draft-6", triple("RateLimit", "30")),
         ("draft-7", (("RateLimit", "limit=100, remaining=50, reset=30"),)),
         (
             "draft-current",
@@ -54,36 +54,36 @@ def three(prefix: str, reset: str) -> HeaderPairs:
                 ("RateLimit", '"fixed-window";r=50;t=30'),
             ),
         ),
-        ("x-ratelimit", three("X-RateLimit", "30")),
-        ("x-ratelimit-epoch", three("X-RateLimit", "1767225630")),
-        ("x-ratelimit-epoch-ms", three("X-RateLimit", "1767225629750")),
-        ("x-ratelimit-epoch-fractional", three("X-RateLimit", "1767225629.750")),
-        ("x-ratelimit-date", three("X-RateLimit", "Thu, 01 Jan 2026 00:00:30 GMT")),
+        ("x-ratelimit", triple("X-RateLimit", "30")),
+        ("x-ratelimit-epoch", triple("X-RateLimit", "1767225630")),
+        ("x-ratelimit-epoch-ms", triple("X-RateLimit", "1767225629750")),
+        ("x-ratelimit-epoch-fractional", triple("X-RateLimit", "1767225629.750")),
+        ("x-ratelimit-date", triple("X-RateLimit", "Thu, 01 Jan 2026 00:00:30 GMT")),
     ],
 )
-def test_each_style_tells_limit_remaining_and_reset(style: str, headers: HeaderPairs) -> None:
-    assert limit_headers(HeaderStyle(style), (WINDOW,), WALL_S) == headers
+def test_each_style_advertises_limit_remaining_and_reset(style: str, headers: HeaderPairs) -> None:
+    assert limit_headers(HeaderStyle(style), (WINDOW,), UNIX_S) == headers
 
 
-def test_of_several_limits_the_current_draft_tells_all_and_the_others_the_tightest() -> None:
+def test_the_current_draft_lists_all_limits_and_other_styles_the_tightest_one() -> None:
     both = (WINDOW, BUCKET)
-    assert limit_headers(HeaderStyle.DRAFT_CURRENT, both, WALL_S) == (
+    assert limit_headers(HeaderStyle.DRAFT_CURRENT, both, UNIX_S) == (
         ("RateLimit-Policy", '"fixed-window";q=100;w=60, "token-bucket";q=20;w=2'),
         ("RateLimit", '"fixed-window";r=50;t=30, "token-bucket";r=0;t=2'),
     )
-    assert limit_headers(HeaderStyle.DRAFT_7, both, WALL_S) == (
+    assert limit_headers(HeaderStyle.DRAFT_7, both, UNIX_S) == (
         ("RateLimit", "limit=20, remaining=0, reset=2"),
     )
 
 
-def test_a_quota_tells_no_reset() -> None:
-    assert limit_headers(HeaderStyle.DRAFT_CURRENT, (QUOTA,), WALL_S) == (
+def test_a_quota_advertises_no_reset() -> None:
+    assert limit_headers(HeaderStyle.DRAFT_CURRENT, (QUOTA,), UNIX_S) == (
         ("RateLimit-Policy", '"quota";q=500'),
         ("RateLimit", '"quota";r=7'),
     )
-    names = [name for name, _ in limit_headers(HeaderStyle.X_EPOCH, (QUOTA,), WALL_S)]
+    names = [name for name, _ in limit_headers(HeaderStyle.X_UNIX, (QUOTA,), UNIX_S)]
     assert names == ["X-RateLimit-Limit", "X-RateLimit-Remaining"]
 
 
-def test_no_limit_tells_nothing() -> None:
-    assert limit_headers(HeaderStyle.DRAFT_6, (), WALL_S) == ()
+def test_without_limits_there_are_no_headers() -> None:
+    assert limit_headers(HeaderStyle.DRAFT_6, (), UNIX_S) == ()

@@ -1,4 +1,4 @@
-"""The sandbox judges the rest, so it must not use it; and importing it must cost little."""
+"""The sandbox judges the rest of the project, so it must not use it; and it is cheap to import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODULES = sorted(Path(bulk.sandbox.__file__).parent.glob("*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=[path.stem for path in MODULES])
-def test_a_module_imports_nothing_of_the_rest(module: Path) -> None:
+def test_a_module_imports_nothing_from_the_rest(module: Path) -> None:
     names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -31,12 +31,12 @@ def test_a_module_imports_nothing_of_the_rest(module: Path) -> None:
     assert roots <= ALLOWED
 
 
-def test_only_the_transport_knows_httpx_and_only_the_server_knows_h11() -> None:
-    knowing = {
+def test_only_the_transport_uses_httpx_and_only_the_server_uses_h11() -> None:
+    users = {
         library: [path.stem for path in MODULES if f"import {library}\n" in path.read_text("utf-8")]
         for library in ("httpx", "h11")
     }
-    assert knowing == {"httpx": ["transport"], "h11": ["server"]}
+    assert users == {"httpx": ["transport"], "h11": ["server"]}
 
 
 def test_importing_the_package_loads_no_library() -> None:
@@ -47,7 +47,7 @@ def test_importing_the_package_loads_no_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_all_public_names_are_there() -> None:
+def test_all_public_names_exist() -> None:
     for name in bulk.sandbox.__all__:
         assert getattr(bulk.sandbox, name) is not None
     with pytest.raises(AttributeError, match="nothing"):

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.sockets]
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A sandbox in a thread of its own: schemathesis is synchronous."""
+    """A sandbox served from a thread, since schemathesis is synchronous."""
     started = threading.Event()
     found: list[Served] = []
     tokens: list[trio.lowlevel.TrioToken] = []
@@ -62,8 +62,8 @@ schema = schemathesis.openapi.from_dict(json.loads(document_bytes(SandboxConfig(
 def test_the_sandbox_keeps_what_its_document_promises(
     case: schemathesis.Case[Any], address: str
 ) -> None:
-    # A surplus parameter with an empty list for its value vanishes on its way to the address, so
-    # the sound request that is left is accepted; wrong queries have rows in test_validation.
+    # An extra parameter whose value is an empty list is not encoded in the URL at all, so a valid
+    # request remains and is accepted. Invalid queries have rows in test_validation.
     excluded: list[Any] = [negative_data_rejection] if case.method == "GET" else []
     headers = {"Authorization": "Bearer k"}
     case.call_and_validate(base_url=address, headers=headers, excluded_checks=excluded)

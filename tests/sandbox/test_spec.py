@@ -1,4 +1,4 @@
-"""The spec language: read, refused with a reason, and printed back."""
+"""The spec language: parsed, rejected with a reason, and formatted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk.sandbox import DEFAULT_SPEC, SandboxConfig, SpecError, parse_spec
-from bulk.sandbox.config import RunPace
+from bulk.sandbox.config import RunSettings
 from bulk.sandbox.faults import FAULT_NAMES, Fault, FaultPicker
 from bulk.sandbox.headers import HeaderStyle
 from bulk.sandbox.latency import LATENCY_MAX_S, Latency, LatencyShape
@@ -44,7 +44,7 @@ CANONICAL = [
 
 
 @pytest.mark.parametrize("text", CANONICAL)
-def test_a_canonical_spec_is_printed_as_it_was_read(text: str) -> None:
+def test_a_canonical_spec_is_formatted_as_it_was_written(text: str) -> None:
     assert parse_spec(text).describe() == text
 
 
@@ -60,7 +60,7 @@ def test_a_canonical_spec_is_printed_as_it_was_read(text: str) -> None:
         ("quota 3 counting-refusals per-test", "quota 3 per-test counting-refusals"),
     ],
 )
-def test_other_ways_to_say_the_same(text: str, canonical: str) -> None:
+def test_other_spellings_have_the_same_canonical_form(text: str, canonical: str) -> None:
     assert parse_spec(text).describe() == canonical
 
 
@@ -73,28 +73,31 @@ def test_other_ways_to_say_the_same(text: str, canonical: str) -> None:
         ("token-bucket", "its size is missing"),
         ("token-bucket 10", '"10" is not a rate'),
         ("token-bucket 0/s", "use more than 0"),
-        ("token-bucket 10/s burst", '"burst" lacks its value'),
+        ("token-bucket 10/s burst", '"burst" needs a value'),
         ("token-bucket 10/s burst 0", '"0" is not a whole number from 1'),
         ("queue 10/s burst 3", '"burst" is none of per-test'),
-        ("queue 10/s counting-refusals", "counting-refusals means nothing here"),
+        ("queue 10/s counting-refusals", "counting-refusals has no effect here"),
         ("fixed-window 1.5/s", "not a whole number of requests"),
         ("sliding-window 5/s phase 1s", '"phase" is none of'),
         ("quota 5 + quota 5", "the same limit twice"),
-        ("none + quota 5", '"none" stands alone'),
+        ("none + quota 5", '"none" cannot be combined'),
         ("quota 5 until 30s", 'add "then none"'),
         ("quota 5 then none", "say until when"),
-        ("quota 5 until 30s then quota 6 until 20s then none", "not after what came before"),
+        (
+            "quota 5 until 30s then quota 6 until 20s then none",
+            "not after the end of",
+        ),
         ("quota 5; quota 6", "a second limits clause"),
         ("seed 1; seed 2", "a second seed clause"),
         ("seed x", '"x" is not a whole number'),
-        ("headers", "possible are"),
+        ("headers", "a style is missing"),
         ("headers retry-afer", 'did you mean "retry-after"'),
-        ("headers retry-after retry-after-date", "more than one form"),
-        ("headers none draft-6", '"none" cannot stand there'),
+        ("headers retry-after retry-after-date", "more than one form of Retry-After"),
+        ("headers none draft-6", '"none" is not valid here'),
         ("headers draft-7 draft-current", "share a header"),
-        ("headers x-ratelimit x-ratelimit-date", "X-RateLimit-Reset in more than one form"),
-        ("headers retry-after=N", "cannot stand there"),
-        ("latency 60", '"60" is not a time'),
+        ("headers x-ratelimit x-ratelimit-date", "more than one form of X-RateLimit-Reset"),
+        ("headers retry-after=N", "is not valid here"),
+        ("latency 60", '"60" is not a duration'),
         ("latency unifrom 1ms..2ms", 'did you mean "uniform"'),
         ("latency 60ms jitter", "is none of"),
         ("latency uniform 20ms..10ms", "from the lower to the higher"),
@@ -103,21 +106,21 @@ def test_other_ways_to_say_the_same(text: str, canonical: str) -> None:
         ("fault", "its name is missing"),
         ("fault 501 1%", '"501" is none of'),
         ("fault 500", "say when"),
-        ("fault 500 0%", "say either"),
+        ("fault 500 0%", "choose one of"),
         ("fault 500 101%", "from 0% to 100%"),
         ("fault hang first none", '"none" is not a whole number'),
         ("key", "its value is missing"),
         ("key two words", "visible ASCII"),
-        ("tests abc", "no lower-case UUID"),
+        ("tests abc", "not a lower-case UUID"),
         ("unknown-tests", "at least one"),
-        ("legacy yes", "stands alone"),
+        ("legacy yes", "takes no value"),
         ("base both ways", "is none of root, api, both"),
-        ("runs queued", "write it as in"),
+        ("runs queued", "expected pairs such as"),
         ("runs failed 60% broken 60%", "more than 100%"),
         ("x" * 200_000, "characters"),
     ],
 )
-def test_what_cannot_be_read_is_named(text: str, reason: str) -> None:
+def test_an_invalid_spec_is_rejected_with_the_offending_part(text: str, reason: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_spec(text)
     assert reason in str(caught.value)
@@ -125,7 +128,7 @@ def test_what_cannot_be_read_is_named(text: str, reason: str) -> None:
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_read_or_refused_with_a_reason(text: str) -> None:
+def test_any_text_is_parsed_or_rejected_with_a_reason(text: str) -> None:
     try:
         config = parse_spec(text)
     except SpecError:
@@ -186,7 +189,7 @@ faults = st.one_of(
     st.builds(
         SandboxConfig,
         limits=phases(),
-        headers=st.sampled_from([(), (HeaderStyle.DRAFT_6, HeaderStyle.X_EPOCH_MS)]),
+        headers=st.sampled_from([(), (HeaderStyle.DRAFT_6, HeaderStyle.X_UNIX_MS)]),
         retry_after_s=st.none() | st.integers(0, 10**9),
         retry_after_always=st.booleans(),
         latency=latencies(),
@@ -194,43 +197,43 @@ faults = st.one_of(
         seed=st.integers(0, 10**9),
         key=st.none() | st.from_regex(r"\A[!-:<-~]{1,20}\Z"),
         legacy=st.booleans(),
-        runs=st.builds(RunPace, spans, spans, st.floats(0, 0.5), st.floats(0, 0.5), spans),
+        runs=st.builds(RunSettings, spans, spans, st.floats(0, 0.5), st.floats(0, 0.5), spans),
     )
 )
-def test_reading_what_was_printed_gives_the_same(config: SandboxConfig) -> None:
+def test_parsing_a_formatted_config_gives_an_equal_one(config: SandboxConfig) -> None:
     assert parse_spec(config.describe()) == config
 
 
 @given(latencies(), st.integers())
-def test_a_latency_is_never_negative_nor_endless(latency: Latency, seed: int) -> None:
+def test_a_drawn_latency_is_between_zero_and_the_maximum(latency: Latency, seed: int) -> None:
     trip = latency.draw(random.Random(seed))
     assert min(trip.out_s, trip.service_s, trip.back_s) >= 0
     assert trip.out_s + trip.service_s + trip.back_s <= LATENCY_MAX_S * 1.000001
 
 
 @pytest.mark.parametrize(
-    ("text", "struck"),
+    ("text", "applied"),
     [
         ("none; fault 500 first 2", "11000000"),
         ("none; fault 500 every 3rd", "00100100"),
         ("none; fault 500 100%", "11111111"),
     ],
 )
-def test_faults_strike_when_they_were_told_to(text: str, struck: str) -> None:
+def test_a_fault_applies_to_the_triggers_it_names(text: str, applied: str) -> None:
     picker = FaultPicker(parse_spec(text).faults, random.Random(0))
-    assert "".join("1" if picker.pick() else "0" for _ in struck) == struck
+    assert "".join("1" if picker.pick() else "0" for _ in applied) == applied
 
 
-def test_of_two_faults_at_once_the_first_in_the_spec_strikes() -> None:
-    faults_set = parse_spec("fault hang first 1; fault 500 100%").faults
-    picker = FaultPicker(faults_set, random.Random(0))
+def test_if_two_faults_apply_the_first_in_the_spec_wins() -> None:
+    two = parse_spec("fault hang first 1; fault 500 100%").faults
+    picker = FaultPicker(two, random.Random(0))
     assert [getattr(picker.pick(), "name", None) for _ in range(2)] == ["hang", "500"]
 
 
-def test_a_chance_is_met_in_the_long_run_and_the_same_for_the_same_seed() -> None:
-    def strikes(seed: int) -> list[bool]:
+def test_a_share_is_met_in_the_long_run_and_depends_only_on_the_seed() -> None:
+    def draws(seed: int) -> list[bool]:
         picker = FaultPicker(parse_spec("fault 500 10%").faults, random.Random(seed))
         return [picker.pick() is not None for _ in range(10_000)]
 
-    assert strikes(3) == strikes(3)
-    assert 900 < sum(strikes(3)) < 1100
+    assert draws(3) == draws(3)
+    assert 900 < sum(draws(3)) < 1100

@@ -1,4 +1,4 @@
-"""The in-memory transport under trio's mock clock: exact instants and httpx's own exceptions."""
+"""The in-memory transport under trio's mock clock: exact instants and httpx's exceptions."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def client(
     )
 
 
-async def test_an_answer_comes_when_the_latency_says(autojump_clock: MockClock) -> None:
+async def test_a_response_arrives_after_the_latency(autojump_clock: MockClock) -> None:
     _, http = client("latency 60ms")
     async with http:
         before_s = trio.current_time()
-        answer = await http.post(RUNS, json={"mode": "fast"})
-    assert answer.status_code == 202
-    assert answer.headers["content-length"] == str(len(answer.content))
+        response = await http.post(RUNS, json={"mode": "fast"})
+    assert response.status_code == 202
+    assert response.headers["content-length"] == str(len(response.content))
     assert trio.current_time() - before_s == pytest.approx(0.06)
 
 
-async def test_requests_at_once_are_limited_by_their_arrival(autojump_clock: MockClock) -> None:
+async def test_concurrent_requests_are_limited_at_their_arrival(autojump_clock: MockClock) -> None:
     sandbox, http = client("token-bucket 1/s burst 3; latency 60ms; headers retry-after-fractional")
     statuses: list[tuple[int, float]] = []
 
     async def post() -> None:
-        answer = await http.post(RUNS)
-        statuses.append((answer.status_code, round(trio.current_time(), 9)))
+        response = await http.post(RUNS)
+        statuses.append((response.status_code, round(trio.current_time(), 9)))
 
     async with http, trio.open_nursery() as nursery:
         for _ in range(5):
@@ -50,7 +50,7 @@ async def test_requests_at_once_are_limited_by_their_arrival(autojump_clock: Moc
     assert sandbox.truth.counts.in_flight_peak == 3
 
 
-async def test_a_queue_holds_back_what_comes_too_fast(autojump_clock: MockClock) -> None:
+async def test_a_queue_holds_back_requests_that_arrive_too_fast(autojump_clock: MockClock) -> None:
     _, http = client("queue 2/s")
     ends_s: list[float] = []
 
@@ -77,7 +77,7 @@ FAULTS: list[tuple[str, type[httpx.TransportError], float, int]] = [
 
 
 @pytest.mark.parametrize(("fault", "error", "after_s", "queued"), FAULTS)
-async def test_a_fault_raises_what_real_connections_raise(
+async def test_a_fault_raises_what_a_real_connection_raises(
     fault: str,
     error: type[httpx.TransportError],
     after_s: float,
@@ -95,17 +95,17 @@ async def test_a_fault_raises_what_real_connections_raise(
         assert (await http.post(RUNS)).status_code == 202
 
 
-async def test_a_slow_answer_is_given_up_at_the_read_timeout(autojump_clock: MockClock) -> None:
+async def test_a_slow_response_ends_in_a_read_timeout(autojump_clock: MockClock) -> None:
     sandbox, http = client("latency 10s", timeout=httpx.Timeout(1.0))
     with pytest.raises(httpx.ReadTimeout):
         await http.post(RUNS)
     assert trio.current_time() == pytest.approx(1.0)
-    assert not sandbox.truth.accepted, "it is still on its way"
+    assert not sandbox.truth.accepted, "the request has not arrived yet"
     await http.aclose()
-    assert len(sandbox.truth.accepted) == 1, "it arrives although no one waits"
+    assert len(sandbox.truth.accepted) == 1, "it arrives although nobody waits"
 
 
-async def test_a_cancelled_request_arrives_all_the_same(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_request_arrives_nevertheless(autojump_clock: MockClock) -> None:
     sandbox, http = client("latency 1s")
     async with http:
         with trio.move_on_after(0.1):
@@ -115,15 +115,15 @@ async def test_a_cancelled_request_arrives_all_the_same(autojump_clock: MockCloc
         assert len(sandbox.truth.accepted) == 1
 
 
-async def test_a_dripping_body_outlasts_each_read(autojump_clock: MockClock) -> None:
+async def test_no_single_read_of_a_dripping_body_times_out(autojump_clock: MockClock) -> None:
     _, http = client("fault drip first 1", timeout=httpx.Timeout(1.5))
     async with http:
-        answer = await http.post(RUNS)
-    assert answer.json()["status"] == "queued"
-    assert trio.current_time() == pytest.approx(float(len(answer.content)))
+        response = await http.post(RUNS)
+    assert response.json()["status"] == "queued"
+    assert trio.current_time() == pytest.approx(float(len(response.content)))
 
 
-async def test_a_dripping_body_ends_a_shorter_read_timeout(autojump_clock: MockClock) -> None:
+async def test_a_dripping_body_exceeds_a_shorter_read_timeout(autojump_clock: MockClock) -> None:
     _, http = client("fault drip first 1", timeout=httpx.Timeout(0.5))
     async with http:
         with pytest.raises(httpx.ReadTimeout):
@@ -131,25 +131,27 @@ async def test_a_dripping_body_ends_a_shorter_read_timeout(autojump_clock: MockC
     assert trio.current_time() == pytest.approx(0.5)
 
 
-async def test_an_endless_body_goes_on_until_the_client_has_enough(
+async def test_an_endless_body_continues_until_the_client_closes_it(
     autojump_clock: MockClock,
 ) -> None:
     transport = SandboxTransport(
         Sandbox(parse_spec("fault endless-body first 1")), connections_max=1
     )
     request = httpx.Request("POST", f"http://sandbox{RUNS}", headers={"Authorization": "Bearer k"})
-    answer = await transport.handle_async_request(request)
-    assert isinstance(answer.stream, httpx.AsyncByteStream)
+    response = await transport.handle_async_request(request)
+    assert isinstance(response.stream, httpx.AsyncByteStream)
     received = 0
-    async for chunk in answer.stream:
+    async for chunk in response.stream:
         received += len(chunk)
         if received > 1_000_000:
             break
-    await answer.aclose()
-    assert (await transport.handle_async_request(request)).status_code == 202, "it is free again"
+    await response.aclose()
+    assert (await transport.handle_async_request(request)).status_code == 202, (
+        "the connection is free again"
+    )
 
 
-async def test_a_full_pool_raises_at_the_pool_timeout(autojump_clock: MockClock) -> None:
+async def test_a_full_pool_ends_in_a_pool_timeout(autojump_clock: MockClock) -> None:
     limits = httpx.Timeout(10.0, pool=1.0)
     _, http = client("latency 5s", timeout=limits, connections_max=1)
     async with http, trio.open_nursery() as nursery:
@@ -160,7 +162,9 @@ async def test_a_full_pool_raises_at_the_pool_timeout(autojump_clock: MockClock)
         assert trio.current_time() == pytest.approx(1.0)
 
 
-async def test_no_timeout_waits_for_ever_and_can_be_cancelled(autojump_clock: MockClock) -> None:
+async def test_without_a_timeout_a_request_waits_until_it_is_cancelled(
+    autojump_clock: MockClock,
+) -> None:
     _, http = client("fault hang 100%", timeout=httpx.Timeout(None))
     async with http:
         with trio.move_on_after(1_000_000) as scope:
@@ -168,7 +172,7 @@ async def test_no_timeout_waits_for_ever_and_can_be_cancelled(autojump_clock: Mo
     assert scope.cancelled_caught
 
 
-async def test_a_closed_transport_carries_nothing() -> None:
+async def test_a_closed_transport_sends_nothing() -> None:
     _, http = client("none")
     transport = SandboxTransport(Sandbox(parse_spec("none")))
     await transport.aclose()
@@ -177,7 +181,7 @@ async def test_a_closed_transport_carries_nothing() -> None:
     await http.aclose()
 
 
-async def test_head_has_the_length_and_no_body() -> None:
+async def test_head_returns_the_length_and_no_body() -> None:
     _, http = client("none")
     async with http:
         head, whole = await http.head("/v1/runs"), await http.get("/v1/runs")
@@ -191,8 +195,8 @@ async def test_the_default_spec_takes_a_naive_client_about_two_seconds(
     sandbox, http = client(DEFAULT_SPEC)
 
     async def post_until_queued() -> None:
-        while (answer := await http.post(RUNS)).status_code == 429:  # noqa: ASYNC110 - a client
-            await trio.sleep(float(answer.headers["retry-after"]))
+        while (response := await http.post(RUNS)).status_code == 429:  # noqa: ASYNC110 - a client
+            await trio.sleep(float(response.headers["retry-after"]))
 
     async with http, trio.open_nursery() as nursery:
         for _ in range(14):

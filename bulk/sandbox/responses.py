@@ -1,4 +1,4 @@
-"""Owns how answers look: status, headers and bodies, sound and spoilt; decides nothing."""
+"""Builds responses: status, headers and body, intact or corrupted by a fault. Decides nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bulk.sandbox.headers import (
 )
 from bulk.sandbox.limit_spec import LimitKind
 from bulk.sandbox.trigger_body import ApiError
-from bulk.sandbox.wire import Delivery, Reply
+from bulk.sandbox.wire import Delivery, Response
 
 _JSON = (("Content-Type", "application/json"),)
 _HTML = (("Content-Type", "text/html; charset=utf-8"),)
@@ -25,7 +25,7 @@ _PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 _STATUS_TEXTS = {
     429: ("too_many_requests", "The server is busy."),
     500: ("internal_error", "Something went wrong on the server."),
-    502: ("bad_gateway", "The server behind the gateway gave no sound answer."),
+    502: ("bad_gateway", "The gateway got an invalid response from the server."),
     503: ("unavailable", "The server is not available."),
     504: ("gateway_timeout", "The server behind the gateway took too long."),
 }
@@ -41,8 +41,8 @@ _DELIVERIES = {
 }
 
 
-class Answers:
-    """Makes replies. `wall_s` is the wall clock when the answer leaves the server."""
+class Responses:
+    """Builds the responses of one sandbox. `unix_s` is when the response leaves the server."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
@@ -50,30 +50,30 @@ class Answers:
         self._limit_styles = [style for style in config.headers if style not in RETRY_STYLES]
         self._retry_style = retry_styles[0] if retry_styles else None
 
-    def raw(self, body: bytes, wall_s: float) -> Reply:
-        """A 200 with JSON that is ready."""
-        return Reply(200, (_date(wall_s), *_JSON), body)
+    def introspection(self, body: bytes, unix_s: float) -> Response:
+        """A 200 with a JSON body and without rate-limit headers."""
+        return Response(200, (_date(unix_s), *_JSON), body)
 
-    def page(self, page: str, admission: Admission, wall_s: float) -> Reply:
-        """A 200 with a page of the API, which is JSON already."""
-        return Reply(200, self._headers(admission, wall_s, _JSON), page.encode())
+    def success(self, body: str, admission: Admission, unix_s: float) -> Response:
+        """A 200 of the API with a JSON body."""
+        return Response(200, self._headers(admission, unix_s, _JSON), body.encode())
 
-    def error(self, error: ApiError, wall_s: float) -> Reply:
-        """A request refused for good, in the API's error shape."""
-        headers: HeaderPairs = (_date(wall_s), *_JSON)
+    def error(self, error: ApiError, unix_s: float) -> Response:
+        """A rejection, in the API's error format."""
+        headers: HeaderPairs = (_date(unix_s), *_JSON)
         if error.allow:
             headers = (*headers, ("Allow", ", ".join(error.allow)))
         if error.status == 401:
             headers = (*headers, ("WWW-Authenticate", "Bearer"))
-        return Reply(error.status, headers, _error_body(error.code, error.message))
+        return Response(error.status, headers, _error_body(error.code, error.message))
 
-    def queued(self, admission: Admission, test_id: str, run_id: str, wall_s: float) -> Reply:
+    def queued(self, admission: Admission, test_id: str, run_id: str, unix_s: float) -> Response:
         """The 202 of a trigger that was queued."""
-        headers = self._headers(admission, wall_s, _JSON)
-        return Reply(202, headers, _queued_body(test_id, run_id))
+        headers = self._headers(admission, unix_s, _JSON)
+        return Response(202, headers, _queued_body(test_id, run_id))
 
-    def refusal(self, admission: Admission, wall_s: float) -> Reply:
-        """A 429 with its headers and the kind of body that was asked for."""
+    def throttled(self, admission: Admission, unix_s: float) -> Response:
+        """A 429 with the headers and the kind of body that the config names."""
         if admission.refused_by == LimitKind.QUOTA:
             code, message = self._config.quota_code, "The account's quota is used up."
         else:
@@ -85,7 +85,7 @@ class Answers:
             "empty": ((), b""),
         }
         content, body = bodies[self._config.refusal_body]
-        return Reply(429, self._headers(admission, wall_s, content), body)
+        return Response(429, self._headers(admission, unix_s, content), body)
 
     def fault(
         self,
@@ -93,41 +93,41 @@ class Answers:
         admission: Admission,
         test_id: str,
         run_id: str,
-        run_id_before: str | None,
-        wall_s: float,
-    ) -> Reply:
-        """What a fault makes of a trigger's answer. `run_id` is empty where no run was queued."""
+        previous_run_id: str | None,
+        unix_s: float,
+    ) -> Response:
+        """The response to a trigger that meets a fault. `run_id` is empty if no run was queued."""
         if fault.status is not None:
             body = _error_body(*_STATUS_TEXTS[fault.status])
-            return Reply(fault.status, self._headers(admission, wall_s, _JSON), body)
-        sound = _queued_body(test_id, run_id)
+            return Response(fault.status, self._headers(admission, unix_s, _JSON), body)
+        intact = _queued_body(test_id, run_id)
         bodies = {
             "not-json": b"<html><body>Accepted",
             "no-run-id": json.dumps({"status": "queued", "testId": test_id}).encode(),
             "bad-run-id": _queued_body(test_id, "run-1"),
-            "duplicate-run-id": _queued_body(test_id, run_id_before or run_id),
+            "duplicate-run-id": _queued_body(test_id, previous_run_id or run_id),
         }
-        body = bodies.get(fault.name, sound)
+        body = bodies.get(fault.name, intact)
         delivery = _DELIVERIES.get(fault.name, Delivery.WHOLE)
-        return Reply(202, self._headers(admission, wall_s, _JSON), body, delivery)
+        return Response(202, self._headers(admission, unix_s, _JSON), body, delivery)
 
-    def _headers(self, admission: Admission, wall_s: float, content: HeaderPairs) -> HeaderPairs:
-        """Date, content and limits; the limits as they stood when the server counted."""
-        headers = [_date(wall_s), *content]
+    def _headers(self, admission: Admission, unix_s: float, content: HeaderPairs) -> HeaderPairs:
+        """Date, content and limits. The limits are those at the moment of the decision."""
+        headers = [_date(unix_s), *content]
         for style in self._limit_styles:
-            headers += limit_headers(style, admission.standings, admission.wall_s)
-        refused = admission.refused_by is not None
-        if refused or self._config.retry_after_always:
+            headers += limit_headers(style, admission.standings, admission.unix_s)
+        throttled = admission.refused_by is not None
+        if throttled or self._config.retry_after_always:
             if self._config.retry_after_s is not None:
                 headers.append(("Retry-After", str(self._config.retry_after_s)))
             elif self._retry_style is not None or self._config.retry_after_always:
                 style = self._retry_style or HeaderStyle.RETRY_AFTER
-                headers += retry_header(style, admission.retry_s, admission.wall_s)
+                headers += retry_header(style, admission.retry_s, admission.unix_s)
         return tuple(headers)
 
 
-def _date(wall_s: float) -> tuple[str, str]:
-    return "Date", http_date(int(wall_s))
+def _date(unix_s: float) -> tuple[str, str]:
+    return "Date", http_date(int(unix_s))
 
 
 def _queued_body(test_id: str, run_id: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Asks the sandbox's model without a carrier, for the tests of this folder."""
+"""Sends requests to the sandbox's model directly, without a transport."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 from bulk.sandbox import Sandbox, parse_spec
-from bulk.sandbox.wire import Reply, Request
+from bulk.sandbox.wire import Request, Response
 
 TEST = "5a3b1e00-0000-4000-8000-000000000001"
 OTHER = "5a3b1e00-0000-4000-8000-000000000002"
 RUNS = f"/v1/tests/{TEST}/runs"
 
 
-def ask(
+def send(
     sandbox: Sandbox,
     method: str,
     target: str,
@@ -22,17 +22,17 @@ def ask(
     now_s: float = 0.0,
     key: str | None = "Bearer k",
     media: str | None = "application/json",
-) -> Reply:
+) -> Response:
     path, _, query = target.partition("?")
-    ticket = sandbox.send(now_s, Request(method, path, query, key, media, body))
-    sandbox.advance(ticket.arrives_at_s)
-    assert ticket.reply is not None
-    return ticket.reply
+    exchange = sandbox.send(now_s, Request(method, path, query, key, media, body))
+    sandbox.advance(exchange.arrives_at_s)
+    assert exchange.reply is not None
+    return exchange.reply
 
 
-def made(spec: str = "none") -> Sandbox:
+def sandbox_of(spec: str = "none") -> Sandbox:
     return Sandbox(parse_spec(spec))
 
 
-def page(reply: Reply) -> Any:
-    return json.loads(reply.body)
+def body_of(response: Response) -> Any:
+    return json.loads(response.body)

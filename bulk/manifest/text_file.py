@@ -1,7 +1,7 @@
-"""The bytes of a manifest: what kind of file, which encoding, its digest; knows no columns.
+"""Whether a manifest can be read, its encoding and its digest; must know no column and no key.
 
-A file is surveyed once from end to end before it is read, as one odd byte in its last line decides
-how its first is read.
+The whole file is inspected before any of it is parsed, because one byte in its last line can
+decide how its first line is decoded.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ YAML_SUFFIXES = (".yaml", ".yml")
 _SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _SPREADSHEET_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 _CHUNK_BYTES = 1 << 20
-_HEAD_LENGTH = 1 << 16  # enough for any header row, to see how its columns are separated
+_HEAD_LENGTH = 1 << 16  # contains any header row, which shows how the columns are separated
 _SPREADSHEET_ADVICE = (
-    "is a spreadsheet, and only CSV or YAML can be read. In Excel: File > Save As > "
+    "is a spreadsheet; only CSV and YAML files can be read. In Excel: File > Save As > "
     '"CSV UTF-8 (Comma delimited) (*.csv)". In LibreOffice: File > Save As > "Text CSV" with the '
     "character set UTF-8. In Numbers: File > Export To > CSV"
 )
-_SAVE_AS_UTF8 = 'save it as "CSV UTF-8"'
+_SAVE_AS_UTF8 = 'save the file as UTF-8 (in Excel: "CSV UTF-8")'
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What is known of a file's bytes. `head` is the beginning of its text."""
+class TextFile:
+    """The digest of a file's bytes, the name of its encoding, and the first part of its text."""
 
     digest: str
     encoding: str
@@ -48,60 +48,63 @@ class _BadByteError(Exception):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file, open for reading bytes. Raises ManifestError where it cannot be read."""
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Opens the file for reading bytes. Raises ManifestError if it cannot be read."""
     try:
-        # Asked first: opening a named pipe waits for a writer, and a pipe cannot be read twice.
+        # Checked first: opening a named pipe waits for a writer, and a pipe cannot be read twice.
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise _whole(path, "is a folder; name the manifest file in it")
+            raise _unreadable(path, "is a folder; name the manifest file in it")
         if not stat.S_ISREG(mode):
-            raise _whole(path, "is no regular file; a manifest is read twice, so save it first")
+            raise _unreadable(
+                path, "is not a regular file; a manifest is read twice, so save it to a file first"
+            )
         with path.open("rb") as handle:
             yield handle
     except FileNotFoundError as exc:
-        raise _whole(path, "there is no such file") from exc
+        raise _unreadable(path, "no such file") from exc
     except PermissionError as exc:
-        raise _whole(path, "may not be read: permission denied") from exc
+        raise _unreadable(path, "cannot be read: permission denied") from exc
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
-        raise _whole(path, f"cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
+        raise _unreadable(path, f"cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
 
 
-def survey(path: Path, handle: BinaryIO, findings: Findings) -> Survey | None:
-    """Finds out how the text is encoded. None, with the problem told, where it is no text."""
+def inspect_text(path: Path, handle: BinaryIO, findings: Findings) -> TextFile | None:
+    """Detects the encoding. None if the file is not text, after reporting the problem."""
     first = handle.read(8)
     if path.suffix.lower() in _SPREADSHEET_SUFFIXES or first.startswith(_SPREADSHEET_SIGNATURES):
-        findings.problem(0, _SPREADSHEET_ADVICE)
+        findings.add_problem(0, _SPREADSHEET_ADVICE)
         return None
     if path.suffix.lower() not in CSV_SUFFIXES + YAML_SUFFIXES:
-        findings.problem(
+        findings.add_problem(
             0, f'"{path.suffix}" is neither CSV (.csv, .tsv, .txt) nor YAML (.yaml, .yml)'
         )
         return None
     if not first:
-        findings.problem(0, "is empty")
+        findings.add_problem(0, "is empty")
         return None
     digest = _digest(handle)
     failures: list[_BadByteError] = []
     for encoding in _candidates(first):
         try:
-            head, nul_line = _scan(handle, encoding)
+            head, nul_line = _decode(handle, encoding)
         except _BadByteError as bad:
             failures.append(bad)
             continue
         if nul_line:
-            findings.problem(
+            findings.add_problem(
                 nul_line,
-                f"holds a NUL byte, which no text does; {_SAVE_AS_UTF8} (or the file is damaged)",
+                "contains a NUL byte, which plain text never has; "
+                f"{_SAVE_AS_UTF8}, or restore it if it is damaged",
             )
             return None
         if failures:
-            findings.note(
-                f"read as Windows-1252, as line {failures[0].line} is not UTF-8; check the "
-                f"accents in names, or {_SAVE_AS_UTF8}"
+            findings.add_note(
+                f"read as Windows-1252 because line {failures[0].line} is not valid UTF-8; "
+                f"check the accents in names, or {_SAVE_AS_UTF8}"
             )
-        return Survey(digest, encoding, head)
-    findings.problem(failures[-1].line, _undecodable(failures[-1], encoding))
+        return TextFile(digest, encoding, head)
+    findings.add_problem(failures[-1].line, _undecodable(failures[-1], encoding))
     return None
 
 
@@ -123,7 +126,7 @@ def _candidates(first: bytes) -> tuple[str, ...]:
     return ("utf-8", "cp1252")
 
 
-def _scan(handle: BinaryIO, encoding: str) -> tuple[str, int]:
+def _decode(handle: BinaryIO, encoding: str) -> tuple[str, int]:
     """The head of the text and the line of its first NUL (0: none). Raises _BadByteError."""
     handle.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
@@ -133,9 +136,9 @@ def _scan(handle: BinaryIO, encoding: str) -> tuple[str, int]:
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as exc:
-            good = exc.object[: exc.start]
-            # In UTF-16 and -32 a line end is no single byte, so the line is not told there.
-            bad_line = line + good.count(b"\n") if "8" in encoding or "cp" in encoding else 0
+            valid = exc.object[: exc.start]
+            # A line end is more than one byte in UTF-16 and UTF-32, so the line stays unknown.
+            bad_line = line + valid.count(b"\n") if "8" in encoding or "cp" in encoding else 0
             raise _BadByteError(bad_line, exc.object[exc.start]) from exc
         if len(head) < _HEAD_LENGTH:
             head += text[: _HEAD_LENGTH - len(head)]
@@ -149,10 +152,15 @@ def _scan(handle: BinaryIO, encoding: str) -> tuple[str, int]:
 
 def _undecodable(bad: _BadByteError, encoding: str) -> str:
     if encoding == "cp1252":
-        return f"the byte 0x{bad.byte:02x} is neither UTF-8 nor Windows-1252; {_SAVE_AS_UTF8}"
+        return (
+            f"the byte 0x{bad.byte:02x} is valid in neither UTF-8 nor Windows-1252; {_SAVE_AS_UTF8}"
+        )
     name = encoding.removesuffix("-sig").upper()
-    return f"begins as {name}, but the byte 0x{bad.byte:02x} is not; {_SAVE_AS_UTF8}"
+    return (
+        f"the byte 0x{bad.byte:02x} is not valid {name}, although the file has a {name} "
+        f"byte order mark; {_SAVE_AS_UTF8}"
+    )
 
 
-def _whole(path: Path, text: str) -> ManifestError:
+def _unreadable(path: Path, text: str) -> ManifestError:
     return ManifestError([Problem(str(path), 0, 0, text)])

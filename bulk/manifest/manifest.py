@@ -1,0 +1,136 @@
+"""Checks a manifest from end to end, then streams it; must know neither columns nor keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import BinaryIO
+
+from bulk.errors import ManifestError, Problem
+from bulk.manifest.csv_form import read_csv
+from bulk.manifest.expansion import RowStream
+from bulk.manifest.findings import Findings
+from bulk.manifest.matrix import Change
+from bulk.manifest.selection import Drop, Selection, SelectionFilter
+from bulk.manifest.text_file import YAML_SUFFIXES, TextFile, inspect_text, open_bytes
+from bulk.manifest.trigger_counter import TriggerCounter
+from bulk.manifest.yaml_form import read_yaml
+from bulk.manifest.yaml_tree import CHARACTERS_MAX
+from bulk.model import Platform, Trigger
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that was checked from end to end under one selection.
+
+    `rows` counts CSV rows or YAML tests. `count` is the number of selected triggers, and
+    `by_platform` splits it in the order of `Platform`, None (not set) last, without zeros.
+    `fingerprint` identifies the set of selected triggers, whatever their order; `digest` identifies
+    the bytes of the file. `sample` is true if a selected test id comes from our sample manifests.
+    `changes` lists what each exclude and include did, `drops` what each option dropped.
+    """
+
+    path: Path
+    name: str
+    notes: tuple[str, ...]
+    rows: int
+    count: int
+    by_platform: tuple[tuple[Platform | None, int], ...]
+    own_columns: tuple[str, ...]
+    sample: bool
+    fingerprint: str
+    changes: tuple[Change, ...]
+    drops: tuple[Drop, ...]
+    selection: Selection
+    digest: str
+
+    def triggers(self) -> Iterator[Trigger]:
+        """The selected triggers in the order of the manifest. Reads the file again.
+
+        Raises ManifestError if the file has changed since it was checked.
+        """
+        findings = Findings(str(self.path))
+        selection_filter = SelectionFilter(self.selection)
+        yielded = 0
+        with open_bytes(self.path) as handle:
+            text = inspect_text(self.path, handle, findings)
+            if text is None or text.digest != self.digest:
+                raise self._changed()
+            with _open_rows(self.path, handle, text, findings) as stream:
+                for trigger in stream.triggers(self.selection.app_ids):
+                    if selection_filter.keeps_all or not selection_filter.dropped_by(trigger):
+                        yielded += 1
+                        yield trigger
+                        if yielded == self.selection.first:
+                            return
+        if findings.problem_count or yielded != self.count:
+            raise self._changed()
+
+    def _changed(self) -> ManifestError:
+        text = "has changed since it was checked; start again"
+        return ManifestError([Problem(str(self.path), 0, 0, text)])
+
+
+def read_manifest(
+    path: Path, selection: Selection = EVERYTHING, *, triggers_max: int | None = None
+) -> Manifest:
+    """Checks the whole file and counts the triggers that the selection keeps.
+
+    Raises ManifestError with all problems of the file, or if the selection keeps no trigger or
+    more than `triggers_max`.
+    """
+    findings = Findings(str(path))
+    with open_bytes(path) as handle:
+        text = inspect_text(path, handle, findings)
+        if text is None:
+            raise findings.error()
+        counter = TriggerCounter(selection, findings)
+        with _open_rows(path, handle, text, findings) as stream:
+            for row in stream.rows:
+                if not counter.add(row):
+                    break
+    findings.check()
+    if counter.count == 0:
+        findings.add_problem(0, counter.why_empty())
+    elif triggers_max is not None and counter.count > triggers_max:
+        findings.add_problem(
+            0,
+            f"{counter.count} triggers are more than --max-triggers {triggers_max} allows; "
+            "select fewer, or raise the limit",
+        )
+    findings.check()
+    return Manifest(
+        path=path,
+        name=path.stem,
+        notes=tuple(findings.notes),
+        rows=counter.rows,
+        count=counter.count,
+        by_platform=counter.by_platform(),
+        own_columns=stream.own_columns,
+        sample=counter.sample,
+        fingerprint=counter.fingerprint(),
+        changes=stream.changes,
+        drops=counter.drops(),
+        selection=selection,
+        digest=text.digest,
+    )
+
+
+@contextmanager
+def _open_rows(
+    path: Path, handle: BinaryIO, text: TextFile, findings: Findings
+) -> Iterator[RowStream]:
+    handle.seek(0)
+    decoded = TextIOWrapper(handle, encoding=text.encoding, newline="")
+    try:
+        if path.suffix.lower() in YAML_SUFFIXES:
+            yield read_yaml(decoded.read(CHARACTERS_MAX + 1), findings)
+        else:
+            yield read_csv(decoded, text.head, findings)
+    finally:
+        decoded.detach()  # closing the file is up to whoever opened it
