@@ -1,10 +1,11 @@
-"""Keeps tests that are not marked for it from sockets and processes, in every run.
+"""Fails a test that uses sockets or processes without the mark for it, in every run.
 
-`make test-fast` chooses by these marks, so a wrong one would slow it down unnoticed.
+`make test-fast` chooses by these marks: a missing one would slow it down unnoticed.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Iterator
 
@@ -39,6 +40,15 @@ class _Guard:
 
 GUARD = _Guard()
 sys.addaudithook(GUARD)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many workers `-n auto` has: two more than cores, for many tests wait for real servers.
+
+    `-n logical` has one a core.
+    """
+    cores = os.cpu_count() or 1
+    return cores if config.getoption("numprocesses") == "logical" else cores + 2
 
 
 @pytest.hookimpl(wrapper=True)

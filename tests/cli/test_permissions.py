@@ -15,7 +15,10 @@ from tests.launch import Request
 from tests.processes import ROOT, Launcher, clean_environment, launcher
 from tests.tools import program
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions are other things there")
+pytestmark = [
+    pytest.mark.sockets,
+    pytest.mark.skipif(os.name == "nt", reason="permissions are other things there"),
+]
 RELEASE = ROOT / "manifests" / "release.csv"
 
 
@@ -74,7 +77,6 @@ def test_a_batch_that_may_not_be_looked_at_is_named(batch: Path) -> None:
         assert call(folder, RELEASE, "--sandbox", "none", "--quiet")[0] == 0  # others go on
 
 
-@pytest.mark.sockets
 def test_a_journal_that_may_not_be_read_keeps_no_other_batch_from_being_begun(
     batch: Path,
 ) -> None:

@@ -29,6 +29,7 @@ trio.run(tell)
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="cannot stop a process here")
 
 
+@pytest.mark.processes
 def test_the_clocks_of_a_running_process_shift(tmp_path: Path) -> None:
     clocks = Clocks(tmp_path / "clocks")
     process = subprocess.Popen(
