@@ -1,7 +1,7 @@
 # make run        sets up .venv (once), then runs the sample manifest against the sandbox
 # make test       the same set-up, then all checks a change must pass
 # make test-fast  the tests that need no socket, no process and no long simulation
-# make soak       many more simulated worlds, hostile inputs and kills than the tests have
+# make soak       many more simulated worlds, examples, hostile inputs and kills than the tests have
 # Another Python: make PYTHON=/path/to/python3.12
 
 PYTHON ?= python3
@@ -39,6 +39,7 @@ soak: ready
 	$(BIN)/python -m tests.simulation.soak
 	$(BIN)/python -m tests.simulation.planted
 	$(BIN)/python -m tests.fuzz.soak
+	$(BIN)/python -m pytest -n logical $(STEAL) -m hypothesis --hypothesis-profile=soak
 	$(BIN)/python -m tests.kills.soak --kills 200
 	$(BIN)/python -m tests.kills.system_calls
 

@@ -11,6 +11,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.properties import load_profiles
+
 # What Python reports to audit hooks, by the marks that allow it.
 SOCKETS = frozenset({"socket.connect", "socket.bind", "socket.getaddrinfo"})
 PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec", "os.system"})
@@ -40,6 +42,7 @@ class _Guard:
 
 GUARD = _Guard()
 sys.addaudithook(GUARD)
+load_profiles()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

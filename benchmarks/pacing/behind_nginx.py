@@ -23,7 +23,7 @@ import trio
 from benchmarks.pacing.backoff import backoff
 from benchmarks.pacing.cases import Case, Server
 from benchmarks.pacing.clients import THROTTLED, Api, Errand, Reply
-from tests.cli.terminal import python, rows, truth, write_manifest
+from tests.cli.terminal import command_line, rows, truth, write_manifest
 from tests.nginx.test_behind_nginx import nginx
 from tests.processes import clean_environment
 
@@ -103,7 +103,7 @@ def _cell(limit: Limit, client: Callable[[Path, str], int]) -> str:
 def _sandbox(spec: str) -> Iterator[str]:
     """A sandbox in a process of its own; its address."""
     with subprocess.Popen(
-        python("sandbox", spec),
+        command_line("sandbox", spec),
         env=clean_environment({}),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -122,7 +122,7 @@ def _product(options: tuple[str, ...], folder: Path, base_url: str) -> int:
     output = str(folder / "reports")
     arguments = (str(manifest), "--base-url", base_url, "--output", output, *options)
     subprocess.run(
-        python(*arguments),
+        command_line(*arguments),
         cwd=folder,
         env=clean_environment({"TESTERARMY_API_KEY": "sk_benchmark"}),
         capture_output=True,

@@ -124,7 +124,7 @@ def at_a_terminal(
     return process.wait(), said
 
 
-def python(*arguments: str | Path) -> list[str]:
+def command_line(*arguments: str | Path) -> list[str]:
     """What starts Python with the command, for what only that start can show."""
     return [sys.executable, "-m", "bulk", *map(str, arguments)]
 

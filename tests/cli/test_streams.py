@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.terminal import ENVIRONMENT, Terminal, python, rows, sandbox, write_manifest
+from tests.cli.terminal import ENVIRONMENT, Terminal, command_line, rows, sandbox, write_manifest
 from tests.processes import ROOT
 
 FULL = Path("/dev/full")
@@ -32,7 +32,7 @@ def test_a_batch_does_not_end_because_it_cannot_tell(
     manifest = write_manifest(terminal.folder / "m.csv", COUNT)
     with sandbox("none") as base_url, FULL.open("w") as nowhere:
         done = subprocess.run(
-            python(manifest, "--base-url", base_url, "--batch", "b"),
+            command_line(manifest, "--base-url", base_url, "--batch", "b"),
             cwd=terminal.folder,
             env={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered, **ENVIRONMENT},
             preexec_fn=None if full else close_both,
