@@ -116,6 +116,7 @@ def test_the_drawing_is_what_the_imports_are() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["-h"]])
+@pytest.mark.processes
 def test_help_imports_nothing_but_click(arguments: list[str]) -> None:
     code = (
         "import sys\nsys.argv[1:] = " + repr(arguments) + "\n"

@@ -36,6 +36,7 @@ def alarm() -> Iterator[None]:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer of this kind here")
 @pytest.mark.usefixtures("alarm")
+@pytest.mark.long
 def test_a_ctrl_c_at_any_moment_ends_it_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import (
+from tests.cli.terminal import (
     ENVIRONMENT,
     KEY,
     Terminal,

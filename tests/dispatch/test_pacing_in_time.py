@@ -11,6 +11,8 @@ from bulk.batch.running import BatchSettings
 from bulk.model import AttemptRecord, Outcome, StopCode, Trigger
 from tests.virtual import EPOCH, Outcomes, VirtualRun, some_triggers
 
+pytestmark = pytest.mark.long
+
 
 def run(tmp_path: Path, spec: str, batch: int | list[Trigger], **settings: object) -> Outcomes:
     """Run a batch, or one of so many triggers, against a sandbox, in virtual time."""

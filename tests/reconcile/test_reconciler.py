@@ -37,6 +37,7 @@ def reads(run: VirtualRun) -> int:
     return counts.requests - counts.accepted - counts.refused - counts.faulted
 
 
+@pytest.mark.long
 def test_a_batch_of_two_thousand_that_loses_three_in_a_hundred_ends_with_each_queued_once(
     tmp_path: Path,
 ) -> None:
