@@ -233,7 +233,7 @@ def test_an_address_that_is_no_api_rejects_all_and_says_what_to_check(
     said = terminal.call(RELEASE, "--base-url", f"{free}/another", **ENVIRONMENT)
     assert said.code == 1
     assert "14 http_404: The server knows no such test." in said.out
-    assert "--base-url if all fail so" in said.out
+    assert "if every trigger fails like this, check --base-url" in said.out
 
 
 def test_all_problems_of_a_manifest_are_told_at_once_and_nothing_is_sent(
