@@ -17,8 +17,8 @@ from bulk.batch.folder import BatchFolder
 from bulk.batch.other_batches import batches_in, claims_of_others, unfinished
 from bulk.batch.running import (
     BatchSettings,
-    Reported,
     RunContext,
+    WrittenReports,
     live_client,
     run_batch,
     write_reports,
@@ -125,6 +125,6 @@ async def _work(
 
 
 def _ended(
-    folder: BatchFolder, reported: Reported, unsaved: tuple[tuple[str, str], ...] = ()
+    folder: BatchFolder, reported: WrittenReports, unsaved: tuple[tuple[str, str], ...] = ()
 ) -> BatchResult:
     return BatchResult(folder.path, reported.summary, reported.problems, unsaved)

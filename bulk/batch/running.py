@@ -94,7 +94,7 @@ class RunContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class WrittenReports:
     """The reports as written. `problems` name the files that could not be."""
 
     facts: BatchFacts
@@ -278,7 +278,7 @@ def _controller(
     )
 
 
-def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported:
+def write_reports(journal: Journal, folder: BatchFolder, now: float) -> WrittenReports:
     """Write all report files of a batch from its journal, and record in it that they are written.
 
     `now` is Unix time. Raises StorageError if the journal cannot be read.
@@ -287,8 +287,8 @@ def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported
     rendered = render_all(facts, journal.results(), journal.attempts(), now=now)
     if journal.displaced:
         problem = f"{folder.path}: no reports were written: the folder holds another batch now"
-        return Reported(facts, rendered.summary, (problem,))
+        return WrittenReports(facts, rendered.summary, (problem,))
     problems = write_files(folder, rendered.files)
     with suppress(StorageError):
         journal.note_reported(now)
-    return Reported(facts, rendered.summary, tuple(problems))
+    return WrittenReports(facts, rendered.summary, tuple(problems))

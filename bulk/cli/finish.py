@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bulk.batch.folder import BatchFolder
-from bulk.batch.running import Reported, write_reports
+from bulk.batch.running import WrittenReports, write_reports
 from bulk.cli.interrupts import reports_come_first
 from bulk.dispatch.cancelling import CancelEnd
 from bulk.exits import Exit, most_urgent
@@ -99,7 +99,9 @@ def _paths(folder: BatchFolder) -> ReportPaths:
     )
 
 
-def _say(lines: Sequence[str], reported: Reported, paths: ReportPaths, *, as_json: bool) -> None:
+def _say(
+    lines: Sequence[str], reported: WrittenReports, paths: ReportPaths, *, as_json: bool
+) -> None:
     """The closing words on stdout; with `as_json` the summary, and the words on stderr."""
     named = (("Report  ", paths.report), ("Table   ", paths.table))
     there = (word + path for word, path in named if Path(path).is_file())  # a full disk takes none
@@ -126,7 +128,7 @@ def report_on(folder: BatchFolder, *, as_json: bool) -> int:
         return finish(journal, folder, time.time(), as_json=as_json)
 
 
-def _tell_github(reported: Reported, journal: Journal, paths: ReportPaths) -> list[str]:
+def _tell_github(reported: WrittenReports, journal: Journal, paths: ReportPaths) -> list[str]:
     """Append to the files that GitHub Actions names; what could not be written."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []

@@ -25,7 +25,7 @@ class ProgressLine(Protocol):
         """Print a line for people above it."""
 
 
-class LeaveNow(Exception):  # noqa: N818  # it is a wish, not an error
+class LeaveNow(Exception):  # noqa: N818  # a request of the user, not an error
     """A second interrupt: leave at once and write nothing more. The first one does not raise it."""
 
     def __init__(self, code: StopCode) -> None:
@@ -54,7 +54,7 @@ class Shell:
         self._leave: StopCode | None = None
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what `work` returns and raise what it raises, after ending all that runs beside.
+        """Run `work`, then cancel everything else; return or raise what `work` does.
 
         Raises LeaveNow after `leave`.
         """
@@ -86,7 +86,7 @@ class Shell:
             self._nursery.cancel_scope.cancel()
 
     def start_soon(self, task: Callable[[], Awaitable[object]]) -> None:
-        """Run a task beside the work. It is cancelled when the work ends; its errors end both."""
+        """Run a task during the work. It is cancelled when the work ends; its errors end both."""
         assert self._nursery is not None
         self._nursery.start_soon(task)
 

@@ -203,8 +203,8 @@ class Client:
             try:
                 body = await bounded_body(response, body_bytes_max + KEY_BYTES_MAX)
             except httpx.HTTPError:
-                # The status is known, the body is not. A 4xx or 5xx stands without its body; a
-                # success without its body has lost its run id.
+                # The status is known, the body is not. A 4xx or 5xx needs no body, but a success
+                # has lost its run id.
                 if response.status_code < 300:
                     raise
                 body = b""
