@@ -8,11 +8,11 @@ import click
 
 from bulk.cli.options import (
     SETTINGS,
-    AskingOptions,
+    RequestOptions,
     api_options,
-    asking_options,
     json_option,
     output_option,
+    request_options,
 )
 
 
@@ -21,7 +21,7 @@ from bulk.cli.options import (
 @output_option
 @json_option
 @api_options
-@asking_options
+@request_options
 def command(batch: str, **given: Any) -> int:
     """Cancel the runs that BATCH queued; a cancelled run may still be billed.
 
@@ -30,4 +30,4 @@ def command(batch: str, **given: Any) -> int:
     """
     from bulk.cli.cancel_runs import cancel
 
-    return cancel(batch, AskingOptions(**given))
+    return cancel(batch, RequestOptions(**given))

@@ -17,7 +17,7 @@ from bulk.batch.running import (
 )
 from bulk.cli.finish import finish_cancelling
 from bulk.cli.interrupts import Interrupts, reports_come_first
-from bulk.cli.options import AskingOptions
+from bulk.cli.options import RequestOptions
 from bulk.cli.phrases import count_of
 from bulk.cli.runner import progress_line, run_to_its_end
 from bulk.dispatch import LeaveNow
@@ -29,7 +29,7 @@ from bulk.journal import Journal
 from bulk.report import exit_of_stop
 
 
-def cancel(batch: str, options: AskingOptions) -> int:
+def cancel(batch: str, options: RequestOptions) -> int:
     """Cancel the batch's runs; the exit code. Raises BulkError, click.Abort."""
     folder = find(options.output, batch)
     with Journal.open(folder.journal) as journal:
@@ -66,7 +66,7 @@ class _Work:
     base_url: str
     key: ApiKey
     left: int
-    options: AskingOptions
+    options: RequestOptions
 
     async def carry_out(self) -> int:
         """Do it; the exit code."""

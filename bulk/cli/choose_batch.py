@@ -16,7 +16,7 @@ from bulk.batch.batch_runner import to_ask
 from bulk.batch.folder import BatchFolder
 from bulk.batch.other_batches import Unfinished, batches_in, unfinished
 from bulk.cli.finish import finish_again
-from bulk.cli.options import BatchOptions, RunOptions
+from bulk.cli.options import RunOptions, SendingOptions
 from bulk.cli.phrases import count_of, expansion_line, left_words
 from bulk.cli.runner import (
     SANDBOX_KEY,
@@ -58,7 +58,7 @@ def start(manifest: Manifest, options: RunOptions) -> int:
     return starting.go_on(folder) if folder.exists else starting.begin(folder, known)
 
 
-def key_or_error(options: BatchOptions, manifest: str) -> ApiKey:
+def key_or_error(options: SendingOptions, manifest: str) -> ApiKey:
     """The API key from options or environment; raises AuthError where there is none."""
     key = find_key(options.api_key, options.api_key_file)
     if key is None:

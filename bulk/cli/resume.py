@@ -9,7 +9,7 @@ import click
 
 from bulk.cli.options import (
     SETTINGS,
-    BatchOptions,
+    SendingOptions,
     api_options,
     json_option,
     output_option,
@@ -55,7 +55,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     from bulk.journal import Journal
     from bulk.journal.tally import Tally
 
-    options = BatchOptions(**given)
+    options = SendingOptions(**given)
     if last_failed and reconcile_only:
         raise click.UsageError("--last-failed sends, and --reconcile-only does not; choose one")
     if reconcile_only and options.on_unknown != "reconcile":

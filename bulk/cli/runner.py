@@ -26,7 +26,7 @@ from bulk.batch.running import (
 )
 from bulk.cli.finish import finish
 from bulk.cli.interrupts import Interrupts
-from bulk.cli.options import BatchOptions
+from bulk.cli.options import SendingOptions
 from bulk.cli.progress import PlainLines, TerminalBar
 from bulk.dispatch import LeaveNow
 from bulk.errors import BulkError
@@ -67,7 +67,7 @@ class Work:
             click.echo(line, err=True)
 
 
-def batch_settings(options: BatchOptions) -> BatchSettings:
+def batch_settings(options: SendingOptions) -> BatchSettings:
     """How to send, by the options."""
     return BatchSettings(
         rate_per_s=options.rate,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from bulk.durations import parse_duration
+
 # Longer than any pause a release can wait for; a larger value is a stamp or a slip, not a span.
 RETRY_AFTER_S_MAX = 31 * 86_400.0
 # A hostile name shall not fill the journal either: the longest in use is half as long.
@@ -28,7 +30,6 @@ _COUNT = re.compile(r"\d{1,12}", re.ASCII)
 _SEPARATE = re.compile(r"(x-)?rate-?limit-(limit|remaining|reset)(-[a-z]+)?")
 _FIELD = re.compile(r"([a-z]+)\s*=\s*(\d{1,18})", re.ASCII)
 _OUTSIDE_QUOTES = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
-_GO_SPAN = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6}(?:\.\d+)?)s)?(?:(\d{1,9})ms)?")
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -187,9 +188,8 @@ def _reset_s(text: str, server: float) -> float | None:
         if number < STAMP_MIN:
             return _span_s(text)
         at: float | None = number / 1000 if number >= STAMP_MS_MIN else number
-    elif text and (parts := _GO_SPAN.fullmatch(text)) is not None:
-        hours, minutes, seconds, thousandths = (float(part or 0) for part in parts.groups())
-        return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
+    elif (span_s := parse_duration(text, bare_seconds=False)) is not None:
+        return span_s if span_s <= RETRY_AFTER_S_MAX else None
     else:
         at = http_date(text) if "," in text else _iso_date(text)
     if at is None or not -RETRY_AFTER_S_MAX <= at - server <= RETRY_AFTER_S_MAX:

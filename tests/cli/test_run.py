@@ -257,7 +257,7 @@ def test_all_problems_of_a_manifest_are_told_at_once_and_nothing_is_sent(
         (["--tags", "nothing"], "nothing"),
         (["--app-id", "ios"], "is not PLATFORM=UUID"),
         (["--app-id", "ios=x"], "is not a UUID"),
-        (["--deadline", "soon"], "is no span of time"),
+        (["--deadline", "soon"], "is not a duration"),
         (["--sandbox", "--batch", "../x"], "is no batch name"),
         (["--sandbox", "leaky-boat 3/s"], "--sandbox"),
     ],
