@@ -25,8 +25,8 @@ from bulk.cli.options import (
 def command(batch: str, **given: Any) -> int:
     """Cancel the runs that BATCH queued; a cancelled run may still be billed.
 
-    Sends no trigger: what was not sent stays unsent. Can be repeated, and then asks only for what
-    was not cancelled.
+    It sends no trigger: unsent triggers stay unsent. Repeat it to cancel the runs that were not
+    cancelled the first time.
     """
     from bulk.cli.cancel_runs import cancel
 

@@ -55,7 +55,7 @@ def test_a_mistyped_command_is_not_taken_for_a_file(
         ["--sandbox=none", SMOKE, "--dry-run"],
     ],
 )
-def test_options_stand_before_or_behind_the_manifest(
+def test_options_may_come_before_or_after_the_manifest(
     terminal: Terminal, arguments: list[str | Path]
 ) -> None:
     said = terminal.call(*arguments)
@@ -71,7 +71,7 @@ def test_a_file_without_a_suffix_is_a_manifest_when_it_is_there(terminal: Termin
 def test_options_before_another_command_are_pointed_out(terminal: Terminal) -> None:
     said = terminal.call("--quiet", "resume")
     assert said.code == 2
-    assert "put the options behind the command: bulk-trigger resume ..." in said.err
+    assert "put the options after the command: bulk-trigger resume ..." in said.err
 
 
 @pytest.mark.parametrize(

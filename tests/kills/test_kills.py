@@ -50,7 +50,7 @@ def test_a_disk_that_is_full_at_any_write(terminal: Terminal, seed: int) -> None
         )
         assert (done.returncode, "Traceback" in done.stderr) == (8, False), done.stderr
         said = done.stdout + done.stderr
-        assert "resume b" in said or "nothing was sent. See to the disk" in said
+        assert "resume b" in said or "nothing was sent. Check the disk" in said
         again = terminal.call(*run, "--on-unknown", "report", **ENVIRONMENT)
         assert again.code in (0, 7), again
         batch = terminal.folder / "reports" / "b"
