@@ -105,8 +105,8 @@ def check_name(name: str) -> str:
         or name.endswith(".")
     ):
         raise OptionError(
-            f"--batch: {name!r} is not a batch name: use letters, digits and . _ + = -, "
-            f"at most {NAME_CHARACTERS_MAX} of them, beginning with a letter or digit"
+            f"--batch: {name!r} is not a batch name: use at most {NAME_CHARACTERS_MAX} letters, "
+            "digits and . _ + = - and begin with a letter or digit"
         )
     return name
 

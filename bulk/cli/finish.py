@@ -105,6 +105,7 @@ def _paths(folder: BatchFolder) -> ReportPaths:
 def _print(lines: Sequence[str], reported: Reported, paths: ReportPaths, *, as_json: bool) -> None:
     """Print the result on stdout; with `as_json` on stderr, and the summary on stdout."""
     files = (("Report  ", paths.report), ("Table   ", paths.table))
+    # A full disk may have taken none of them.
     written = (label + path for label, path in files if Path(path).is_file())
     for line in ("", *lines, *written):
         click.echo(line, err=as_json)

@@ -65,13 +65,18 @@ def _is_manifest(word: str) -> bool:
 )
 @output_option
 @json_option
-@click.option("--platform", type=click.Choice(PLATFORMS), multiple=True, help="Only these.")
-@click.option("--mode", type=click.Choice(MODES), multiple=True, help="Only these.")
+@click.option(
+    "--platform",
+    type=click.Choice(PLATFORMS),
+    multiple=True,
+    help="Only this platform; repeatable.",
+)
+@click.option("--mode", type=click.Choice(MODES), multiple=True, help="Only this mode; repeatable.")
 @click.option("--tags", metavar="TAG,...", multiple=True, help="Only triggers with one of these.")
 @click.option(
     "--exclude-tags", metavar="TAG,...", multiple=True, help="No triggers with any of these."
 )
-@click.option("--test", metavar="GLOB", multiple=True, help="Only these test names or ids.")
+@click.option("--test", metavar="GLOB", multiple=True, help="Only tests whose name or id matches.")
 @click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N triggers.")
 @click.option(
     "--app-id",
