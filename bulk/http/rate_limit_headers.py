@@ -1,7 +1,7 @@
-"""Reads what an answer's headers say about rate limits; decides nothing, reads no clock.
+"""Reads what a response's headers say about rate limits; decides nothing, reads no clock.
 
-A header that cannot be understood is as good as absent: servers send many things under these
-names, and none of them is promised by this API.
+A header that cannot be understood is ignored. Servers send many things under these names, and this
+API documents none of them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from email.utils import parsedate_to_datetime
 
 from bulk.durations import parse_duration
 
-# Longer than any pause a release can wait for; a larger value is a stamp or a slip, not a span.
+# Longer than any pause a release can wait for. A larger value is a timestamp or an error.
 RETRY_AFTER_S_MAX = 31 * 86_400.0
-# A hostile name shall not fill the journal either: the longest in use is half as long.
+# The longest name in use is half as long. A hostile one must not fill the journal.
 KEPT_HEADER = re.compile(r"date|retry-after|(x-)?rate-?limit.{0,60}", re.IGNORECASE)
-KEPT_HEADERS_MAX = 24  # servers send under ten; a hostile one shall not fill the journal
+KEPT_HEADERS_MAX = 24  # servers send fewer than ten; a hostile one must not fill the journal
 KEPT_VALUE_CHARACTERS_MAX = 200
-# A reset above this is no span but a stamp, in seconds or (above the second) in milliseconds.
+# A reset above the first is Unix time in seconds, above the second in milliseconds.
 STAMP_MIN, STAMP_MS_MIN = 1e9, 1e11
-CLOCKS_AGREE_S = 2.0  # `Date` is cut to whole seconds and a second old at most; ours is finer then
+CLOCKS_AGREE_S = 2.0  # `Date` is in whole seconds and up to a second old; then ours is finer
 _SECONDS = re.compile(r"\d{1,18}(\.\d{1,9})?", re.ASCII)
 _COUNT = re.compile(r"\d{1,12}", re.ASCII)
 # X-RateLimit-Remaining, RateLimit-Reset, and one each for several limits: ...-Remaining-Minute.
@@ -35,7 +35,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The `Date` and the rate-limit headers of an answer, as they came, in order, bounded."""
+    """The `Date` and rate-limit headers of a response, as received and in order, within bounds."""
     kept = [
         (name.lower(), value[:KEPT_VALUE_CHARACTERS_MAX])
         for name, value in headers
@@ -45,7 +45,7 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 def http_date(text: str) -> float | None:
-    """An HTTP date (RFC 9110 5.6.7) as seconds since the epoch; None where it is none."""
+    """An HTTP date (RFC 9110 5.6.7) as Unix time; None if the text is not one."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -59,7 +59,7 @@ def http_date(text: str) -> float | None:
 
 
 def server_date(headers: Iterable[tuple[str, str]]) -> float | None:
-    """The `Date` among kept headers, in seconds since the epoch; None where none can be read."""
+    """The `Date` of kept headers as Unix time; None if there is none that can be read."""
     return http_date(dict(headers).get("date", ""))
 
 
@@ -67,7 +67,7 @@ def server_date(headers: Iterable[tuple[str, str]]) -> float | None:
 class Allowance:
     """What one policy of the server still allows: `remaining` requests in the next `reset_s`.
 
-    `reset_s` is None where it is not told. `quota` per `window_s` is the policy itself.
+    `reset_s` is None if the server does not say. `quota` per `window_s` is the policy itself.
     """
 
     remaining: int
@@ -78,14 +78,14 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitHeaders:
-    """What one answer's headers say about the limit; None and empty where they do not say."""
+    """What one response's headers say about the limit; None and empty if they say nothing."""
 
     retry_after_s: float | None = None
     allowances: tuple[Allowance, ...] = ()
 
 
 def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> RateLimitHeaders:
-    """The signals in an answer's headers; `wall` is when it came, seconds since the epoch."""
+    """Read a response's headers. `wall` is the Unix time of its arrival."""
     values: dict[str, str] = {}
     for name, value in headers:  # a header sent twice is one list, RFC 9110 5.3
         name = name.lower()
@@ -103,9 +103,9 @@ def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> 
 def _retry_after_s(text: str, server: float) -> float | None:
     """The seconds that `Retry-After` (RFC 9110 10.2.3) asks to wait, at least 0.
 
-    Takes whole seconds, the fractional ones some servers send, and dates. A date is judged against
-    `server`, the answer's own `Date`, so that the two clocks need not agree. None where the header
-    is absent or senseless.
+    It may be whole seconds, fractional ones as some servers send them, or a date, which is compared
+    with `server`, the response's own `Date`, so that the two clocks need not agree. None if the
+    header is absent or invalid.
     """
     if _SECONDS.fullmatch(text):
         wait_s = float(text)
@@ -117,7 +117,7 @@ def _retry_after_s(text: str, server: float) -> float | None:
 
 
 def _allowances(values: dict[str, str], wall: float, sent: float | None) -> Iterable[Allowance]:
-    # Stamps are judged by the server's clock; where the two agree, ours is the finer one.
+    # Timestamps are compared with the server's clock; if ours agrees with it, ours is finer.
     server = wall if sent is None or abs(wall - sent) < CLOCKS_AGREE_S else sent
     if "ratelimit" in values:
         yield from _structured(values["ratelimit"], values.get("ratelimit-policy", ""))
@@ -136,25 +136,25 @@ def _allowances(values: dict[str, str], wall: float, sent: float | None) -> Iter
 
 
 def _structured(text: str, policies: str) -> Iterable[Allowance]:
-    """`RateLimit` as the IETF drafts from 7 on have it, with `RateLimit-Policy` beside it."""
+    """`RateLimit` as in the IETF drafts from 7 on, with `RateLimit-Policy`."""
     if "=" in text.partition(";")[0]:  # draft 7: limit=100, remaining=50, reset=5
         fields = dict(_FIELD.findall(text))
         remaining = _whole(fields.get("remaining", ""))
         if remaining is not None:
             yield Allowance(
-                remaining, _span_s(fields.get("reset", "")), _whole(fields.get("limit", ""))
+                remaining, _read_seconds(fields.get("reset", "")), _whole(fields.get("limit", ""))
             )
         return
-    told = dict(_items(policies))
+    advertised = dict(_items(policies))
     for name, fields in _items(text):
         remaining = _whole(fields.get("r", ""))
         if remaining is not None:
-            policy = told.get(name, {})
+            policy = advertised.get(name, {})
             yield Allowance(
                 remaining,
-                _span_s(fields.get("t", "")),
+                _read_seconds(fields.get("t", "")),
                 _whole(policy.get("q", "")),
-                _span_s(policy.get("w", "")),
+                _read_seconds(policy.get("w", "")),
             )
 
 
@@ -169,7 +169,7 @@ def _whole(text: str) -> int | None:
     return int(text) if _COUNT.fullmatch(text.strip()) else None
 
 
-def _span_s(text: str) -> float | None:
+def _read_seconds(text: str) -> float | None:
     text = text.strip()
     if not _SECONDS.fullmatch(text) or float(text) > RETRY_AFTER_S_MAX:
         return None
@@ -177,19 +177,19 @@ def _span_s(text: str) -> float | None:
 
 
 def _reset_s(text: str, server: float) -> float | None:
-    """When an allowance is renewed, as a span from now, in any of the forms in use.
+    """When an allowance is renewed, in seconds from now; None if the text says nothing valid.
 
-    Seconds; a stamp in seconds or milliseconds, whole or fractional; a date in HTTP's form or ISO
-    8601's; a span such as `6m0s` or `20ms`.
+    It may be seconds; Unix time in seconds or milliseconds, whole or fractional; a date as in HTTP
+    or ISO 8601; or a duration such as `6m0s` or `20ms`.
     """
     text = text.strip()
     if _SECONDS.fullmatch(text):
         number = float(text)
         if number < STAMP_MIN:
-            return _span_s(text)
+            return _read_seconds(text)
         at: float | None = number / 1000 if number >= STAMP_MS_MIN else number
-    elif (span_s := parse_duration(text, bare_seconds=False)) is not None:
-        return span_s if span_s <= RETRY_AFTER_S_MAX else None
+    elif (duration_s := parse_duration(text, bare_seconds=False)) is not None:
+        return duration_s if duration_s <= RETRY_AFTER_S_MAX else None
     else:
         at = http_date(text) if "," in text else _iso_date(text)
     if at is None or not -RETRY_AFTER_S_MAX <= at - server <= RETRY_AFTER_S_MAX:
