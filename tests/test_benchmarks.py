@@ -16,12 +16,12 @@ from benchmarks.pacing.least import least_s
 from benchmarks.pacing.measuring import PRODUCT, RIVALS, Figures, Job, work
 from bulk.sandbox import parse_spec
 
-EPOCH = 1_790_035_200.0
+T0 = 1_790_035_200.0
 
 
-def least(spec: str, count: int, *, tests: int = 0, epoch_s: float = EPOCH) -> float | None:
+def least(spec: str, count: int, *, tests: int = 0, start_unix_s: float = T0) -> float | None:
     tests = tests or count
-    return least_s(parse_spec(spec), [str(n % tests) for n in range(count)], epoch_s)
+    return least_s(parse_spec(spec), [str(n % tests) for n in range(count)], start_unix_s)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_least_time_is_the_limits_arithmetic(spec: str, count: int, expected
 
 
 def test_the_phase_of_the_windows_is_known() -> None:
-    assert least("fixed-window 10/10s", 11, epoch_s=EPOCH + 7) == pytest.approx(3.0, abs=1e-3)
+    assert least("fixed-window 10/10s", 11, start_unix_s=T0 + 7) == pytest.approx(3.0, abs=1e-3)
 
 
 def test_a_limit_for_each_test_takes_as_long_as_the_slowest_test() -> None:
@@ -79,7 +79,7 @@ def test_what_is_drawn_is_the_same_for_a_seed_and_can_be_read() -> None:
     for row in drawn_rows(1):
         for case in cases_of(row, "report"):
             assert case.config.limits
-            found = least_s(case.config, case.test_ids, case.epoch_s)
+            found = least_s(case.config, case.test_ids, case.start_unix_s)
             assert found is not None
             assert found > 0
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from bulk.sandbox import SandboxConfig, parse_spec
 from bulk.sandbox.limit_spec import LimitKind
 
-DAY_S = 1_790_035_200.0  # a whole day: aligned windows of every length begin there
+T0 = 1_790_035_200.0  # a whole day: aligned windows of every length begin there
 WINDOWS = (LimitKind.FIXED_WINDOW, LimitKind.SLIDING_WINDOW, LimitKind.SLIDING_COUNTER)
 SLACK_TRIPS = 6  # round trips that learning a limit may cost a short batch
 
@@ -100,9 +100,9 @@ class Case:
         return parse_spec(f"{self.server.spec}; seed {self.seed}")
 
     @property
-    def epoch_s(self) -> float:
+    def start_unix_s(self) -> float:
         """The wall clock at the start: another phase of the server's windows with each seed."""
-        return DAY_S + self.seed * 7.31 % 600
+        return T0 + self.seed * 7.31 % 600
 
     @property
     def test_ids(self) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ class Api:
 class Errand:
     """What a rival is sent to do: `post` each of `test_ids` until it is no longer refused.
 
-    To compare pace with pace, none resends anything but a 429. `config` and `epoch_s` are the
+    To compare pace with pace, none resends anything but a 429. `config` and `start_unix_s` are the
     server's secrets, for the oracle alone.
     """
 
@@ -72,7 +72,7 @@ class Errand:
     test_ids: tuple[str, ...]
     random: Random
     config: SandboxConfig
-    epoch_s: float
+    start_unix_s: float
 
 
 Rival = Callable[[Errand], Awaitable[None]]

@@ -25,7 +25,7 @@ SPACING_STEPS = 20  # from no room for jitter to room for all of it
 
 
 def least_s(
-    config: SandboxConfig, test_ids: Sequence[str], epoch_s: float, in_flight_max: int = 0
+    config: SandboxConfig, test_ids: Sequence[str], start_unix_s: float, in_flight_max: int = 0
 ) -> float | None:
     """Seconds until the last answer at the earliest; None where not all can be accepted.
 
@@ -36,12 +36,12 @@ def least_s(
     if LimitKind.QUOTA in kinds:
         return None
     if kinds == {LimitKind.STRICT_SPACING} and len(config.limits) == 1:
-        return _spaced_s(config, len(test_ids), epoch_s)
+        return _spaced_s(config, len(test_ids), start_unix_s)
     if any(spec.per_test for phase in config.limits for spec in phase.all_of):
         counts = Counter(test_ids)
-        slowest = max(_replayed_s(config, n, epoch_s, in_flight) for n in counts.values())
-        return max(slowest, _replayed_s(SandboxConfig(), len(test_ids), epoch_s, in_flight))
-    return _replayed_s(config, len(test_ids), epoch_s, in_flight)
+        slowest = max(_replayed_s(config, n, start_unix_s, in_flight) for n in counts.values())
+        return max(slowest, _replayed_s(SandboxConfig(), len(test_ids), start_unix_s, in_flight))
+    return _replayed_s(config, len(test_ids), start_unix_s, in_flight)
 
 
 def mean_trip(latency: Latency) -> Trip:
@@ -86,10 +86,12 @@ def cap_of(phases: tuple[LimitPhase, ...], in_flight_max: int) -> int:
     return min([in_flight_max, *caps])
 
 
-def _replayed_s(config: SandboxConfig, count: int, epoch_s: float, in_flight_max: int) -> float:
+def _replayed_s(
+    config: SandboxConfig, count: int, start_unix_s: float, in_flight_max: int
+) -> float:
     """Each arrives as soon as the limiter lets it pass and a request in flight has come back."""
     trip = mean_trip(config.latency)
-    gate = Gate(without_caps(config.limits), epoch_s)
+    gate = Gate(without_caps(config.limits), start_unix_s)
     back_at_s: deque[float] = deque(maxlen=cap_of(config.limits, in_flight_max))
     at_s = trip.out_s
     last_s = 0.0
@@ -106,15 +108,15 @@ def _replayed_s(config: SandboxConfig, count: int, epoch_s: float, in_flight_max
     return last_s
 
 
-def _spaced_s(config: SandboxConfig, count: int, epoch_s: float) -> float:
+def _spaced_s(config: SandboxConfig, count: int, start_unix_s: float) -> float:
     """At the best constant spacing that wastes no more than SPACING_WASTE_MAX."""
-    gap_s, waste = best_spacing(config, epoch_s)
+    gap_s, waste = best_spacing(config, start_unix_s)
     trip = mean_trip(config.latency)
     return trip.out_s + (count - 1) * gap_s / (1 - waste) + trip.service_s + trip.back_s
 
 
 @lru_cache(maxsize=64)  # each client of a case asks
-def best_spacing(config: SandboxConfig, epoch_s: float) -> tuple[float, float]:
+def best_spacing(config: SandboxConfig, start_unix_s: float) -> tuple[float, float]:
     """The gap in seconds between sends that is through first, and the share refused at it."""
     (spec,) = config.limits[0].all_of
     exact_s = spec.per_s / spec.count
@@ -122,15 +124,15 @@ def best_spacing(config: SandboxConfig, epoch_s: float) -> tuple[float, float]:
     found = []
     for step in range(SPACING_STEPS + 1):
         gap_s = exact_s + step * step_s
-        waste = _waste(config, gap_s, epoch_s)
+        waste = _waste(config, gap_s, start_unix_s)
         found.append((waste > SPACING_WASTE_MAX, gap_s / max(1e-9, 1 - waste), gap_s, waste))
     _, _, gap_s, waste = min(found)
     return gap_s, waste
 
 
-def _waste(config: SandboxConfig, gap_s: float, epoch_s: float) -> float:
+def _waste(config: SandboxConfig, gap_s: float, start_unix_s: float) -> float:
     draw, latency = Random(1), config.latency
-    gate = Gate(config.limits, epoch_s)
+    gate = Gate(config.limits, start_unix_s)
     arrivals = sorted(n * gap_s + latency.draw(draw).out_s for n in range(SPACING_ARRIVALS))
     refused = sum(gate.ask(at_s, "", 0.0).refused_by is not None for at_s in arrivals)
     return refused / SPACING_ARRIVALS

@@ -100,8 +100,8 @@ def work(job: Job) -> Figures:
     """Do a job; what goes wrong is in the figures."""
     case = job.case
     try:
-        sandbox = Sandbox(case.config, epoch_s=case.epoch_s)
-        least = least_s(case.config, case.test_ids, case.epoch_s)
+        sandbox = Sandbox(case.config, epoch_s=case.start_unix_s)
+        least = least_s(case.config, case.test_ids, case.start_unix_s)
         run = _product if job.client == PRODUCT else _rival
         with _at_most(REAL_S_MAX + int(case.count * REAL_S_EACH)):
             figures = run(job, sandbox, Figures(case, job.client, least))
@@ -119,14 +119,19 @@ def _product(job: Job, sandbox: Sandbox, blank: Figures) -> Figures:
         Trigger(test_id, Platform.WEB, Mode.FAST, repetition=number + 1)
         for number, test_id in enumerate(case.test_ids)
     ]
-    batch = NewBatch("batch", "release.csv", BASE_URL, case.epoch_s, "0", "f")
+    batch = NewBatch("batch", "release.csv", BASE_URL, case.start_unix_s, "0", "f")
     memory = MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else None
     with (
         tempfile.TemporaryDirectory(dir=memory) as folder,
         Journal.create(Path(folder) / "journal.db", batch, triggers) as journal,
     ):
         ended = run_virtually(
-            run_batch, journal, sandbox, BatchSettings(), epoch_s=case.epoch_s, seed=case.seed
+            run_batch,
+            journal,
+            sandbox,
+            BatchSettings(),
+            t0_unix_s=case.start_unix_s,
+            seed=case.seed,
         )
         time_outs = sum(a.failure_code == "read_timeout" for a in journal.attempts())
     tally, stop = ended.end.tally, ended.end.stop
@@ -143,7 +148,7 @@ def _rival(job: Job, sandbox: Sandbox, blank: Figures) -> Figures:
 
     async def go() -> Figures:
         api = Api(BASE_URL, SandboxTransport(sandbox))
-        errand = Errand(api.post, case.test_ids, Random(case.seed), case.config, case.epoch_s)
+        errand = Errand(api.post, case.test_ids, Random(case.seed), case.config, case.start_unix_s)
         with trio.move_on_after(longest_s) as scope:
             await RIVALS[job.client](errand)
         took_s = trio.current_time()
@@ -158,7 +163,7 @@ def _with_truth(figures: Figures, sandbox: Sandbox) -> Figures:
     """The server's own count has the last word."""
     case, truth = figures.case, sandbox.truth
     sandbox.settle()
-    instants = [case.epoch_s, *(accepted.at_s for accepted in truth.accepted)]
+    instants = [case.start_unix_s, *(accepted.at_s for accepted in truth.accepted)]
     # Before a quota is used up another limit may refuse as well, which is not the quota's answer.
     quota = any(refusal.reason == LimitKind.QUOTA for refusal in truth.refusals)
     refused_at = [r.at_s for r in truth.refusals if not quota or r.reason == LimitKind.QUOTA]

@@ -28,7 +28,7 @@ async def oracle(errand: Errand) -> None:
     """
     spread_s = out_spread_s(errand.config.latency)
     out_s = mean_trip(errand.config.latency).out_s
-    gate = Gate(_widened(errand, spread_s), errand.epoch_s)
+    gate = Gate(_widened(errand, spread_s), errand.start_unix_s)
     slots = trio.Semaphore(cap_of(errand.config.limits, IN_FLIGHT_MAX))
     left, under_way = deque(errand.test_ids), 0
     next_at: dict[str, float] = {}
@@ -81,7 +81,7 @@ def _widened(errand: Errand, spread_s: float) -> tuple[LimitPhase, ...]:
             return replace(spec, burst=max(1, spec.burst - early))
         if spec.kind is LimitKind.STRICT_SPACING:
             alone = replace(errand.config, limits=(LimitPhase((spec,)),))
-            return replace(spec, count=1.0, per_s=best_spacing(alone, errand.epoch_s)[0])
+            return replace(spec, count=1.0, per_s=best_spacing(alone, errand.start_unix_s)[0])
         return spec
 
     return tuple(

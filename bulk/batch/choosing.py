@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bulk import __version__
-from bulk.batch.batch_runner import to_ask
+from bulk.batch.batch_runner import to_reconcile
 from bulk.batch.folder import BatchFolder, check_name, new_name, newest_batches, note_latest
 from bulk.batch.other_batches import (
     UnfinishedBatch,
@@ -53,7 +53,7 @@ def remaining_work(
 ) -> RemainingWork:
     """What a batch still needs; the options mean what they mean in `BatchSettings`."""
     to_send = tally.left + (tally.refused if failed_again else 0)
-    return RemainingWork(0 if reconcile_only else to_send, to_ask(tally, on_unknown))
+    return RemainingWork(0 if reconcile_only else to_send, to_reconcile(tally, on_unknown))
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def _run_batch(
                 journal,
                 Sandbox(config, epoch_s=t0_unix_s),
                 settings,
-                epoch_s=t0_unix_s,
+                t0_unix_s=t0_unix_s,
                 seed=config.seed,
                 progress=progress,
             )

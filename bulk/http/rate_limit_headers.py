@@ -1,7 +1,7 @@
-"""Reads what a response's headers say about rate limits; decides nothing, reads no clock.
+"""Parses the rate-limit headers of an answer; decides nothing, reads no clock.
 
-A header that cannot be understood is ignored. Servers send many things under these names, and this
-API documents none of them.
+A header that cannot be parsed is treated as absent: servers send many things under these names, and
+this API documents none of them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from email.utils import parsedate_to_datetime
 
 from bulk.durations import parse_duration
 
-# Longer than any pause a release can wait for. A larger value is a timestamp or an error.
+# Longer than any release can wait; a larger value is a timestamp or a mistake, not a duration.
 RETRY_AFTER_S_MAX = 31 * 86_400.0
-# The longest name in use is half as long. A hostile one must not fill the journal.
+# The longest name in use is half as long; a hostile one must not fill the journal.
 KEPT_HEADER = re.compile(r"date|retry-after|(x-)?rate-?limit.{0,60}", re.IGNORECASE)
-KEPT_HEADERS_MAX = 24  # servers send fewer than ten; a hostile one must not fill the journal
+KEPT_HEADERS_MAX = 24  # servers send fewer than ten
 KEPT_VALUE_CHARACTERS_MAX = 200
 # A reset above the first is Unix time in seconds, above the second in milliseconds.
 STAMP_MIN, STAMP_MS_MIN = 1e9, 1e11
-CLOCKS_AGREE_S = 2.0  # `Date` is in whole seconds and up to a second old; then ours is finer
+CLOCKS_AGREE_S = 2.0  # `Date` is cut to whole seconds and a second old at most; ours is finer then
 _SECONDS = re.compile(r"\d{1,18}(\.\d{1,9})?", re.ASCII)
 _COUNT = re.compile(r"\d{1,12}", re.ASCII)
 # X-RateLimit-Remaining, RateLimit-Reset, and one each for several limits: ...-Remaining-Minute.
@@ -35,7 +35,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The `Date` and rate-limit headers of a response, as received and in order, within bounds."""
+    """The `Date` and the rate-limit headers, unchanged and in order, but not too many or long."""
     kept = [
         (name.lower(), value[:KEPT_VALUE_CHARACTERS_MAX])
         for name, value in headers
@@ -45,7 +45,7 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 def http_date(text: str) -> float | None:
-    """An HTTP date (RFC 9110 5.6.7) as Unix time; None if the text is not one."""
+    """An HTTP date (RFC 9110 5.6.7) as Unix time; None if it is not one."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -59,15 +59,15 @@ def http_date(text: str) -> float | None:
 
 
 def server_date(headers: Iterable[tuple[str, str]]) -> float | None:
-    """The `Date` of kept headers as Unix time; None if there is none that can be read."""
+    """The `Date` among kept headers as Unix time; None if there is none that can be parsed."""
     return http_date(dict(headers).get("date", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What one policy of the server still allows: `remaining` requests in the next `reset_s`.
+    """What one advertised policy still allows: `remaining` requests in the next `reset_s`.
 
-    `reset_s` is None if the server does not say. `quota` per `window_s` is the policy itself.
+    The policy itself is `quota` requests per `window_s`. What the server does not say is None.
     """
 
     remaining: int
@@ -78,14 +78,14 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitHeaders:
-    """What one response's headers say about the limit; None and empty if they say nothing."""
+    """What one answer's headers say about the limits; None and empty if they say nothing."""
 
     retry_after_s: float | None = None
     allowances: tuple[Allowance, ...] = ()
 
 
 def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> RateLimitHeaders:
-    """Read a response's headers. `wall` is the Unix time of its arrival."""
+    """Parse an answer's headers; `wall` is when it arrived, in Unix time."""
     values: dict[str, str] = {}
     for name, value in headers:  # a header sent twice is one list, RFC 9110 5.3
         name = name.lower()
@@ -101,11 +101,11 @@ def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> 
 
 
 def _retry_after_s(text: str, server: float) -> float | None:
-    """The seconds that `Retry-After` (RFC 9110 10.2.3) asks to wait, at least 0.
+    """The seconds to wait by `Retry-After` (RFC 9110 10.2.3), at least 0.
 
-    It may be whole seconds, fractional ones as some servers send them, or a date, which is compared
-    with `server`, the response's own `Date`, so that the two clocks need not agree. None if the
-    header is absent or invalid.
+    Accepts whole seconds, the fractional ones that some servers send, and dates. A date is compared
+    with `server`, the answer's own `Date`, so that the two clocks need not agree. None if the
+    header is absent or makes no sense.
     """
     if _SECONDS.fullmatch(text):
         wait_s = float(text)
@@ -117,7 +117,7 @@ def _retry_after_s(text: str, server: float) -> float | None:
 
 
 def _allowances(values: dict[str, str], wall: float, sent: float | None) -> Iterable[Allowance]:
-    # Timestamps are compared with the server's clock; if ours agrees with it, ours is finer.
+    # Timestamps are compared with the server's clock; if the two agree, ours is the finer one.
     server = wall if sent is None or abs(wall - sent) < CLOCKS_AGREE_S else sent
     if "ratelimit" in values:
         yield from _structured(values["ratelimit"], values.get("ratelimit-policy", ""))
@@ -145,11 +145,11 @@ def _structured(text: str, policies: str) -> Iterable[Allowance]:
                 remaining, _read_seconds(fields.get("reset", "")), _whole(fields.get("limit", ""))
             )
         return
-    advertised = dict(_items(policies))
+    policy_of = dict(_items(policies))
     for name, fields in _items(text):
         remaining = _whole(fields.get("r", ""))
         if remaining is not None:
-            policy = advertised.get(name, {})
+            policy = policy_of.get(name, {})
             yield Allowance(
                 remaining,
                 _read_seconds(fields.get("t", "")),

@@ -1,4 +1,4 @@
-"""Reports: from records to the bytes of each file; must know no clock and write no file."""
+"""Renders a batch's records into the bytes of each report file; reads no clock, writes no file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bulk.model import AttemptRecord, BatchFacts, TriggerResult
 from bulk.report.columns import ATTEMPT_COLUMNS, REPORT_COLUMNS, Column
+from bulk.report.csv_file import csv_bytes
 from bulk.report.frames import attempts_frame, results_frame
 from bulk.report.github import ReportPaths, github_output, step_summary
 from bulk.report.junit import junit_bytes
@@ -20,7 +21,6 @@ from bulk.report.summary import (
     summarize,
     summary_json,
 )
-from bulk.report.table import csv_bytes
 
 __all__ = [
     "ATTEMPT_COLUMNS",
@@ -43,7 +43,7 @@ Record = TypeVar("Record", TriggerResult, AttemptRecord)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A batch's report files, path within its folder and content, and its summary."""
+    """The report files of a batch, each with its path in the batch's folder, and the summary."""
 
     files: tuple[tuple[str, bytes], ...]
     summary: Summary
@@ -56,7 +56,7 @@ def render_all(
     *,
     now: float,
 ) -> Rendered:
-    """All report files of a batch as of wall time `now`."""
+    """All report files of a batch, written at Unix time `now`."""
     all_results = [_marked(result) if facts.simulated else result for result in results]
     all_attempts = [_marked(attempt) if facts.simulated else attempt for attempt in attempts]
     summary = summarize(facts, all_results, all_attempts)
@@ -73,7 +73,7 @@ def render_all(
 
 
 def _marked(record: Record) -> Record:
-    """A simulated record whose run id nobody can take for a server's, wherever it is copied to."""
+    """The record with a run id that cannot be mistaken for a server's, wherever it is copied."""
     if record.run_id is None:
         return record
     return replace(record, run_id=f"simulated-{record.run_id}")

@@ -1,4 +1,4 @@
-"""What GitHub Actions is told: step outputs and a step summary. Writes no file."""
+"""The step outputs and the step summary for GitHub Actions; writes no file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bulk.model import BatchFacts, Cancelled, Outcome, TriggerResult
-from bulk.report.advice import advice
+from bulk.report.advice import advice_on
 from bulk.report.summary import Summary, cancelled_lines, headline, reconciled_lines, span
 
 ROWS_MAX = 200  # GitHub drops a whole summary above 1 MiB; 200 rows are below 200 kB
@@ -18,14 +18,14 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&@:-])")
 
 @dataclass(frozen=True, slots=True)
 class ReportPaths:
-    """Where the reports for people lie."""
+    """The paths of the reports for people: the page and the table."""
 
     report: str
     table: str
 
 
 def github_output(facts: BatchFacts, summary: Summary, paths: ReportPaths) -> str:
-    """Lines for `$GITHUB_OUTPUT`."""
+    """The lines for `$GITHUB_OUTPUT`."""
     fields = {
         **{outcome.value: getattr(summary, outcome.value) for outcome in Outcome},
         "cancelled": summary.cancelled[Cancelled.YES],
@@ -42,13 +42,13 @@ def github_output(facts: BatchFacts, summary: Summary, paths: ReportPaths) -> st
 def _assignment(name: str, value: str) -> str:
     if "\n" not in value and "\r" not in value:
         return f"{name}={value}\n"
-    # A value with line ends needs a delimiter that it cannot hold.
+    # A value with line ends needs a delimiter that it does not contain.
     end = f"end-{secrets.token_hex(8)}"
     return f"{name}<<{end}\n{value}\n{end}\n"
 
 
 def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerResult]) -> str:
-    """Markdown for `$GITHUB_STEP_SUMMARY`, failures first and bounded."""
+    """Markdown for `$GITHUB_STEP_SUMMARY`: failures first, at most `ROWS_MAX` of them."""
     lines = [
         f"## {headline(summary, simulated=facts.simulated)}",
         "",
@@ -66,8 +66,8 @@ def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerR
     further = [*reconciled_lines(facts, summary), *cancelled_lines(summary)]
     lines += [f"- {line}" for line in further]
     for code, count in summary.failures:
-        told = advice(code, facts.cli_name, simulated=facts.simulated)
-        lines.append(f"- **{count} {_plain(code)}**: {told.meaning} {told.remedy}")
+        advice = advice_on(code, facts.cli_name, simulated=facts.simulated)
+        lines.append(f"- **{count} {_plain(code)}**: {advice.meaning} {advice.remedy}")
     failed = [result for result in results if result.outcome is not Outcome.QUEUED]
     if failed:
         lines += ["", "| test | outcome | code | message |", "|---|---|---|---|"]
@@ -80,6 +80,6 @@ def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerR
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """The text as Markdown that shows it literally, on one line and cut to a cell's length."""
     short = " ".join(text[:CELL_CHARACTERS_MAX].split())
     return _MARKDOWN.sub(r"\\\1", short).encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
-"""The batch as JUnit XML, as GitLab, Jenkins and Azure read it; says nothing about tests passing.
+"""The batch as JUnit XML for GitLab, Jenkins and Azure; it says nothing about tests passing.
 
-A trigger that was not queued is an `error`: it could not be triggered, or that is unknown. There is
-never a `failure`, which would say that the tested product failed.
+A trigger that was not queued is an `error`: the server has no run of it, or may have none. There
+is never a `failure`, which would say that the tested product failed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 from bulk.model import BatchFacts, Outcome, TriggerResult
-from bulk.report.advice import advice
+from bulk.report.advice import advice_on
 
 SUITE = "trigger (no verdicts)"
-NAME_CHARACTERS_MAX = 500  # a name may be as long as a cell, and servers show it as a title
-# All but what XML 1.0 can hold: control characters, lone surrogates and the two non-characters.
+NAME_CHARACTERS_MAX = 500  # CI servers show it as a title, and a cell can be far longer
+# What XML 1.0 cannot hold: control characters, lone surrogates and the two non-characters.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_bytes(facts: BatchFacts, results: Iterable[TriggerResult]) -> bytes:
-    """One suite with one case for each trigger."""
+    """One suite with one case per trigger."""
     name = f"simulated {SUITE}" if facts.simulated else SUITE
     suite = ElementTree.Element("testsuite", name=name)
     count = errors = 0
@@ -48,7 +48,7 @@ def junit_bytes(facts: BatchFacts, results: Iterable[TriggerResult]) -> bytes:
 
 def _case(facts: BatchFacts, result: TriggerResult) -> ElementTree.Element:
     trigger = result.trigger
-    name = trigger.case[-NAME_CHARACTERS_MAX:]  # its end tells the cells of a test apart
+    name = trigger.case[-NAME_CHARACTERS_MAX:]  # the end distinguishes the cells of a test
     if trigger.repetition > 1:
         name += f" · #{trigger.repetition}"
     case = ElementTree.Element(
@@ -68,16 +68,16 @@ def _case(facts: BatchFacts, result: TriggerResult) -> ElementTree.Element:
             ElementTree.SubElement(properties, "property", name="cancelled", value=result.cancelled)
     if result.outcome is not Outcome.QUEUED:
         assert result.failure_code is not None
-        said = [f"HTTP {result.http_status}" if result.http_status else "", result.error or ""]
-        told = advice(result.failure_code, facts.cli_name, simulated=facts.simulated)
-        said += [result.message or "", told.remedy]
+        lines = [f"HTTP {result.http_status}" if result.http_status else "", result.error or ""]
+        advice = advice_on(result.failure_code, facts.cli_name, simulated=facts.simulated)
+        lines += [result.message or "", advice.remedy]
         error = ElementTree.SubElement(
             case,
             "error",
             type=_xml(result.failure_code),
             message=_xml(f"{result.outcome}: {result.failure_code}"),
         )
-        error.text = _xml("\n".join(filter(None, said)))
+        error.text = _xml("\n".join(filter(None, lines)))
     return case
 
 

@@ -1,6 +1,7 @@
-"""The batch as one page of HTML for the release meeting: no script, and nothing to load.
+"""The batch as one HTML page for the release meeting, without scripts or anything to load.
 
-All texts are escaped by Jinja2; the style sheet is allowed by its hash and nothing else is.
+Jinja2 escapes every text. The content security policy allows the style sheet, by its hash, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from importlib.resources import files
 import jinja2
 
 from bulk.model import BatchFacts, Outcome, TriggerResult
-from bulk.report.advice import Advice, advice
+from bulk.report.advice import Advice, advice_on
 from bulk.report.summary import Summary, cancelled_lines, headline, iso, reconciled_lines, span
 
-ROWS_MAX = 2_000  # a plain table of more makes browsers slow; report.csv has them all
+ROWS_MAX = 2_000  # browsers are slow to lay out longer tables; report.csv has all rows
 SHOWN_PER_FAILURE_MAX = 50
-OWN_COLUMNS_MAX = 4  # more would push the outcome out of sight; report.csv has them all
-# A cell of a manifest may have 131,072 characters and as many tags; report.csv has them whole.
+OWN_COLUMNS_MAX = 4  # more would push the outcome off the screen; report.csv has all columns
+# A cell of a manifest can have 131,072 characters and as many tags; report.csv has them in full.
 TEXT_CHARACTERS_MAX = 500
 TAGS_MAX = 20
 MONTHS = (
@@ -32,18 +33,18 @@ MONTHS = (
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Triggers that failed alike. `shown` are the first of them, `more` counts the others."""
+    """Triggers with the same failure code: the first ones, and how many `more` there are."""
 
     code: str
     count: int
-    told: Advice
+    advice: Advice
     shown: tuple[TriggerResult, ...]
     more: int
 
 
 @dataclass(frozen=True, slots=True)
 class CellCount:
-    """How the triggers of one platform and mode ended, in the order of `Outcome`."""
+    """The outcomes of the triggers of one platform and mode; `counts` are in `Outcome`'s order."""
 
     label: str
     counts: tuple[int, ...]
@@ -53,7 +54,7 @@ class CellCount:
 def page_bytes(
     facts: BatchFacts, summary: Summary, results: Sequence[TriggerResult], *, now: float
 ) -> bytes:
-    """The page, written at wall time `now`."""
+    """The page, written at Unix time `now`, in UTF-8."""
     folder = files("bulk.report") / "templates"
     style = (folder / "report.css").read_bytes().decode()
     environment = jinja2.Environment(
@@ -99,7 +100,7 @@ def _groups(
         FailureGroup(
             code=code,
             count=len(members),
-            told=advice(code, facts.cli_name, simulated=facts.simulated),
+            advice=advice_on(code, facts.cli_name, simulated=facts.simulated),
             shown=tuple(members[:SHOWN_PER_FAILURE_MAX]),
             more=max(0, len(members) - SHOWN_PER_FAILURE_MAX),
         )
@@ -120,9 +121,9 @@ def _cells(results: Sequence[TriggerResult]) -> list[CellCount]:
     ]
 
 
-def _day(moment: float) -> str:
-    """`24 November 2026, 02:41 UTC`, in English whatever the machine speaks."""
-    at = datetime.fromtimestamp(moment, UTC)
+def _day(unix_s: float) -> str:
+    """`24 November 2026, 02:41 UTC`, in English whatever the locale."""
+    at = datetime.fromtimestamp(unix_s, UTC)
     return f"{at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
 
 
@@ -133,5 +134,5 @@ def _ms(milliseconds: float | None) -> str:
 
 
 def brief(text: str) -> str:
-    """The text, or its beginning where it is too long to be read in a table."""
+    """The text, cut if it is too long for a table."""
     return text if len(text) <= TEXT_CHARACTERS_MAX else text[: TEXT_CHARACTERS_MAX - 1] + "…"

@@ -1,4 +1,4 @@
-"""A batch in numbers, and in the terminal's closing words; knows neither files nor frames."""
+"""A batch in numbers, and the lines the terminal prints at its end; knows no files or frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bulk.model import (
     StopCode,
     TriggerResult,
 )
-from bulk.report.advice import advice
+from bulk.report.advice import advice_on
 
 FORMAT = 1
 SURPLUS_NAMED_MAX = 5
@@ -46,8 +46,8 @@ EXIT_BY_OUTCOME: dict[Outcome, Exit] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Percentiles of the latencies of accepted attempts, in milliseconds."""
+class LatencyPercentiles:
+    """The latencies of accepted attempts, in milliseconds."""
 
     p50_ms: float
     p90_ms: float
@@ -60,12 +60,12 @@ class Latency:
 class Summary:
     """A batch in numbers.
 
-    `throttles` counts 429s, `resent` the triggers that were refused with a 429 and queued in the
-    end. `waste` is 429s per queued trigger, None without one. `rate_per_s` is queued triggers over
-    the batch's time, but for that in which the server was asked what became of lost answers.
-    `failures` are failure codes and their counts, the most frequent first. `found` counts queued
-    triggers whose run was found at the server after the answer was lost, `surplus` runs that no
-    trigger owns. `cancelled` counts what came of asking to cancel runs.
+    `throttles` counts 429s, `resent` the triggers that were throttled and then queued. `waste` is
+    429s per queued trigger, None if none was queued. `rate_per_s` is queued triggers per second of
+    the batch's time, without the time spent asking the server about lost answers; None if no time
+    is left. `failures` pairs failure codes with their counts, the most frequent first. `found`
+    counts queued triggers whose run was found at the server after the answer was lost, `surplus`
+    the runs that no trigger owns. `cancelled` counts the results of cancelling runs.
     """
 
     total: int
@@ -79,7 +79,7 @@ class Summary:
     resent: int
     waste: float | None
     rate_per_s: float | None
-    latency: Latency | None
+    latency: LatencyPercentiles | None
     failures: tuple[tuple[str, int], ...]
     exit_code: Exit
     found: int = 0
@@ -93,10 +93,10 @@ def summarize(
     """The numbers of a batch."""
     outcomes = Counter(result.outcome for result in results)
     codes = Counter(result.failure_code for result in results if result.failure_code)
-    tried = throttles = 0
+    requests = throttles = 0
     latencies: list[float] = []
     for attempt in attempts:
-        tried += 1
+        requests += 1
         throttles += attempt.http_status == 429
         if attempt.end == "queued" and attempt.latency_ms is not None:
             latencies.append(attempt.latency_ms)
@@ -109,7 +109,7 @@ def summarize(
         throttled=outcomes[Outcome.THROTTLED],
         unknown=outcomes[Outcome.UNKNOWN],
         unsent=outcomes[Outcome.UNSENT],
-        attempts=tried,
+        attempts=requests,
         throttles=throttles,
         resent=sum(result.throttles > 0 and result.outcome is Outcome.QUEUED for result in results),
         waste=throttles / queued if queued else None,
@@ -124,36 +124,36 @@ def summarize(
 
 
 def exit_code(outcomes: Iterable[Outcome], stop: StopCode | None) -> Exit:
-    """The process's exit code for these outcomes and this stop."""
+    """The exit code of a batch with these outcomes, stopped by `stop` (None: not stopped)."""
     seen = set(outcomes)
     codes = [EXIT_BY_OUTCOME[outcome] for outcome in seen]
-    # A stop that left nothing undone (an interrupt just before the end, say) still was a stop when
-    # the user asked for it; all others only matter for what they kept from being sent.
+    # A stop requested by the user counts even if nothing was left to send, as with Ctrl-C just
+    # before the end. Any other stop counts only if it kept something from being queued.
     if stop is not None and (seen != {Outcome.QUEUED} or EXIT_BY_STOP[stop] >= Exit.INTERRUPTED):
         codes.append(EXIT_BY_STOP[stop])
     return most_urgent(codes)
 
 
 def exit_of_stop(stop: StopCode) -> Exit:
-    """The exit code of what was stopped before its end."""
+    """The exit code of a command that `stop` ended early."""
     return EXIT_BY_STOP[stop]
 
 
-def _latency(latencies: list[float]) -> Latency | None:
+def _latency(latencies: list[float]) -> LatencyPercentiles | None:
     if not latencies:
         return None
     ordered = sorted(latencies)
 
-    def percentile(share: float) -> float:  # the nearest rank: always a latency that was seen
+    def percentile(share: float) -> float:  # the nearest rank: always a measured latency
         return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
-    return Latency(
+    return LatencyPercentiles(
         percentile(0.50), percentile(0.90), percentile(0.95), percentile(0.99), ordered[-1]
     )
 
 
 def summary_json(facts: BatchFacts, summary: Summary) -> str:
-    """The summary as JSON text; keys are only ever added, `format` says when that was not so."""
+    """The summary as JSON text. `format` changes whenever a key is removed or changes meaning."""
     latency = summary.latency
     content = {
         "format": FORMAT,
@@ -162,7 +162,7 @@ def summary_json(facts: BatchFacts, summary: Summary) -> str:
         "base_url": facts.base_url,
         "created": iso(facts.created_at),
         "elapsed_s": round(facts.elapsed_s, 3),
-        "asked_s": round(facts.asked_s, 3),
+        "reconcile_s": round(facts.asked_s, 3),
         "sandbox": facts.sandbox,
         "simulated": facts.simulated,
         "exit_code": int(summary.exit_code),
@@ -182,7 +182,8 @@ def summary_json(facts: BatchFacts, summary: Summary) -> str:
         "latency_ms": None
         if latency is None
         else {
-            name.removesuffix("_ms"): round(getattr(latency, name), 1) for name in Latency.__slots__
+            name.removesuffix("_ms"): round(getattr(latency, name), 1)
+            for name in LatencyPercentiles.__slots__
         },
         "settings": dict(facts.settings),
         "notes": list(facts.notes),
@@ -192,7 +193,7 @@ def summary_json(facts: BatchFacts, summary: Summary) -> str:
 
 
 def headline(summary: Summary, *, simulated: bool = False) -> str:
-    """`All 14 triggered` or `12 of 14 triggered`; the verdict on the trigger job, not on tests."""
+    """`All 14 triggered` or `12 of 14 triggered`: about the triggers, not about test results."""
     verb = "would be triggered" if simulated else "triggered"
     if summary.queued == summary.total:
         return f"All {summary.total} {verb}"
@@ -200,7 +201,7 @@ def headline(summary: Summary, *, simulated: bool = False) -> str:
 
 
 def closing_lines(facts: BatchFacts, summary: Summary) -> list[str]:
-    """What the terminal says at the end."""
+    """The lines that the terminal prints at the end."""
     lines = [f"{headline(summary)} in {span(facts.elapsed_s)}. Test results not awaited."]
     if facts.simulated:
         lines = [_would_take(facts, summary), "Simulated: nothing was sent; run ids are made up."]
@@ -217,13 +218,13 @@ def closing_lines(facts: BatchFacts, summary: Summary) -> list[str]:
     further = [*reconciled_lines(facts, summary), *cancelled_lines(summary)]
     lines += [f"  {line}" for line in further]
     for code, count in summary.failures:
-        told = advice(code, facts.cli_name, simulated=facts.simulated)
-        lines += [f"  {count} {code}: {told.meaning}", f"    {told.remedy}"]
+        advice = advice_on(code, facts.cli_name, simulated=facts.simulated)
+        lines += [f"  {count} {code}: {advice.meaning}", f"    {advice.remedy}"]
     return lines
 
 
 def reconciled_lines(facts: BatchFacts, summary: Summary) -> list[str]:
-    """What looking at the server's list brought, for people; empty where nobody looked."""
+    """What reconciliation found, in sentences; empty if it found no run."""
     lines = []
     if summary.found:
         of = "1 run was" if summary.found == 1 else f"{summary.found:,} runs were"
@@ -233,14 +234,14 @@ def reconciled_lines(facts: BatchFacts, summary: Summary) -> list[str]:
         more = summary.surplus - SURPLUS_NAMED_MAX
         runs = "1 run" if summary.surplus == 1 else f"{summary.surplus:,} runs"
         lines.append(
-            f"{runs} of these tests that no trigger owns, made meanwhile and billed: {named}"
+            f"{runs} of these tests that no trigger owns, created meanwhile and billed: {named}"
             + (f" and {more:,} more, all in summary.json" if more > 0 else "")
         )
     return lines
 
 
 def cancelled_lines(summary: Summary) -> list[str]:
-    """What came of cancelling the batch's runs, for people; empty where nobody asked for it."""
+    """The results of cancelling the batch's runs; empty if cancelling was not requested."""
     counts = summary.cancelled
     if not counts:
         return []
@@ -249,12 +250,12 @@ def cancelled_lines(summary: Summary) -> list[str]:
         f"Of {of}, {counts[Cancelled.YES]:,} cancelled, {counts[Cancelled.HAD_ENDED]:,} had ended"
     )
     left = summary.queued - sum(counts[word] for word in CANCEL_SETTLED)
-    words = {
+    reasons = {
         Cancelled.NOT_FOUND: "not found at the server",
         Cancelled.REFUSED: "refused",
         Cancelled.UNCLEAR: "without a clear answer",
     }
-    why = [f"{counts[word]:,} {text}" for word, text in words.items() if counts[word]]
+    why = [f"{counts[word]:,} {text}" for word, text in reasons.items() if counts[word]]
     if left:
         line += f", {left:,} not" + (f" ({', '.join(why)})" if why else "")
     return [f"{line}. A cancelled run may still be billed."]
@@ -289,6 +290,6 @@ def span(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest_s} s"
 
 
-def iso(moment: float) -> str:
-    """Seconds since the epoch as ISO 8601 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+def iso(unix_s: float) -> str:
+    """Unix time as ISO 8601 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

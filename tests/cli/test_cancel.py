@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import (
+from tests.cli.terminal import (
     ENVIRONMENT,
     KEY,
     Terminal,
@@ -122,7 +122,7 @@ def test_an_unfinished_batch_keeps_its_unsent_triggers_and_names_the_unknown_one
         said = terminal.call("cancel", batch.name, **ENVIRONMENT)
         assert said.code == 7, said
         assert "Of 10 queued runs, 10 cancelled" in said.out
-        assert "18 unsent: only bulk-trigger resume would send them." in said.out
+        assert "18 unsent: only bulk-trigger resume sends them." in said.out
         assert "2 unknown, whose runs may be running and were not cancelled: Test " in said.out
         assert f"bulk-trigger resume {batch.name} --reconcile-only" in said.out
         assert len(truth(base_url)["accepted"]) == 12
@@ -182,7 +182,7 @@ def test_a_key_that_is_missing_or_refused_ends_with_3(terminal: Terminal) -> Non
         missing = terminal.call("cancel", batch.name)
         refused = terminal.call("cancel", batch.name, TESTERARMY_API_KEY="sk_other_CANARY")
         assert (missing.code, "no API key" in missing.err) == (3, True)
-        assert (refused.code, "refused the API key" in refused.err) == (3, True)
+        assert (refused.code, "rejected the API key" in refused.err) == (3, True)
         assert terminal.call("cancel", batch.name, **ENVIRONMENT).code == 0
 
 

@@ -8,7 +8,8 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from bulk.cli import COMMANDS, group
-from tests.cli.talking import ROOT, Terminal
+from tests.cli.terminal import Terminal
+from tests.processes import ROOT
 
 SMOKE = ROOT / "manifests" / "smoke.csv"
 

@@ -11,14 +11,14 @@ from html.parser import HTMLParser
 from random import Random
 from xml.etree import ElementTree
 
-from bulk.http.answers import Answer, judge
+from bulk.http.answers import Answer, classify
 from bulk.http.rate_limit_headers import kept_headers
 from bulk.manifest.formulas import unescape_formula
 from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, Trigger, TriggerResult
 from bulk.report import Rendered, ReportPaths, github_output, render_all, step_summary
 from tests.fuzz.messages import RUN, body, headers
 from tests.fuzz.texts import hostile_text
-from tests.report.records import EPOCH, attempt, facts, queued, trigger
+from tests.report.records import T0, attempt, facts, queued, trigger
 
 # The texts here are at most some thousand characters long; no report may make much more of them.
 REPORT_BYTES_MAX = 4 << 20
@@ -69,14 +69,16 @@ def _result(random: Random, number: int, own: tuple[str, ...]) -> TriggerResult:
     )
     if random.random() < 0.3:
         return queued(number, trigger=said)
-    verdict = judge(Answer(random.choice((200, 400, 404, 500, 504, 429)), body=body(random)))
+    classification = classify(
+        Answer(random.choice((200, 400, 404, 500, 504, 429)), body=body(random))
+    )
     return TriggerResult(
         said,
         Outcome.UNKNOWN if random.random() < 0.5 else Outcome.REJECTED,
-        verdict.failure_code or "http_418",
+        classification.failure_code or "http_418",
         http_status=400,
-        error=verdict.error,
-        message=verdict.message,
+        error=classification.error,
+        message=classification.message,
         candidates=(RUN,) * random.randrange(4),
         attempts=1,
     )
@@ -86,7 +88,7 @@ def report_problems(seed: int) -> list[str]:
     """What is wrong with the reports of the batch of this number."""
     about, results, attempts = make_batch(seed)
     try:
-        rendered = render_all(about, results, attempts, now=EPOCH)
+        rendered = render_all(about, results, attempts, now=T0)
         paths = ReportPaths(hostile_text(Random(seed)), "report.csv")
         output = github_output(about, rendered.summary, paths)
         summary = step_summary(about, rendered.summary, results)

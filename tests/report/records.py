@@ -1,4 +1,4 @@
-"""Records for reports: one of each kind, and hostile ones."""
+"""Records to make reports from: one of each kind, and some with hostile text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bulk.model import (
 
 ID = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
 RUN = "7f1c2b3a-0000-4000-8000-00000000abcd"
-EPOCH = 1_790_035_200.0
+T0 = 1_790_035_200.0
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -37,17 +37,17 @@ HOSTILE = [
     "x" * 10_000,
 ]
 
-text = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40))
+any_text = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40))
 
 
 def facts(**changes: object) -> BatchFacts:
-    """A batch's facts, with what a test cares about."""
+    """A batch's facts; `changes` are the fields that a test cares about."""
     fields: dict[str, object] = {
         "name": "nightly",
-        "called": "nightly",
+        "cli_name": "nightly",
         "manifest": "release.csv",
         "base_url": "https://tester.army",
-        "created_at": EPOCH,
+        "created_at": T0,
         "elapsed_s": 12.34,
         "version": "0.1.0",
         "settings": (("--max-concurrency", "32"),),
@@ -73,7 +73,7 @@ def trigger(number: int = 1, **changes: object) -> Trigger:
 
 
 def queued(number: int = 1, **changes: object) -> TriggerResult:
-    """A trigger that was refused once and then queued."""
+    """A trigger that was throttled once and then queued."""
     fields: dict[str, object] = {
         "trigger": trigger(number),
         "outcome": Outcome.QUEUED,
@@ -85,8 +85,8 @@ def queued(number: int = 1, **changes: object) -> TriggerResult:
         "wait_ms": 1000.04,
         "latency_ms": 61.25,
         "total_ms": 1111.5,
-        "first_sent_at": EPOCH,
-        "finished_at": EPOCH + 1.1115,
+        "first_sent_at": T0,
+        "finished_at": T0 + 1.1115,
     }
     return TriggerResult(**(fields | changes))  # type: ignore[arg-type]
 
@@ -97,7 +97,7 @@ def failed(number: int, outcome: Outcome, code: str, **changes: object) -> Trigg
         "trigger": trigger(number),
         "outcome": outcome,
         "failure_code": code,
-        "message": "said the server",
+        "message": "the server's message",
     }
     return TriggerResult(**(fields | changes))  # type: ignore[arg-type]
 
@@ -120,8 +120,8 @@ def attempt(number: int, **changes: object) -> AttemptRecord:
         "test_id": ID,
         "number": number,
         "end": "queued",
-        "sent_at": EPOCH,
-        "received_at": EPOCH + 0.06,
+        "sent_at": T0,
+        "received_at": T0 + 0.06,
         "wait_ms": 0.0,
         "latency_ms": 10.0 * number,
         "http_status": 202,
@@ -132,15 +132,15 @@ def attempt(number: int, **changes: object) -> AttemptRecord:
 
 
 def hostile_results(texts: list[str]) -> list[TriggerResult]:
-    """One result for each text, which stands wherever a text of others may stand."""
+    """One result per text, with the text in every field that others can fill in."""
     return [
         failed(
             number,
             Outcome.REJECTED,
             "http_400",
-            trigger=trigger(number, name=said, tags=(said,), own=(("owner", said),)),
-            error=said,
-            message=said,
+            trigger=trigger(number, name=hostile, tags=(hostile,), own=(("owner", hostile),)),
+            error=hostile,
+            message=hostile,
         )
-        for number, said in enumerate(texts, 1)
+        for number, hostile in enumerate(texts, 1)
     ]

@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing runs, nothing is blocked, nothing sticks out."""
+"""The page in a real browser: no script runs, nothing is blocked, nothing overflows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bulk.report import render_all
-from tests.report.records import EPOCH, HOSTILE, MIXED, facts, hostile_results
+from tests.report.records import HOSTILE, MIXED, T0, facts, hostile_results
 from tests.tools import program
 
 pytestmark = pytest.mark.browser
-# Without these Chromium calls home at every start.
+# Without these, Chromium contacts its vendor at every start.
 QUIET = [
     "--disable-quic",
     "--no-first-run",
@@ -37,21 +37,21 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     results = [*MIXED, *hostile_results(HOSTILE)]
-    files = dict(render_all(facts(sandbox=True), results, [], now=EPOCH).files)
+    files = dict(render_all(facts(sandbox=True), results, [], now=T0).files)
     path = tmp_path / "report.html"
     path.write_bytes(files["report.html"])
     page = browser.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
     page.goto(path.as_uri())
     yield page
-    assert complaints == []
+    assert messages == []
     page.close()
 
 
-def test_the_style_sheet_is_let_in_and_nothing_runs(page: Page) -> None:
+def test_the_style_sheet_is_allowed_and_no_script_runs(page: Page) -> None:
     weight = page.evaluate("getComputedStyle(document.querySelector('.tile .number')).fontWeight")
     assert int(weight) >= 600
     assert page.evaluate("document.scripts.length") == 0
@@ -59,7 +59,7 @@ def test_the_style_sheet_is_let_in_and_nothing_runs(page: Page) -> None:
 
 @pytest.mark.parametrize("width", [420, 768, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_sticks_out_at_any_width(page: Page, width: int, scheme: str) -> None:
+def test_nothing_overflows_at_any_width(page: Page, width: int, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.set_viewport_size({"width": width, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,4 +1,4 @@
-"""Each report file says what the records say, whatever texts they hold."""
+"""Each report file agrees with the records, whatever text they contain."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ from bulk.report import (
 from bulk.report.advice import ADVICE
 from bulk.report.page import ROWS_MAX
 from bulk.report.summary import EXIT_BY_STOP, exit_code, span
+from tests.properties import examples
 from tests.report.records import (
-    EPOCH,
     HOSTILE,
     MIXED,
     RUN,
     STOPPED,
+    T0,
+    any_text,
     attempt,
     facts,
     failed,
     hostile_results,
     queued,
-    text,
     trigger,
 )
 
@@ -51,7 +52,7 @@ PATHS = ReportPaths(report="reports/nightly/report.html", table="reports/nightly
 
 
 def rendered(results=MIXED, attempts=(), about=None) -> Rendered:  # type: ignore[no-untyped-def]
-    return render_all(about or facts(), results, attempts, now=EPOCH)
+    return render_all(about or facts(), results, attempts, now=T0)
 
 
 def content(of: Rendered, name: str) -> str:
@@ -60,14 +61,14 @@ def content(of: Rendered, name: str) -> str:
 
 def table(of: Rendered, name: str = "report.csv") -> list[list[str]]:
     whole = content(of, name)
-    assert whole.startswith("\ufeff"), "without its mark Excel reads UTF-8 as Windows-1252"
+    assert whole.startswith("\ufeff"), "without a byte order mark Excel reads UTF-8 as Windows-1252"
     return list(csv.reader(io.StringIO(whole[1:], newline="")))
 
 
 # --- report.csv ----------------------------------------------------------------------------------
 
 
-def test_report_csv_has_a_row_a_trigger_and_our_columns_first() -> None:
+def test_report_csv_has_one_row_per_trigger_and_our_columns_first() -> None:
     head, first, *rest = table(rendered())
     assert head == [column.name for column in REPORT_COLUMNS] + ["owner"]
     row = dict(zip(head, first, strict=True))
@@ -110,7 +111,7 @@ def test_report_csv_has_a_row_a_trigger_and_our_columns_first() -> None:
     ]
 
 
-def test_report_csv_keeps_ids_and_counts_as_they_are() -> None:
+def test_report_csv_keeps_text_that_looks_like_a_number_or_a_missing_value() -> None:
     odd = queued(trigger=trigger(1, name="007", own=(("owner", "NA"), ("zip", "00123"))))
     about = facts(own_columns=("owner", "zip"))
     head, row = table(rendered([odd], about=about))
@@ -118,12 +119,12 @@ def test_report_csv_keeps_ids_and_counts_as_they_are() -> None:
     assert row[-2:] == ["NA", "00123"]
 
 
-def test_a_report_that_is_read_as_a_manifest_brings_no_own_columns_of_ours() -> None:
+def test_a_report_that_is_read_as_a_manifest_adds_no_own_columns() -> None:
     ours = {column.name for column in REPORT_COLUMNS}
     assert ours == {*COLUMNS, *RESULT_COLUMNS, REPETITION} - {"repeat"}
 
 
-def test_own_columns_that_bear_our_names_get_others() -> None:
+def test_own_columns_with_names_of_ours_are_renamed() -> None:
     about = facts(own_columns=("outcome", "outcome (manifest)", "=x"))
     odd = queued(trigger=trigger(1, own=(("outcome", "mine"), ("=x", "y"))))
     head, row = table(rendered([odd], about=about))
@@ -139,19 +140,19 @@ def test_an_own_column_is_text_whatever_its_name(name: str) -> None:
     assert row[-1] == "007 or so"
 
 
-@given(texts=st.lists(text, min_size=1, max_size=5))
-@settings(deadline=None, max_examples=40)
-def test_no_cell_is_a_formula_and_each_text_comes_back(texts: list[str]) -> None:
+@given(texts=st.lists(any_text, min_size=1, max_size=5))
+@settings(deadline=None, max_examples=examples(40))
+def test_no_cell_is_a_formula_and_each_text_can_be_read_back(texts: list[str]) -> None:
     head, *lines = table(rendered(hostile_results(texts)))
     assert len(lines) == len(texts)
-    for said, line in zip(texts, lines, strict=True):
+    for text, line in zip(texts, lines, strict=True):
         assert not any(re.match(r"[=+\-@\t\r\n＝＋－＠]", cell) for cell in line if cell)
-        wanted = said.encode("utf-8", "replace").decode()
+        expected = text.encode("utf-8", "replace").decode()
         for column in ("name", "message", "owner"):
-            assert unescape_formula(line[head.index(column)]) == wanted
+            assert unescape_formula(line[head.index(column)]) == expected
 
 
-def test_attempts_csv_has_the_servers_headers_as_they_came() -> None:
+def test_attempts_csv_has_the_servers_headers_as_received() -> None:
     attempts = [
         attempt(1),
         attempt(2, end="open", received_at=None, latency_ms=None, headers=(), http_status=None),
@@ -202,7 +203,7 @@ def test_exit_codes(outcomes: list[str], stop: StopCode | None, code: int) -> No
     assert exit_code(map(Outcome, outcomes), stop) == code
 
 
-def test_every_stop_and_failure_code_is_known_to_the_reports() -> None:
+def test_every_stop_has_an_exit_code_and_every_failure_code_its_advice() -> None:
     assert set(EXIT_BY_STOP) == set(StopCode)
     assert set(FailureCode) <= set(ADVICE)
 
@@ -217,42 +218,42 @@ def test_the_summary_counts_and_measures() -> None:
     attempts = [attempt(n) for n in range(1, 101)]
     attempts += [attempt(1, end="throttled", http_status=429, latency_ms=9_999.0)] * 3
     of = rendered(MIXED, attempts, STOPPED)
-    content_ = json.loads(content(of, "data/summary.json"))
-    assert content_["outcomes"] == {
+    values = json.loads(content(of, "data/summary.json"))
+    assert values["outcomes"] == {
         "queued": 1,
         "rejected": 1,
         "throttled": 1,
         "unknown": 1,
         "unsent": 2,
     }
-    assert content_["failures"]["interrupted"] == 2
-    assert content_["latency_ms"] == {
+    assert values["failures"]["interrupted"] == 2
+    assert values["latency_ms"] == {
         "p50": 500.0,
         "p90": 900.0,
         "p95": 950.0,
         "p99": 990.0,
         "max": 1000.0,
     }
-    assert (content_["attempts"], content_["throttles"], content_["waste"]) == (103, 3, 3.0)
-    assert (content_["exit_code"], content_["stop"]) == (130, "interrupted")
-    assert content_["created"] == "2026-09-22T00:00:00.000Z"
-    assert content_["settings"] == {"--max-concurrency": "32"}
+    assert (values["attempts"], values["throttles"], values["waste"]) == (103, 3, 3.0)
+    assert (values["exit_code"], values["stop"]) == (130, "interrupted")
+    assert values["created"] == "2026-09-22T00:00:00.000Z"
+    assert values["settings"] == {"--max-concurrency": "32"}
 
 
-def test_a_batch_without_an_answer_has_no_figures_but_valid_json() -> None:
+def test_a_batch_without_answers_has_valid_json_without_figures() -> None:
     of = rendered([failed(1, Outcome.UNSENT, "auth")], about=facts(elapsed_s=0.0))
-    content_ = json.loads(content(of, "data/summary.json"))
-    assert content_["latency_ms"] is content_["waste"] is content_["rate_per_s"] is None
+    values = json.loads(content(of, "data/summary.json"))
+    assert values["latency_ms"] is values["waste"] is values["rate_per_s"] is None
     assert "NaN" not in summary_json(facts(), of.summary)
 
 
-def test_the_rate_is_that_of_sending_not_of_asking_what_became_of_lost_answers() -> None:
+def test_the_rate_leaves_out_the_time_of_reconciliation() -> None:
     of = rendered([queued(n) for n in range(1, 21)], about=facts(elapsed_s=14.0, asked_s=12.0))
-    told = json.loads(content(of, "data/summary.json"))
-    assert (told["rate_per_s"], told["elapsed_s"], told["asked_s"]) == (10.0, 14.0, 12.0)
+    values = json.loads(content(of, "data/summary.json"))
+    assert (values["rate_per_s"], values["elapsed_s"], values["reconcile_s"]) == (10.0, 14.0, 12.0)
 
 
-def test_the_closing_words_of_a_good_end() -> None:
+def test_the_closing_lines_when_all_were_queued() -> None:
     results = [queued(n) for n in range(1, 15)]
     attempts = [attempt(n) for n in range(1, 15)]
     attempts += [attempt(1, end="throttled", http_status=429)] * 2
@@ -264,7 +265,7 @@ def test_the_closing_words_of_a_good_end() -> None:
     ]
 
 
-def test_the_closing_words_of_a_mixed_end_say_what_to_do() -> None:
+def test_the_closing_lines_after_failures_say_what_to_do() -> None:
     lines = closing_lines(STOPPED, rendered(about=STOPPED).summary)
     assert lines[:3] == [
         "1 of 6 triggered in 12.3 s. Test results not awaited.",
@@ -281,14 +282,14 @@ def test_the_closing_words_of_a_mixed_end_say_what_to_do() -> None:
     ("seconds", "words"),
     [(0, "0.0 s"), (59.94, "59.9 s"), (61, "1 min 1 s"), (3_660, "1 h 1 min")],
 )
-def test_spans_in_words(seconds: float, words: str) -> None:
+def test_spans_are_written_in_their_largest_units(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 
 # --- junit.xml -----------------------------------------------------------------------------------
 
 
-def test_junit_has_a_case_a_trigger_and_errors_but_no_failures() -> None:
+def test_junit_has_one_case_per_trigger_and_errors_but_no_failures() -> None:
     root = ElementTree.fromstring(content(rendered(), "data/junit.xml"))
     (suite,) = root
     assert suite.get("name") == "trigger (no verdicts)"
@@ -304,12 +305,12 @@ def test_junit_has_a_case_a_trigger_and_errors_but_no_failures() -> None:
     error = cases[1].find("error")
     assert error is not None
     assert error.get("type") == "http_404"
-    assert "said the server" in (error.text or "")
+    assert "the server's message" in (error.text or "")
     assert root.findall(".//failure") == []
 
 
-@given(texts=st.lists(text, min_size=1, max_size=5))
-@settings(deadline=None, max_examples=40)
+@given(texts=st.lists(any_text, min_size=1, max_size=5))
+@settings(deadline=None, max_examples=examples(40))
 def test_junit_is_xml_whatever_the_names(texts: list[str]) -> None:
     root = ElementTree.fromstring(content(rendered(hostile_results(texts)), "data/junit.xml"))
     assert len(root.findall(".//testcase")) == len(texts)
@@ -320,7 +321,7 @@ def test_junit_is_xml_whatever_the_names(texts: list[str]) -> None:
 
 
 class Page(HTMLParser):
-    """Which elements a page has, and its text."""
+    """The elements, attributes and text of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -353,7 +354,7 @@ def test_the_page_says_what_happened_and_what_to_do() -> None:
     assert page.tags.count("tr") == 1 + 1 + 1 + 6
 
 
-def test_the_page_has_no_script_and_nothing_to_load() -> None:
+def test_the_page_has_no_script_and_loads_nothing() -> None:
     html = content(rendered(hostile_results(HOSTILE)), "report.html")
     page = Page(html)
     assert not {"script", "img", "link", "iframe", "svg"} & set(page.tags)
@@ -362,8 +363,8 @@ def test_the_page_has_no_script_and_nothing_to_load() -> None:
     assert html.count("<style>") == 1
 
 
-@given(texts=st.lists(text, min_size=1, max_size=4))
-@settings(deadline=None, max_examples=25)
+@given(texts=st.lists(any_text, min_size=1, max_size=4))
+@settings(deadline=None, max_examples=examples(25))
 def test_no_name_adds_an_element_to_the_page(texts: list[str]) -> None:
     plain = Page(content(rendered(hostile_results(["plain"] * len(texts))), "report.html"))
     page = Page(content(rendered(hostile_results(texts)), "report.html"))
@@ -371,11 +372,11 @@ def test_no_name_adds_an_element_to_the_page(texts: list[str]) -> None:
     assert (
         sorted(kinds[0]) == sorted(kinds[1])
         or "" in texts
-        or any(not said.strip() for said in texts)
+        or any(not text.strip() for text in texts)
     )
 
 
-def test_a_large_batch_shows_its_failures_first_and_says_what_it_leaves_out() -> None:
+def test_a_large_batch_shows_failures_first_and_counts_the_rows_left_out() -> None:
     results = [queued(n) for n in range(1, ROWS_MAX + 100)]
     results.append(failed(9_000, Outcome.UNKNOWN, "read_timeout"))
     html = content(rendered(results), "report.html")
@@ -388,7 +389,7 @@ def test_a_large_batch_shows_its_failures_first_and_says_what_it_leaves_out() ->
     ("about", "words"),
     [(facts(sandbox=True), "Sandbox: no real test"), (facts(simulated=True), "Simulated: no real")],
 )
-def test_what_was_not_real_says_so_first(about, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_sandbox_and_simulation_are_announced_on_the_page(about, words: str) -> None:  # type: ignore[no-untyped-def]
     assert words in content(rendered(about=about), "report.html")
     assert words not in content(rendered(), "report.html")
 
@@ -396,9 +397,9 @@ def test_what_was_not_real_says_so_first(about, words: str) -> None:  # type: ig
 # --- cancelled runs ------------------------------------------------------------------------------
 
 
-def test_what_came_of_cancelling_is_told_everywhere_and_changes_no_outcome() -> None:
-    asked = [queued(number, cancelled=word) for number, word in enumerate(Cancelled, 1)]
-    results = [*asked, *(queued(number) for number in (6, 7))]
+def test_the_results_of_cancelling_are_in_every_report_and_change_no_outcome() -> None:
+    to_cancel = [queued(number, cancelled=word) for number, word in enumerate(Cancelled, 1)]
+    results = [*to_cancel, *(queued(number) for number in (6, 7))]
     of = rendered(results)
     line = (
         "Of 7 queued runs, 1 cancelled, 1 had ended, 5 not (1 not found at the server, 1 refused, "
@@ -412,16 +413,16 @@ def test_what_came_of_cancelling_is_told_everywhere_and_changes_no_outcome() -> 
     head, *lines = table(of)
     column = head.index("cancelled")
     assert [cells[column] for cells in lines] == [*Cancelled, "", ""]
-    said = json.loads(content(of, "data/summary.json"))
+    values = json.loads(content(of, "data/summary.json"))
     words = ("yes", "had_ended", "not_found", "refused", "unclear")
-    assert said["cancelled"] == dict.fromkeys(words, 1)
-    assert (said["outcomes"]["queued"], of.summary.exit_code) == (7, Exit.OK)
+    assert values["cancelled"] == dict.fromkeys(words, 1)
+    assert (values["outcomes"]["queued"], of.summary.exit_code) == (7, Exit.OK)
     junit = ElementTree.fromstring(content(of, "data/junit.xml"))
-    told = [prop.get("value") for prop in junit.iterfind(".//property[@name='cancelled']")]
-    assert (told, junit.get("errors")) == ([*Cancelled], "0")
+    cancelled = [prop.get("value") for prop in junit.iterfind(".//property[@name='cancelled']")]
+    assert (cancelled, junit.get("errors")) == ([*Cancelled], "0")
 
 
-def test_nothing_is_said_of_cancelling_where_nobody_asked_for_it() -> None:
+def test_no_report_mentions_cancelling_if_it_was_not_requested() -> None:
     of = rendered()
     assert not any("ancelled" in line for line in closing_lines(facts(), of.summary))
     assert "ancelled" not in content(of, "report.html")
@@ -430,9 +431,9 @@ def test_nothing_is_said_of_cancelling_where_nobody_asked_for_it() -> None:
 # --- GitHub --------------------------------------------------------------------------------------
 
 
-def test_github_gets_counts_and_paths_one_a_line() -> None:
-    told = github_output(facts(), rendered().summary, PATHS)
-    assert dict(line.split("=", 1) for line in told.splitlines()) == {
+def test_github_gets_counts_and_paths_one_per_line() -> None:
+    output = github_output(facts(), rendered().summary, PATHS)
+    assert dict(line.split("=", 1) for line in output.splitlines()) == {
         "queued": "1",
         "rejected": "1",
         "throttled": "1",
@@ -456,9 +457,9 @@ def test_a_path_with_a_line_end_cannot_add_an_output() -> None:
 
 def test_the_step_summary_puts_failures_first_and_stays_small() -> None:
     results = hostile_results(HOSTILE * 100)
-    told = step_summary(facts(), rendered(results).summary, results)
-    assert len(told.encode()) < 500_000
-    assert "<script>" not in re.sub(r"\\.", "", told)
-    assert "and 1100 more, all in the report." in told
-    rows = [line for line in told.splitlines() if line.startswith("|")]
+    markdown = step_summary(facts(), rendered(results).summary, results)
+    assert len(markdown.encode()) < 500_000
+    assert "<script>" not in re.sub(r"\\.", "", markdown)
+    assert "and 1100 more, all in the report." in markdown
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
     assert all(len(re.findall(r"(?<!\\)\|", a)) == 5 for a, _ in pairwise(rows[5:]))

@@ -1,7 +1,7 @@
-"""Frames to CSV bytes that Excel opens as they are and that no cell can use to run anything.
+"""Frames to CSV bytes that Excel opens directly and in which no cell is a formula.
 
-UTF-8 with a byte order mark, comma-separated, CRLF: what RFC 4180 says and Excel reads best. A line
-feed inside a cell is kept, in quotes.
+UTF-8 with a byte order mark, commas and CRLF, as RFC 4180 specifies and Excel expects. A line feed
+inside a cell is kept, in quotes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from bulk.manifest.formulas import escape_formula
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """The frame as a CSV file; milliseconds with one decimal, missing cells empty."""
+    """The frame as a CSV file: milliseconds with one decimal, missing values as empty cells."""
     shown = pd.DataFrame(index=frame.index)
     for name in frame.columns:
         column = frame[name]
         if column.dtype == "string":
-            # Distinct values only: names, codes and messages repeat over a batch.
+            # Each distinct value is escaped once: names, codes and messages repeat within a batch.
             escaped = {value: escape_formula(value) for value in column.dropna().unique()}
             column = column.map(escaped, na_action="ignore")
         shown[escape_formula(str(name))] = column
