@@ -43,16 +43,19 @@ class Interrupts:
         self._done = False
 
     @contextmanager
-    def stop_codes(self, on_signal: Callable[[], None]) -> Iterator[AsyncIterator[StopCode]]:
-        """While requests are sent: the signals as stop codes. `on_signal` is called for each.
+    def stop_codes(self, on_first: Callable[[], None]) -> Iterator[AsyncIterator[StopCode]]:
+        """While requests are sent: the signals as stop codes. The first one calls `on_first`.
 
         After the block, signals leave the reports alone, see `shield_reports`. If the block fails,
         the handlers are those before it.
         """
 
         async def received() -> AsyncIterator[StopCode]:
+            first = True
             async for number in signals:
-                on_signal()
+                if first:
+                    on_first()
+                first = False
                 yield STOP_BY_SIGNAL[signal.Signals(number)]
 
         # trio's receiver puts these handlers back at its end.

@@ -403,6 +403,7 @@ def test_a_second_signal_leaves_at_once(terminal: Terminal) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=4)
     assert process.returncode == 130
+    assert "Stopping" not in err, "it says so once"
     assert f"bulk-trigger resume {batch.name}" in err
     assert "Traceback" not in err
     with Journal.open(batch / "data" / "journal.sqlite") as journal:
