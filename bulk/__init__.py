@@ -1,9 +1,9 @@
-"""bulk-trigger: every saved test of a release manifest, triggered once, at the API's own pace.
+"""bulk-trigger: triggers every saved test of a release manifest once, at the API's own pace.
 
-    ended = bulk.trigger("manifests/release.csv", api_key=key)
-    ended.summary.queued, ended.folder
+    result = bulk.trigger("manifests/release.csv", api_key=key)
+    result.summary.queued, result.folder
 
-Importing this costs nothing: what `trigger` needs is loaded when it is called.
+Importing this package is cheap: what `trigger` needs is imported when it is called.
 """
 
 from __future__ import annotations
@@ -32,18 +32,21 @@ def trigger(
     deadline_s: float | None = None,
     on_unknown: OnUnknown = "reconcile",
 ) -> BatchResult:
-    """Trigger every test of a manifest and write its reports, as `bulk-trigger MANIFEST` does.
+    """Trigger every test of a manifest and write the reports, as `bulk-trigger MANIFEST` does.
 
-    `batch` names the batch and continues it if it exists; a finished one sends nothing. `new`:
-    begin another one also beside an unfinished batch that has sent some of the same triggers.
-    `on_unknown`: what becomes of lost answers, see docs/guarantees.md. Nothing is printed and
-    nobody is asked. No signal is caught: after a KeyboardInterrupt, name the batch to continue it.
-    Raises `bulk.errors.BulkError` for what the caller can mend; what the server did is in the
-    result.
+    `batch` names the batch, or continues it if it exists; a finished batch sends nothing. `new`:
+    start a new batch even if an unfinished one has sent some of the same triggers. `deadline_s`:
+    stop sending after that many seconds. `on_unknown`: what to do if an answer is lost, see
+    docs/guarantees.md.
+
+    Nothing is printed, and there are no prompts. Signals are left alone: after a KeyboardInterrupt,
+    continue the batch by its name.
+    Raises `bulk.errors.BulkError` for anything the caller can fix. What the server answered is in
+    the result.
     """
-    from bulk.api import trigger as carry_out
+    from bulk.api import trigger as run_trigger
 
-    return carry_out(
+    return run_trigger(
         Path(manifest),
         api_key=api_key,
         base_url=base_url,

@@ -1,4 +1,4 @@
-"""What `bulk.trigger` does: a batch from a program, without a terminal."""
+"""What `bulk.trigger` does: runs a batch for a program, without a terminal."""
 
 from __future__ import annotations
 
@@ -11,24 +11,21 @@ from random import Random
 
 import trio
 
-from bulk.batch import choosing as batches
-from bulk.batch.batch_runner import to_reconcile
+from bulk.batch import choosing
 from bulk.batch.folder import BatchFolder
-from bulk.batch.other_batches import batches_in, claims_of_others, unfinished
+from bulk.batch.other_batches import UnfinishedBatch, other_claims
 from bulk.batch.running import (
     BatchSettings,
     RunContext,
-    WrittenReports,
     live_client,
     run_batch,
     write_reports,
 )
 from bulk.batch.salvage import saving
 from bulk.errors import OptionError
-from bulk.http.address import check_base_url, is_loopback
+from bulk.http.address import check_base_url
 from bulk.http.api_key import ApiKey
 from bulk.journal import Journal
-from bulk.journal.tally import Tally
 from bulk.manifest import read_manifest
 from bulk.model import OnUnknown
 from bulk.report import Summary
@@ -36,10 +33,10 @@ from bulk.report import Summary
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """How a batch ended, and where its reports are.
+    """How a batch ended, and the folder of its reports.
 
-    `problems` are report files that could not be written. `unsaved` are run ids that the journal
-    could not take, each with its trigger's key.
+    `problems` are messages about report files that could not be written. `unsaved` are pairs of a
+    trigger's key and a run id that could not be saved in the journal.
     """
 
     folder: Path
@@ -66,65 +63,61 @@ def trigger(
     key = ApiKey(api_key, "api_key")
     base_url = check_base_url(base_url)
     checked = read_manifest(manifest)
-    if checked.sample and not is_loopback(base_url):
-        raise OptionError(f"{manifest} is one of our samples: its test ids exist nowhere else")
     settings = BatchSettings(
         concurrency_max=max_concurrency,
         retries_max=max_retries,
         deadline_s=deadline_s,
         on_unknown=on_unknown,
     )
-    folder = batches.folder_for(checked, output, batch)
-    if folder.exists:
-        with Journal.open(folder.journal) as journal:
-            batches.check_same(folder.name, journal.batch, checked, base_url)
-            tally = Tally.of(journal.counts())
-        if not tally.left + to_reconcile(tally, on_unknown):
+
+    def create(choice: choosing.NewBatchChoice, live_base_url: str) -> Journal:
+        return choosing.create(choice, checked, live_base_url, settings, None)
+
+    folder = choosing.folder_for(checked, output, batch)
+    choice = choosing.choose(folder, checked, base_url, on_unknown, new=new)
+    match choice:
+        case choosing.UnfinishedFound(unfinished):
+            raise OptionError(f"{unfinished}. {_advice(unfinished)}")
+        case choosing.FinishedBatch():
             with Journal.open(folder.journal) as journal:
                 journal.note_finished(time.time())
-                return _ended(folder, write_reports(journal, folder, time.time()))
-        return _run(folder, base_url, key, settings, lambda _: Journal.open(folder.journal))
-    known = None if new else batches_in(output)
-    found = unfinished(checked, known or (), base_url)
-    if found is not None:
-        go_on = f"Go on with it: bulk-trigger resume {found.folder.cli_name}"
-        if found.same:
-            go_on = "Name it to continue it"
-        if found.at_work:
-            go_on = "Wait for it"
-        raise OptionError(f"{found}. {go_on}, or begin another batch with new=True")
-
-    def create(live_base_url: str) -> Journal:
-        return batches.create(folder, checked, live_base_url, settings, None, known=known)
-
-    return _run(folder, base_url, key, settings, create)
+                return _result(journal, folder)
+        case choosing.ContinueBatch():
+            return trio.run(
+                _run, folder, base_url, key, settings, lambda _: Journal.open(folder.journal)
+            )
+        case choosing.NewBatchChoice():
+            return trio.run(_run, folder, base_url, key, settings, partial(create, choice))
 
 
-def _run(
+def _advice(unfinished: UnfinishedBatch) -> str:
+    """What the caller can do about an unfinished batch."""
+    proceed = f"Continue it: bulk-trigger resume {unfinished.folder.cli_name}"
+    if unfinished.in_use:
+        proceed = "Wait for it"
+    elif unfinished.same:
+        proceed = f"Continue it: batch={unfinished.folder.name!r}"
+    return f"{proceed}, or start another batch with new=True"
+
+
+async def _run(
     folder: BatchFolder,
     base_url: str,
     key: ApiKey,
     settings: BatchSettings,
     open_journal: Callable[[str], Journal],
 ) -> BatchResult:
-    return trio.run(_work, folder, base_url, key, settings, open_journal)
-
-
-async def _work(
-    folder: BatchFolder,
-    base_url: str,
-    key: ApiKey,
-    settings: BatchSettings,
-    open_journal: Callable[[str], Journal],
-) -> BatchResult:
+    """Run the batch. `open_journal` takes the base URL under which the API answers."""
     async with live_client(base_url, key, settings) as client:
         with open_journal(client.base_url) as journal:
-            around = RunContext(random=Random(), other_claims=partial(claims_of_others, folder))
-            end = await run_batch(journal, client, settings, around)
-            return _ended(folder, write_reports(journal, folder, time.time()), end.unsaved)
+            context = RunContext(random=Random(), other_claims=partial(other_claims, folder))
+            end = await run_batch(journal, client, settings, context)
+            return _result(journal, folder, end.unsaved)
 
 
-def _ended(
-    folder: BatchFolder, reported: WrittenReports, unsaved: tuple[tuple[str, str], ...] = ()
+def _result(
+    journal: Journal, folder: BatchFolder, unsaved: tuple[tuple[str, str], ...] = ()
 ) -> BatchResult:
+    """Write the reports and say how the batch ended."""
+    reported = write_reports(journal, folder, time.time())
     return BatchResult(folder.path, reported.summary, reported.problems, unsaved)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # A module belongs where its longest prefix stands: two rooms have a pure half and one at the edge
 # or in the shell.
 LAYERS: dict[int, set[str]] = {
-    0: {"exits", "errors", "model"},
+    0: {"exits", "errors", "model", "durations"},
     1: {
         *("manifest", "pacing", "measure", "report"),
         *("http", "http.answers", "http.rate_limit_headers", "http.api_key"),

@@ -1,4 +1,4 @@
-"""The folders under `reports/`: their names, what is where, and files written whole or not at all.
+"""The folders under `reports/`: names, paths, and files that are written whole or not at all.
 
 reports/latest.txt                      the newest batch's name
 reports/<batch>/report.html, report.csv for people
@@ -27,12 +27,12 @@ SLUG_CHARACTERS_MAX = 40
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 OUTPUT = Path("reports")  # where commands look for batches, unless --output says otherwise
 LATEST = "latest.txt"
-STALE_S = 600.0  # since a file was written to that was to take the place of another
+STALE_S = 600.0  # the age of a temporary file whose process must have died
 
 
 @dataclass(frozen=True, slots=True)
 class BatchFolder:
-    """One batch's place on disk."""
+    """Where a batch is on disk. The folder need not exist."""
 
     path: Path
 
@@ -43,20 +43,20 @@ class BatchFolder:
 
     @property
     def cli_name(self) -> str:
-        """What commands call the batch, as a shell takes it: its name, where `find` looks for it by
-        itself, else its path.
+        """The batch as a command's argument, quoted for a shell: its name if `find` finds it by
+        that under the default output folder, else its path.
         """
         plain = self.path.parent == OUTPUT and NAME.fullmatch(self.name)
-        return self.name if plain else _for_a_shell(str(self.path))
+        return self.name if plain else _shell_quoted(str(self.path))
 
     @property
     def journal(self) -> Path:
-        """Where the journal is."""
+        """The journal's path."""
         return self.path / "data" / "journal.sqlite"
 
     @property
     def exists(self) -> bool:
-        """Whether a journal is there; raises StorageError where one may not even look."""
+        """Whether a journal is there. Raises StorageError if the folder cannot be read."""
         try:
             return self.journal.exists()
         except OSError as error:
@@ -65,24 +65,24 @@ class BatchFolder:
             ) from error
 
     def make(self) -> None:
-        """Make the folder; raises StorageError where that cannot be done."""
+        """Create the folder. Raises StorageError if that fails."""
         try:
             self.journal.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(
-                f"{self.path}: the batch's folder cannot be made: {error.strerror or error}. "
-                "Name another parent with --output"
+                f"{self.path}: the batch's folder cannot be created: {error.strerror or error}. "
+                "Name another folder for batches with --output"
             ) from error
 
     def unmake(self) -> None:
-        """Remove the folder if nothing is in it, as where a batch could not be begun."""
+        """Remove the folder if it is empty, as after a batch could not be created."""
         with suppress(OSError):
             self.journal.parent.rmdir()
             self.path.rmdir()
 
 
-def _for_a_shell(path: str) -> str:
-    """The path as it can be pasted, also where it could be an option or a name, or is no text."""
+def _shell_quoted(path: str) -> str:
+    """The path, ready to paste, even if it looks like an option or a name, or is not text."""
     path = f"./{path}" if path.startswith("-") or Path(path).name == path else path
     if path.isprintable():
         return shlex.quote(path)
@@ -90,14 +90,14 @@ def _for_a_shell(path: str) -> str:
     return f"$'{octal}'"
 
 
-def new_name(manifest: str, wall: float, token: str) -> str:
-    """A folder name from the manifest's name, the time and a random token: sorts by time."""
+def new_name(manifest: str, unix_s: float, token: str) -> str:
+    """A folder name from the manifest's name, the time and a random token. Names sort by time."""
     slug = re.sub(r"[^A-Za-z0-9]+", "-", manifest).strip("-")[:SLUG_CHARACTERS_MAX] or "batch"
-    return f"{datetime.fromtimestamp(wall, UTC):%Y%m%dT%H%M%SZ}-{slug}-{token}"
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y%m%dT%H%M%SZ}-{slug}-{token}"
 
 
 def check_name(name: str) -> str:
-    """A batch name given by the user; raises OptionError where it is no safe folder name."""
+    """Return a name that the user gave. Raises OptionError if it is not a safe folder name."""
     if (
         len(name) > NAME_CHARACTERS_MAX
         or not NAME.fullmatch(name)
@@ -105,46 +105,45 @@ def check_name(name: str) -> str:
         or name.endswith(".")
     ):
         raise OptionError(
-            f"--batch: {name!r} is no batch name: letters, digits and . _ + = - only, "
-            f"at most {NAME_CHARACTERS_MAX}, beginning with a letter or digit"
+            f"--batch: {name!r} is not a batch name: use at most {NAME_CHARACTERS_MAX} letters, "
+            "digits and . _ + = - and begin with a letter or digit"
         )
     return name
 
 
 def find(output: Path, given: str | None) -> BatchFolder:
-    """The batch the user means: a name under `output`, a folder, or the newest if none is given.
+    """The batch that the user means: a name under `output`, a folder, or the newest for None.
 
-    What is no mere name is a folder's path first of all, as `called` gives it.
-
-    Raises OptionError where there is no such batch.
+    Anything but a plain name is first looked up as a path, because `cli_name` may give one.
+    Raises OptionError if there is no such batch.
     """
     if given is None:
         name = latest_name(output)
         if name is None:
             raise OptionError(
-                f"{output}: there is no batch here yet; name one, or another --output"
+                f"{output}: there is no batch here yet; name a batch, or another --output"
             )
         return BatchFolder(output / name)
     folders = [BatchFolder(output / given), BatchFolder(Path(given))]
     for folder in folders if Path(given).name == given else reversed(folders):
         if folder.exists:
             return folder
-    known = [folder.name for folder in newest(output, 5)]
-    there = f"the newest here: {', '.join(known)}" if known else "there is none here"
-    raise OptionError(f"{given}: no such batch under {output}; {there}")
+    known = [folder.name for folder in newest_batches(output, 5)]
+    others = f"the newest here: {', '.join(known)}" if known else "there are no batches"
+    raise OptionError(f"{given}: no such batch under {output}; {others}")
 
 
 def latest_name(output: Path) -> str | None:
-    """The newest batch's name, by `latest.txt` or else by the folders' names; None if none."""
+    """The newest batch's name: from `latest.txt`, else by modification time. None if none."""
     with suppress(OSError, UnicodeDecodeError, StorageError):
         name = (output / LATEST).read_text("utf-8").strip()
         if name and BatchFolder(output / name).exists:
             return name
-    return next((folder.name for folder in newest(output, 1)), None)
+    return next((folder.name for folder in newest_batches(output, 1)), None)
 
 
-def newest(output: Path, most: int | None) -> list[BatchFolder]:
-    """The batches under `output`, newest first; so many at most, or all."""
+def newest_batches(output: Path, count_max: int | None = None) -> list[BatchFolder]:
+    """The batches under `output`, the last written first; all of them without `count_max`."""
     try:
         folders = [BatchFolder(path) for path in output.iterdir()]
     except OSError:
@@ -153,20 +152,20 @@ def newest(output: Path, most: int | None) -> list[BatchFolder]:
     for folder in folders:
         with suppress(OSError):
             dated.append((folder.journal.stat().st_mtime, folder.name, folder))
-    return [folder for *_, folder in sorted(dated, key=lambda row: row[:2], reverse=True)[:most]]
+    dated.sort(key=lambda row: row[:2], reverse=True)
+    return [folder for *_, folder in dated[:count_max]]
 
 
 def note_latest(folder: BatchFolder) -> None:
-    """Name the batch as the newest of its parent, if that can be written."""
+    """Note in `latest.txt` that the batch is the newest, if that file can be written."""
     with suppress(OSError, StorageError):
         write_whole(folder.path.parent / LATEST, f"{folder.name}\n".encode())
 
 
 def write_files(folder: BatchFolder, files: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Write report files, each whole or not at all; what went wrong, a sentence a file.
+    """Write report files, each whole or not at all. Return a message for each that failed.
 
-    A file that another program holds open (Excel does on Windows) does not keep the rest from
-    being written.
+    If another program holds a file open, as Excel does on Windows, the rest is still written.
     """
     problems = []
     for relative, content in files:
@@ -176,8 +175,8 @@ def write_files(folder: BatchFolder, files: Iterable[tuple[str, bytes]]) -> list
             write_whole(path, content)
         except PermissionError as error:
             problems.append(
-                f"{path}: not written ({error.strerror or error}). Where another program has it "
-                "open, as Excel does on Windows, close it; else see who may write there. Then: "
+                f"{path}: not written ({error.strerror or error}). If another program has it "
+                "open, as Excel does on Windows, close it; else check its permissions. Then: "
                 f"bulk-trigger report {folder.cli_name}"
             )
         except (OSError, StorageError) as error:
@@ -186,15 +185,15 @@ def write_files(folder: BatchFolder, files: Iterable[tuple[str, bytes]]) -> list
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that a reader sees the old file or the new one, never half."""
-    _sweep(path)
+    """Write `content` to `path` so that a reader sees the old file or the new one, never half."""
+    _remove_stale(path)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if os.name != "nt":  # mkstemp's 0600 is for secrets; a report is to be read by others
+        if os.name != "nt":  # mkstemp's 0600 is for secrets; others must be able to read a report
             umask = os.umask(0)
             os.umask(umask)
             Path(temporary).chmod(0o666 & ~umask)
@@ -205,8 +204,8 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
-def _sweep(path: Path) -> None:
-    """Remove what processes left that died as they wrote `path`."""
+def _remove_stale(path: Path) -> None:
+    """Remove temporary files of processes that died while they wrote `path`."""
     for left in path.parent.glob(f".{path.name}.*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > STALE_S:

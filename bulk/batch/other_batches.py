@@ -1,6 +1,6 @@
-"""The batches beside one: which have sent the same and are not done, and which runs they claim.
+"""The other batches of a folder: unfinished ones with the same triggers, and the runs they claim.
 
-Asks nobody, prints nothing and sends nothing.
+Neither prints nor prompts, and sends nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bulk.batch.folder import BatchFolder, latest_name, newest
+from bulk.batch.folder import BatchFolder, latest_name, newest_batches
 from bulk.errors import OptionError
 from bulk.journal import (
     BatchInUseError,
@@ -26,17 +26,17 @@ from bulk.journal.tally import Tally
 from bulk.manifest import Manifest
 from bulk.reconcile.claims import Claims, claims_of
 
-LOOKED_AT_MAX = 100  # of the batches in a folder, the newest
-PEEKS = 3  # at a file that is just being written
-PEEK_AGAIN_S = 0.02
+BATCHES_READ_MAX = 100  # the newest of a folder; reading all would take long after years
+PEEKS_MAX = 3  # attempts to read a journal that is just being written
+PEEK_WAIT_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A batch that has sent `shared` of the `total` triggers of a manifest, and is not done.
+class UnfinishedBatch:
+    """An unfinished batch that has sent `shared` of the `total` triggers of a manifest.
 
-    `same`: it consists of just these. `at_work`: another process works on it, so that nobody can
-    tell which it has sent; of its own triggers `shared` are in the manifest.
+    `same`: its triggers are the manifest's. `tally` is None if another process is working on it.
+    Then `shared` counts all triggers it has in common with the manifest, sent or not.
     """
 
     folder: BatchFolder
@@ -46,37 +46,33 @@ class Unfinished:
     tally: Tally | None = None
 
     @property
-    def at_work(self) -> bool:
-        """Whether another process works on it right now."""
+    def in_use(self) -> bool:
+        """Whether another process is working on it."""
         return self.tally is None
 
     def __str__(self) -> str:
         name, some = self.folder.name, f"{self.shared:,} of these {self.total:,} triggers"
-        if self.at_work and self.same:
-            return f"batch {name} triggers the same tests right now, in another process"
-        if self.at_work:
-            return f"batch {name} has {some} and is at work right now, in another process"
+        if self.in_use and self.same:
+            return f"another process is running batch {name}, which has the same triggers"
+        if self.in_use:
+            return f"another process is running batch {name}, which has {some}"
         if self.same:
             return f"batch {name} of the same triggers is unfinished"
-        return f"batch {name} is unfinished and has sent {some} already"
+        return f"batch {name} is unfinished and has already sent {some}"
 
 
-def batches_in(output: Path) -> list[BatchFolder]:
-    """All batches that lie there by now, newest first."""
-    return newest(output, None)
-
-
-def unfinished(
+def find_unfinished(
     manifest: Manifest, batches: Iterable[BatchFolder], base_url: str
-) -> Unfinished | None:
-    """The newest one of batches that is unfinished and has sent some of the manifest's triggers.
+) -> UnfinishedBatch | None:
+    """The newest of `batches` that is unfinished and has sent some of the manifest's triggers.
 
-    A trigger counts in the newest batch that has it: what was begun beside an older one, and is
-    finished, was begun on purpose. A batch that is damaged beyond telling counts, for it may be
-    such; another user's, which may not be read, does not.
-    Raises StorageError where one that counts is damaged or cannot be opened.
+    A trigger counts only in the newest batch that has it. If a finished batch has it too, the user
+    has already decided to send it again despite the older batch. A damaged journal whose batch
+    cannot be read counts, because it may have these triggers; another user's journal, which this
+    process may not read, does not.
+    Raises StorageError if a journal that counts is damaged or cannot be opened.
     """
-    found = _newest_first(list(batches)[:LOOKED_AT_MAX], base_url)
+    found = _newest_first(list(batches)[:BATCHES_READ_MAX], base_url)
     ours = _keys(manifest) if found else set()
     for folder, born in found:
         same = born is None or born.fingerprint == manifest.fingerprint
@@ -88,9 +84,9 @@ def unfinished(
                 tally = Tally.of(journal.counts())
                 done, sent = _is_done(journal, tally), len(shared & journal.sent_keys())
         except BatchInUseError:
-            return Unfinished(folder, len(shared), manifest.count, same)
+            return UnfinishedBatch(folder, len(shared), manifest.count, same)
         if not done and (same or sent):
-            return Unfinished(folder, sent, manifest.count, same, tally)
+            return UnfinishedBatch(folder, sent, manifest.count, same, tally)
         if done and born is not None:
             ours -= shared
         if not ours:
@@ -99,33 +95,34 @@ def unfinished(
 
 
 def next_number(output: Path) -> int:
-    """The number of the next batch to begin there; see `NewBatch`. Call it under `begin_lock`."""
+    """The number of the next batch in that folder, see `NewBatch`. Call it under `begin_lock`."""
     last = latest_name(output)
     batches = [BatchFolder(output / last)] if last is not None else []
-    born = [born_of(folder.journal) for folder in (*batches, *newest(output, LOOKED_AT_MAX))]
+    batches += newest_batches(output, BATCHES_READ_MAX)
+    born = [born_of(folder.journal) for folder in batches]
     return 1 + max((one.number for one in born if one is not None), default=0)
 
 
-def refuse_newcomers(newcomers: Collection[BatchFolder], manifest: Manifest, base_url: str) -> None:
-    """Raise OptionError where one of these has some of the manifest's triggers."""
+def check_newcomers(newcomers: Collection[BatchFolder], manifest: Manifest, base_url: str) -> None:
+    """Raise OptionError if one of these new batches has some of the manifest's triggers."""
     found = _newest_first(newcomers, base_url)
     ours = _keys(manifest) if found else set()
     for folder, born in found:
         if born is None or ours & _peek(folder.journal, ours):
             raise OptionError(
-                f"batch {folder.name} has some of the same triggers and was begun just now, by "
-                "another process; this one sent nothing. Wait for it, or start another with --new"
+                f"another process has just created batch {folder.name}, which has some of the same "
+                "triggers; nothing was sent. Wait for it, or start another batch with --new"
             )
 
 
-def claims_of_others(folder: BatchFolder, since: float) -> Claims:
-    """What the other batches beside this one claim of the runs made from wall time `since` on.
+def other_claims(folder: BatchFolder, since: float) -> Claims:
+    """What the other batches next to this one claim of the runs created from Unix time `since` on.
 
-    Those of other APIs and of embedded sandboxes claim nothing, as far as that can be read.
+    A batch at another API or at an embedded sandbox claims nothing, if its journal says so.
     """
     ours = born_of(folder.journal)
     claims = Claims()
-    for other in newest(folder.path.parent, LOOKED_AT_MAX):
+    for other in newest_batches(folder.path.parent, BATCHES_READ_MAX):
         if other.name == folder.name:
             continue
         born = born_of(other.journal)
@@ -139,17 +136,17 @@ def claims_of_others(folder: BatchFolder, since: float) -> Claims:
 
 
 def same_api(one: str, other: str) -> bool:
-    """With or without `/api`, it is the same server."""
+    """Whether two base URLs mean the same server; with or without `/api`."""
     return urlsplit(one).netloc == urlsplit(other).netloc
 
 
 def _newest_first(
     batches: Iterable[BatchFolder], base_url: str
 ) -> list[tuple[BatchFolder, NewBatch | None]]:
-    """Those of this API, the last begun first, each with what it was born with; before them all
-    those of which that can be told no more.
+    """The batches at this API, newest first, each with its `NewBatch` record. Batches whose record
+    cannot be read come first, with None.
 
-    Embedded sandboxes vanish with their process, and so does what was sent to them.
+    A batch at an embedded sandbox is left out: its runs are gone with the sandbox's process.
     """
     found: list[tuple[BatchFolder, NewBatch | None]] = []
     for folder in batches:
@@ -159,11 +156,11 @@ def _newest_first(
                 found.append((folder, None))
         elif born.sandbox is None and same_api(born.base_url, base_url):
             found.append((folder, born))
-    return sorted(found, key=lambda row: _begun(row[1]), reverse=True)
+    return sorted(found, key=lambda row: _creation_order(row[1]), reverse=True)
 
 
-def _begun(born: NewBatch | None) -> tuple[float, float]:
-    """Later ones are higher. Clocks are set back at times, so a batch's number comes first."""
+def _creation_order(born: NewBatch | None) -> tuple[float, float]:
+    """Higher for later batches. The number comes first because a clock can be set back."""
     return (born.number, born.created_at) if born else (math.inf, 0.0)
 
 
@@ -172,24 +169,24 @@ def _keys(manifest: Manifest) -> set[str]:
 
 
 def _peek(journal: Path, ours: set[str]) -> Set[str]:
-    """The keys of a batch's triggers; where they cannot be read it may have all of ours."""
-    for _ in range(PEEKS):
+    """The keys of a batch's triggers. If they cannot be read, it may have all of ours."""
+    for _ in range(PEEKS_MAX):
         keys = keys_of(journal)
         if keys is not None:
             return keys
-        time.sleep(PEEK_AGAIN_S)
+        time.sleep(PEEK_WAIT_S)
     return ours
 
 
 def _may_be_opened(folder: BatchFolder) -> bool:
-    """Whether it can be worked on at all: an archive that nobody may write is at its end."""
+    """Whether the batch can be continued at all: an archive that is read-only cannot."""
     journal = folder.journal
     return os.access(journal, os.R_OK | os.W_OK) and os.access(journal.parent, os.W_OK)
 
 
 def _is_done(journal: Journal, tally: Tally) -> bool:
-    """Whether nothing is left to send, the newest process has told how it went, and none was cut
-    short before it could find out what became of unknown ones, unless one has found out since.
+    """Whether nothing is left to send, the last process has written its reports, and no unknown
+    trigger still has to be reconciled because a process was cut short.
     """
     asked = not tally.unknown or not journal.left_unasked()
     return not tally.left and asked and journal.reported()

@@ -1,6 +1,6 @@
-"""The command line: finds the command, runs it, and turns what it says into an exit code.
+"""The command line: finds the command, runs it, and turns its end into an exit code.
 
-Imports nothing but click (and our error texts) until a command runs: `--help` shall be instant.
+Imports nothing but click and a few small modules until a command runs: `--help` must be instant.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import click
 from click.shell_completion import CompletionItem
 
 from bulk import __version__
-from bulk.cli.streams import drop_what_is_left, prepare
+from bulk.cli.streams import drop_unwritten, prepare
 from bulk.errors import BulkError, DamagedError, DiskError
 from bulk.exits import Exit
 
-# Name and help of each command; its module holds it as `command`.
+# Each command's name and help. Its module is named like it and holds it as `command`.
 COMMANDS = {
     "run": "Trigger the tests of a manifest (the default).",
     "resume": "Continue a batch that was interrupted.",
     "cancel": "Cancel the runs that a batch queued.",
-    "report": "Write the reports of a batch anew.",
-    "measure": "Read the rate limit from a batch's log; sends nothing.",
+    "report": "Write the reports of a batch again.",
+    "measure": "Estimate the rate limit from a batch's log; send nothing.",
     "sandbox": "Serve a local TesterArmy API with real rate limits.",
     "schema": "Print the YAML manifest's JSON Schema.",
 }
@@ -32,14 +32,14 @@ DEFAULT = "run"
 
 
 class BulkGroup(click.Group):
-    """The group of commands. What is no command but looks like a manifest is given to `run`."""
+    """The group of commands. If the first argument looks like a manifest, `run` is the command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order of their use."""
+        """The commands in the order in which they are used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; its module is imported now."""
+        """Import a command's module and return the command."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"bulk.cli.{cmd_name}")
@@ -53,17 +53,17 @@ class BulkGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` before what is no command: options may stand before the manifest."""
+        """Insert `run` if no command is given: options may come before the manifest."""
         first = args[0] if args else ""
         own = {name for option in self.get_params(ctx) for name in option.opts}
         if first and first not in COMMANDS and first not in own:
             if not first.startswith("-") and not looks_like_manifest(first):
-                raise click.UsageError(_neither(first), ctx)
+                raise click.UsageError(_not_a_command(first), ctx)
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Commands, files (a manifest may come first) and, behind a dash, the options of `run`."""
+        """Commands, files (a manifest may come first) and, after a dash, the options of `run`."""
         items = super().shell_complete(ctx, incomplete)
         if incomplete.startswith("-"):
             run = self.get_command(ctx, DEFAULT)
@@ -73,11 +73,11 @@ class BulkGroup(click.Group):
 
 
 def looks_like_manifest(word: str) -> bool:
-    """Whether a first argument can only be meant as a file."""
+    """Whether a first argument can only be a file."""
     return any(mark in word for mark in "./\\") or Path(word).exists()
 
 
-def _neither(word: str) -> str:
+def _not_a_command(word: str) -> str:
     near = difflib.get_close_matches(word.lower(), COMMANDS, n=1)
     meant = f'Did you mean "{near[0]}"?' if near else f"Commands: {', '.join(COMMANDS)}."
     return f'"{word}" is neither a command nor a file. {meant}'
@@ -101,7 +101,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """The process's entry: runs the command and exits with its code."""
+    """The entry point: runs the command and exits with its code."""
     prepare()
     sys.exit(_exit_code())
 
@@ -122,26 +122,26 @@ def _exit_code() -> int:
         click.echo(f"error: {salvaged(error)}", err=True)
         return error.exit
     except DiskError as error:
-        click.echo(f"error: {error}\n{_to_go_on(error.journal)}", err=True)
+        click.echo(f"error: {error}\n{_how_to_continue(error.journal)}", err=True)
         return error.exit
     except BulkError as error:
         click.echo(f"error: {error}", err=True)
         return error.exit
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        drop_what_is_left()
+    except BrokenPipeError:  # the reader of the output is gone, as with `| head`
+        drop_unwritten()
         return Exit.FAILED
-    except OSError as error:  # the last resort: a disk or a file that nobody expected to fail
+    except OSError as error:  # the last resort: a disk or file failed where no code expects it
         place = error.filename or "the output"
         click.echo(f"error: {place}: {error.strerror or error}", err=True)
-        drop_what_is_left()
+        drop_unwritten()
         return Exit.STORAGE
     return code if isinstance(code, int) else Exit.OK
 
 
-def _to_go_on(journal: Path) -> str:
+def _how_to_continue(journal: Path) -> str:
     if not journal.exists():
-        return "No batch was begun and nothing was sent. See to the disk, then start again."
+        return "No batch was created and nothing was sent. Check the disk, then start again."
     from bulk.batch.folder import BatchFolder
 
     batch = BatchFolder(journal.parent.parent).cli_name
-    return f"What was saved is kept. See to the disk, then go on: bulk-trigger resume {batch}"
+    return f"What was saved is kept. Check the disk, then continue: bulk-trigger resume {batch}"

@@ -8,11 +8,11 @@ import click
 
 from bulk.cli.options import (
     SETTINGS,
-    AskingOptions,
+    RequestOptions,
     api_options,
-    asking_options,
     json_option,
     output_option,
+    request_options,
 )
 
 
@@ -21,13 +21,13 @@ from bulk.cli.options import (
 @output_option
 @json_option
 @api_options
-@asking_options
+@request_options
 def command(batch: str, **given: Any) -> int:
     """Cancel the runs that BATCH queued; a cancelled run may still be billed.
 
-    Sends no trigger: what was not sent stays unsent. Can be repeated, and then asks only for what
-    was not cancelled.
+    It sends no trigger: unsent triggers stay unsent. Repeat it to cancel the runs that were not
+    cancelled the first time.
     """
     from bulk.cli.cancel_runs import cancel
 
-    return cancel(batch, AskingOptions(**given))
+    return cancel(batch, RequestOptions(**given))

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a command that sends: stop it, and then wait for its reports."""
+"""What Ctrl-C and SIGTERM do to a command: they stop its requests, but not its reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOP_BY_SIGNAL = {
     for name, code in (
         ("SIGINT", StopCode.INTERRUPTED),
         ("SIGTERM", StopCode.TERMINATED),
-        ("SIGBREAK", StopCode.TERMINATED),  # what Windows sends for Ctrl-Break and at log-off
+        ("SIGBREAK", StopCode.TERMINATED),  # Windows sends it for Ctrl-Break and at log-off
     )
     if hasattr(signal, name)
 }
@@ -29,65 +29,74 @@ Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 class Interrupts:
-    """The signals that a process gets, from its first send to its end.
+    """Handles a process's signals from its first request to its end.
 
-    While it sends, the first one stops that and the second one leaves at once. When it writes its
-    reports nothing is left to stop: the first one lets them be written, and the exit code is as
-    they say; the second one leaves at once. `cli_name` is what commands call the batch.
+    While requests are sent, the first signal stops them and the second one exits at once. While
+    reports are written, nothing is left to stop: after the first signal they are still written and
+    decide the exit code, and the second one exits at once. `cli_name` is the batch as an argument
+    of a command.
     """
 
     def __init__(self, cli_name: str) -> None:
-        self._called = cli_name
-        self._heard = 0  # when nothing was left to stop
-        self._told = False
+        self._cli_name = cli_name
+        self._signals_ignored = 0  # while reports are written
+        self._done = False
 
     @contextmanager
-    def stops(self, tell: Callable[[], None]) -> Iterator[AsyncIterator[StopCode]]:
-        """While something is sent: the signals as the stops they ask for; `tell` tells the user."""
+    def stop_codes(self, on_first: Callable[[], None]) -> Iterator[AsyncIterator[StopCode]]:
+        """While requests are sent: the signals as stop codes. The first one calls `on_first`.
 
-        async def as_stops() -> AsyncIterator[StopCode]:
+        After the block, signals leave the reports alone, see `shield_reports`. If the block fails,
+        the handlers are those before it.
+        """
+
+        async def received() -> AsyncIterator[StopCode]:
+            first = True
             async for number in signals:
-                tell()
+                if first:
+                    on_first()
+                first = False
                 yield STOP_BY_SIGNAL[signal.Signals(number)]
 
-        before = self.let_reports_be_written()  # what the receiver gives back at its end
+        # trio's receiver puts these handlers back at its end.
+        before = self.shield_reports()
         try:
             with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
-                yield as_stops()
+                yield received()
         except BaseException:
             for number, handler in before.items():
                 signal.signal(number, handler)
             raise
 
-    def let_reports_be_written(self) -> dict[signal.Signals, Handler]:
-        """From here on nothing is left to stop; the handlers before."""
-        return {number: signal.signal(number, self._heed) for number in STOP_SIGNALS}
+    def shield_reports(self) -> dict[signal.Signals, Handler]:
+        """Let reports be written despite a signal from now on; return the previous handlers."""
+        return {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
 
-    def told(self) -> None:
-        """The reports are written and the user knows: the process is about to end."""
-        self._told = True
+    def done(self) -> None:
+        """Ignore signals from now on: reports are written and the process is about to exit."""
+        self._done = True
 
-    def _heed(self, number: int, _: FrameType | None) -> None:
-        if self._told:
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._done:
             return
-        self._heard += 1
-        if self._heard == 1:
-            _say("\nNothing is left to stop: writing the reports. Once more leaves at once.\n")
+        self._signals_ignored += 1
+        if self._signals_ignored == 1:
+            _say("\nNothing is left to stop: writing the reports. A second signal exits at once.\n")
         else:
-            _say(f"\nLeft at once. Nothing is lost: bulk-trigger report {self._called}\n")
+            _say(f"\nExited at once. Nothing is lost: bulk-trigger report {self._cli_name}\n")
             os._exit(exit_of_stop(STOP_BY_SIGNAL[signal.Signals(number)]))
 
 
 @contextmanager
-def reports_come_first(cli_name: str) -> Iterator[None]:
-    """Around what only writes the reports of the batch that commands call so."""
+def shielded_reports(cli_name: str) -> Iterator[None]:
+    """A block that only writes a batch's reports, despite a signal."""
     interrupts = Interrupts(cli_name)
-    interrupts.let_reports_be_written()
+    interrupts.shield_reports()
     yield
-    interrupts.told()
+    interrupts.done()
 
 
 def _say(text: str) -> None:
-    """On stderr, past its buffer, which a signal may have come upon in mid-write."""
+    """Write to stderr without its buffer, because a signal can interrupt a write to that."""
     with suppress(OSError):
         os.write(STDERR, text.encode(errors="replace"))

@@ -1,4 +1,4 @@
-"""`bulk-trigger measure [BATCH]`: reads the API's rate limit from a batch's log."""
+"""`bulk-trigger measure [BATCH]`: estimates the API's rate limit from a batch's log."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bulk.exits import Exit
 @output_option
 @click.option("--json", "as_json", is_flag=True, help="Print the measurement as JSON on stdout.")
 def command(batch: str | None, output: Path, as_json: bool) -> int:
-    """Say what the log of BATCH (the newest, if none is named) tells of the API's rate limit.
+    """Estimate the API's rate limit from the log of BATCH (default: the newest).
 
-    Sends nothing. A kind of limit is named only where the log rules out the others.
+    It sends nothing. A kind of limit is named only if the log rules out the others.
     """
     from bulk.batch.folder import find
     from bulk.journal import Journal
@@ -27,7 +27,7 @@ def command(batch: str | None, output: Path, as_json: bool) -> int:
     with Journal.open(folder.journal) as journal:
         measured = measure(journal.attempts())
         if journal.batch.simulated:
-            click.echo("note: this batch is a simulation; what is measured is its SPEC", err=True)
+            click.echo("note: this batch is a simulation; this measures its SPEC", err=True)
     if as_json:
         click.echo(measurement_json(folder.name, measured).rstrip("\n"))
     else:

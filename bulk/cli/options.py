@@ -1,8 +1,10 @@
-"""Options that several commands share, for click and as records; imports click and words."""
+"""The options that several commands share, for click and as records.
+
+Imports little more than click: `--help` must be instant.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,57 +13,52 @@ from typing import Any, TypeVar, get_args
 import click
 
 from bulk.batch.folder import OUTPUT
+from bulk.durations import parse_duration, parse_rate
 from bulk.model import OnInterrupt, OnUnknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.IGNORECASE)
-_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)/(\d{1,9}(?:\.\d{1,9})?)?(ms|s|m|h)")
-_SECONDS_BY_UNIT = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Duration(click.ParamType[float]):
-    """A span of time such as `90s`, `10m` or `1h30m`, in seconds; a bare number is seconds."""
+class DurationType(click.ParamType[float]):
+    """A duration such as `90s`, `10m` or `1h30m`, in seconds; a bare number is seconds."""
 
     name = "duration"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The seconds; fails where the text is no span, or an empty one."""
+        """The seconds; fails if the text is not a duration, or is 0."""
         if isinstance(value, int | float):
             return float(value)
-        text = re.sub(r"\s", "", str(value))
-        parts = list(_DURATION.finditer(text))
-        if not parts or "".join(part[0] for part in parts) != text:
-            self.fail(f"{value!r} is no span of time; write 90s, 10m or 1h30m", param, ctx)
-        seconds = sum(float(part[1]) * _SECONDS_BY_UNIT[(part[2] or "").lower()] for part in parts)
+        seconds = parse_duration(str(value))
+        if seconds is None:
+            self.fail(f"{value!r} is not a duration; write 90s, 10m or 1h30m", param, ctx)
         if seconds <= 0:
-            self.fail(f"{value!r} is no time at all", param, ctx)
+            self.fail(f"{value!r} is too short; write a duration above 0", param, ctx)
         return seconds
 
 
-class Rate(click.ParamType[float]):
-    """A rate such as `10/s`, `600/m` or `100/10s`, in requests a second."""
+class RateType(click.ParamType[float]):
+    """A rate such as `10/s`, `600/m` or `100/10s`, in requests per second."""
 
     name = "rate"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Requests a second; fails where the text is no rate, or one of nothing."""
+        """Requests per second; fails if the text is not a rate, or is 0."""
         if isinstance(value, float):
             return value
-        match = _RATE.fullmatch(str(value).replace(" ", "").lower())
-        span_s = float(match[2] or 1) * _SECONDS_BY_UNIT[match[3]] if match else 0.0
-        if match is None or span_s <= 0 or float(match[1]) <= 0:
-            self.fail(f"{value!r} is no rate; write 10/s, 600/m or 100/10s", param, ctx)
-        return float(match[1]) / span_s
+        per_s = parse_rate(str(value))
+        if per_s is None:
+            self.fail(f"{value!r} is not a rate; write 10/s, 600/m or 100/10s", param, ctx)
+        return per_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskingOptions:
-    """What `run`, `resume` and `cancel` are told about batch, API and pace; spans are seconds."""
+class RequestOptions:
+    """The options of `run`, `resume` and `cancel`: batch, API and pace. Durations are seconds."""
 
     output: Path
     as_json: bool
@@ -79,8 +76,8 @@ class AskingOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchOptions(AskingOptions):
-    """What `run` and `resume` are told about sending."""
+class SendingOptions(RequestOptions):
+    """The options of `run` and `resume`: also what to send, and when to stop."""
 
     max_retries: int
     fail_fast: bool
@@ -89,8 +86,8 @@ class BatchOptions(AskingOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions(BatchOptions):
-    """All that `run` is told. `sandbox` is None without the option, empty for the default one."""
+class RunOptions(SendingOptions):
+    """All options of `run`. `sandbox` is None without the option, empty for the default spec."""
 
     manifest: Path
     dry_run: bool
@@ -115,7 +112,7 @@ def _apply(function: F, options: list[Callable[[F], F]]) -> F:
 
 
 def output_option(function: F) -> F:
-    """`--output`: the parent of the batches' folders."""
+    """`--output`: the folder that holds the batches' folders."""
     return click.option(
         "--output",
         type=click.Path(path_type=Path, file_okay=False),
@@ -126,14 +123,14 @@ def output_option(function: F) -> F:
 
 
 def json_option(function: F) -> F:
-    """`--json`: the summary on stdout, for programs."""
+    """`--json`: the summary on stdout, for other programs."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout."
     )(function)
 
 
 def api_options(function: F) -> F:
-    """Where the API is, and the key to it."""
+    """The API's address and key."""
     return _apply(
         function,
         [
@@ -159,16 +156,16 @@ def api_options(function: F) -> F:
     )
 
 
-def asking_options(function: F) -> F:
-    """How to ask the API for anything: limits on speed and patience."""
+def request_options(function: F) -> F:
+    """The pace of requests, and time limits."""
     return _apply(
         function,
         [
             click.option(
                 "--rate",
-                type=Rate(),
-                help="The API's limit where you know it (10/s, 600/m); it is never exceeded. "
-                "Not needed: the limit is found.",
+                type=RateType(),
+                help="The API's limit, if you know it (10/s, 600/m); it is never exceeded. "
+                "Without it, the limit is found.",
             ),
             click.option(
                 "--burst",
@@ -182,54 +179,57 @@ def asking_options(function: F) -> F:
                 type=click.IntRange(1, 512),
                 default=32,
                 show_default=True,
-                help="The most requests under way at once.",
+                help="The most requests in flight at once.",
             ),
             click.option(
                 "--deadline",
-                type=Duration(),
+                type=DurationType(),
                 help="Stop sending after this long (90s, 10m).",
             ),
             click.option(
                 "--connect-timeout",
-                type=Duration(),
+                type=DurationType(),
                 default="10s",
                 show_default=True,
-                help="For making a connection.",
+                help="Time limit for making a connection.",
             ),
             click.option(
                 "--timeout",
-                type=Duration(),
+                type=DurationType(),
                 default="60s",
                 show_default=True,
-                help="For the whole answer, once the request has left.",
+                help="Time limit for the whole answer, once the request has left.",
             ),
             click.option(
                 "--drain-timeout",
-                type=Duration(),
+                type=DurationType(),
                 default="5s",
                 show_default=True,
-                help="After Ctrl-C: wait this long for requests under way.",
+                help="After Ctrl-C: wait at most this long for requests in flight.",
             ),
             click.option(
-                "--quiet", "-q", is_flag=True, help="No progress and no notes, only the end."
+                "--quiet",
+                "-q",
+                is_flag=True,
+                help="Print no progress and no notes, only the result.",
             ),
         ],
     )
 
 
 def sending_options(function: F) -> F:
-    """How to send triggers: `asking_options`, and what else may be sent and when."""
+    """`request_options`, and what to send and when to stop."""
     return _apply(
         function,
         [
-            asking_options,
+            request_options,
             click.option(
                 "--max-retries",
                 type=click.IntRange(0, 10_000),
                 default=20,
                 show_default=True,
-                help="Resends of one trigger after a 429 or a failed connection; nothing else "
-                "is ever sent again.",
+                help="Resends of one trigger after a 429 or a failed connection; no other failure "
+                "is retried.",
             ),
             click.option(
                 "--fail-fast", is_flag=True, help="Stop at the first trigger that is not queued."
@@ -239,9 +239,9 @@ def sending_options(function: F) -> F:
                 type=click.Choice(get_args(OnUnknown)),
                 default="reconcile",
                 show_default=True,
-                help="Of triggers whose answer was lost: ask the server and send again what it "
-                "never executed; only report them; or send again also what stays unknown, "
-                "which can run and bill a test twice.",
+                help="If the answer to a trigger was lost: ask the server and resend what it never "
+                "executed; only report it; or also resend what stays unknown, which can run and "
+                "bill a test twice.",
             ),
             click.option(
                 "--on-interrupt",
@@ -249,7 +249,7 @@ def sending_options(function: F) -> F:
                 default="detach",
                 show_default=True,
                 help="After Ctrl-C or SIGTERM: leave the queued runs running; or cancel them at "
-                "once, which may not save their bill.",
+                "once (they may still be billed).",
             ),
         ],
     )

@@ -1,10 +1,11 @@
-"""Sentences that more than one command says."""
+"""Phrases that more than one command prints."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bulk.batch.choosing import RemainingWork
     from bulk.manifest import Manifest
 
 
@@ -13,10 +14,10 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def left_words(to_send: int, to_ask: int) -> str:
-    """What a batch still needs: `5 triggers to send, 3 unknown`; if nothing else, its reports."""
-    parts = [f"{count_of(to_send, 'trigger')} to send"] if to_send else []
-    parts += [f"{to_ask:,} unknown"] if to_ask else []
+def describe_remaining(remaining: RemainingWork) -> str:
+    """What a batch still needs: `5 triggers to send, 3 unknown`, or `its reports to write`."""
+    parts = [f"{count_of(remaining.to_send, 'trigger')} to send"] if remaining.to_send else []
+    parts += [f"{remaining.to_reconcile:,} unknown"] if remaining.to_reconcile else []
     return ", ".join(parts) or "its reports to write"
 
 
@@ -31,5 +32,5 @@ def expansion_line(manifest: Manifest) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """A text of others for a terminal: no line ends, and nothing that moves its cursor."""
+    """Untrusted text for a terminal: without line ends, and with nothing that moves the cursor."""
     return "".join(char if char.isprintable() else " " for char in text)

@@ -1,6 +1,6 @@
-"""Shows how a batch is coming on: a bar on a terminal, otherwise a plain line now and then.
+"""Shows the progress of a batch: a bar on a terminal, otherwise a line every few seconds.
 
-The only module that knows tqdm. Writes to the stream it is given, which is never stdout.
+The only module that knows tqdm. It writes to the stream it is given, which is never stdout.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from tqdm import tqdm
 from bulk.journal.tally import Tally
 from bulk.pacing import PaceView
 
-LINE_S = 15.0  # a CI log shows life without being flooded
-RATE_SPAN_S = 30.0  # the rate shown is over this span: pauses shall not make it jump
-COLUMNS_ASSUMED = 80  # where a terminal does not tell its width
+LINE_S = 15.0  # often enough to show life, seldom enough not to flood a CI log
+RATE_SPAN_S = 30.0  # the rate is an average over this time, so that a pause does not make it jump
+COLUMNS_ASSUMED = 80  # if a terminal does not report its width
 BAR_FORMAT = "{n_fmt}/{total_fmt} [{bar:10}] {desc}"
 
 
-class Rate:
-    """Triggers a second over the last `RATE_SPAN_S` seconds, or since the start."""
+class RecentRate:
+    """Triggers per second over the last `RATE_SPAN_S` seconds, or since the start."""
 
     def __init__(self) -> None:
         self._marks: list[tuple[float, int]] = []
 
     def per_s(self, done: int, now: float) -> float:
-        """The rate at instant `now`, with `done` triggers by then.
+        """The rate at `now`, an instant in seconds, with `done` triggers by then.
 
-        Those that are to be sent again were done before and are not any more: they count as new.
+        A trigger that is to be sent again is no longer done. It counts again when it is.
         """
         self._marks = [(at, min(before, done)) for at, before in self._marks]
         if not self._marks or now - self._marks[-1][0] >= RATE_SPAN_S / 30:
@@ -41,8 +41,8 @@ class Rate:
         return (done - before) / (now - since) if now > since else 0.0
 
 
-def standing(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
-    """The words beside the bar: rate, in flight, throttles, pause, time left."""
+def status_line(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
+    """The text next to the bar: rate, requests in flight, throttles, pause, time left."""
     parts = [f"{per_s:.1f}/s", f"in flight {view.in_flight}", f"throttled {view.throttles}"]
     failed = tally.rejected + tally.throttled + tally.unknown + tally.unsent
     if failed:
@@ -55,24 +55,24 @@ def standing(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
     if view.paused_until is not None and tally.done < tally.total:
         parts.append(f"paused {math.ceil(view.paused_until - now)} s")
     if per_s > 0 and tally.done < tally.total:
-        parts.append(f"ETA {_span((tally.total - tally.done) / per_s)}")
+        parts.append(f"ETA {_hours_minutes_seconds((tally.total - tally.done) / per_s)}")
     return ", ".join(parts)
 
 
-def _span(seconds: float) -> str:
+def _hours_minutes_seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class TerminalBar:
-    """A tqdm bar, redrawn in place. Use it in a `with`."""
+    """A tqdm bar, redrawn in place. Call `close` at the end."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._bar: tqdm[Any] | None = None
-        self._rate = Rate()
-        tqdm.monitor_interval = 0  # no thread beside trio's: dispatch calls often enough
+        self._rate = RecentRate()
+        tqdm.monitor_interval = 0  # without a thread of its own: dispatch redraws often enough
 
     def show(self, tally: Tally, view: PaceView, now: float) -> None:
         """See `bulk.dispatch.ProgressLine`."""
@@ -85,13 +85,13 @@ class TerminalBar:
                 file=self._stream,
                 mininterval=0,
                 ncols=COLUMNS_ASSUMED,
-                nrows=24,  # any number: tqdm hides a bar below the last row, ours is alone
+                nrows=24,  # any number: tqdm hides bars below the last row, and there is only one
             )
-        # tqdm's own look at the terminal shows nothing on one that does not know its width.
+        # tqdm's own check shows nothing on a terminal that does not report its width.
         self._bar.ncols = shutil.get_terminal_size((COLUMNS_ASSUMED, 24)).columns - 1
         self._bar.n = tally.done
-        words = standing(tally, view, self._rate.per_s(tally.done, now), now)
-        self._bar.set_description_str(words, refresh=False)
+        status = status_line(tally, view, self._rate.per_s(tally.done, now), now)
+        self._bar.set_description_str(status, refresh=False)
         self._bar.refresh()
 
     def say(self, line: str) -> None:
@@ -104,17 +104,17 @@ class TerminalBar:
             self._bar.refresh()
 
     def close(self) -> None:
-        """Leave the bar as it stands and go to the next line."""
+        """Leave the bar as it is and begin a new line."""
         if self._bar is not None:
             self._bar.close()
 
 
 class PlainLines:
-    """A line every `LINE_S` seconds, for logs. `write` takes a line without its end."""
+    """A line every `LINE_S` seconds, for logs. `write` takes a line without its line end."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
-        self._rate = Rate()
+        self._rate = RecentRate()
         self._next_at: float | None = None
 
     def show(self, tally: Tally, view: PaceView, now: float) -> None:
@@ -124,11 +124,11 @@ class PlainLines:
             self._next_at = now + LINE_S
         if now >= self._next_at:
             self._next_at = now + LINE_S
-            self._write(f"{tally.done}/{tally.total}  {standing(tally, view, per_s, now)}")
+            self._write(f"{tally.done}/{tally.total}  {status_line(tally, view, per_s, now)}")
 
     def say(self, line: str) -> None:
         """Write a line at once."""
         self._write(line)
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Do nothing: every line is complete."""

@@ -1,4 +1,4 @@
-"""`bulk-trigger report [BATCH]`: writes a batch's reports anew, from its journal."""
+"""`bulk-trigger report [BATCH]`: writes a batch's reports again, from its journal."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bulk.cli.options import SETTINGS, json_option, output_option
 @output_option
 @json_option
 def command(batch: str | None, output: Path, as_json: bool) -> int:
-    """Write the reports of BATCH (the newest, if none is named) anew; sends nothing.
+    """Write the reports of BATCH (default: the newest) again; send nothing.
 
-    Exits as the batch did.
+    The exit code is the batch's.
     """
     from bulk.batch.folder import find
     from bulk.cli.finish import report_on

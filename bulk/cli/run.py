@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 PLATFORMS = ["web", "ios", "android"]
 MODES = ["fast", "deep"]
-CHANGES_SHOWN_MAX = 50  # a matrix has a handful; a generated one shall not flood the terminal
+CHANGES_SHOWN_MAX = 50  # a matrix has a handful; a generated one must not flood the terminal
 
 
 class RunCommand(click.Command):
-    """A command whose `--sandbox` may stand alone or with a spec."""
+    """A command whose `--sandbox` takes an optional spec."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`--sandbox manifests/release.csv` is the flag and a manifest, not a spec."""
-        whole = []
-        for place, word in enumerate(args):
-            following = args[place + 1] if place + 1 < len(args) else "-"
+        words = []
+        for index, word in enumerate(args):
+            following = args[index + 1] if index + 1 < len(args) else "-"
             alone = following.startswith("-") or _is_manifest(following)
-            whole.append("--sandbox=" if word == "--sandbox" and alone else word)
-        return super().parse_args(ctx, whole)
+            words.append("--sandbox=" if word == "--sandbox" and alone else word)
+        return super().parse_args(ctx, words)
 
 
 def _is_manifest(word: str) -> bool:
@@ -49,34 +49,46 @@ def _is_manifest(word: str) -> bool:
 @click.option(
     "--sandbox",
     metavar="[SPEC]",
-    help="Run against a local sandbox: no key, no bill. A SPEC such as "
+    help="Run against an embedded local API: no key, no bill. A SPEC such as "
     '"token-bucket 10/s burst 20" sets its rate limit.',
 )
 @click.option(
     "--simulate",
     metavar="SPEC",
-    help="Say how long it will take where SPEC is the limit; send nothing.",
+    help="Say how long the batch would take under the limit SPEC; send nothing.",
 )
 @click.option("--batch", metavar="NAME", help="Name the batch; continue it if it exists.")
 @click.option(
-    "--new", is_flag=True, help="Start anew though an unfinished batch has the same triggers."
+    "--new",
+    is_flag=True,
+    help="Start a new batch even if an unfinished one has some of the same triggers.",
 )
 @output_option
 @json_option
-@click.option("--platform", type=click.Choice(PLATFORMS), multiple=True, help="Only these.")
-@click.option("--mode", type=click.Choice(MODES), multiple=True, help="Only these.")
+@click.option(
+    "--platform",
+    type=click.Choice(PLATFORMS),
+    multiple=True,
+    help="Only this platform; repeatable.",
+)
+@click.option("--mode", type=click.Choice(MODES), multiple=True, help="Only this mode; repeatable.")
 @click.option("--tags", metavar="TAG,...", multiple=True, help="Only triggers with one of these.")
-@click.option("--exclude-tags", metavar="TAG,...", multiple=True, help="None with one of these.")
-@click.option("--test", metavar="GLOB", multiple=True, help="Only these test names or ids.")
+@click.option(
+    "--exclude-tags", metavar="TAG,...", multiple=True, help="No triggers with any of these."
+)
+@click.option("--test", metavar="GLOB", multiple=True, help="Only tests whose name or id matches.")
 @click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N triggers.")
 @click.option(
     "--app-id",
     metavar="PLATFORM=UUID",
     multiple=True,
-    help="The app to test on a platform; wins over the manifest.",
+    help="The app to test on a platform; overrides the manifest.",
 )
 @click.option(
-    "--max-triggers", type=click.IntRange(1), metavar="N", help="Refuse a manifest of more."
+    "--max-triggers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Exit with an error if more are selected.",
 )
 @api_options
 @sending_options
@@ -85,8 +97,8 @@ def command(**given: Any) -> int:
     from bulk.manifest import read_manifest
 
     options = RunOptions(**given)
-    _not_a_command(options.manifest)
-    _one_way_to_run(options)
+    _check_no_command(options.manifest)
+    _check_exclusive(options)
     manifest = read_manifest(
         options.manifest, _selection(options), triggers_max=options.max_triggers
     )
@@ -97,19 +109,19 @@ def command(**given: Any) -> int:
         from bulk.cli.simulate import simulate
 
         return simulate(manifest, options)
-    from bulk.cli.choose_batch import start
+    from bulk.cli.choose_batch import run_manifest
 
-    return start(manifest, options)
+    return run_manifest(manifest, options)
 
 
-def _not_a_command(path: Path) -> None:
+def _check_no_command(path: Path) -> None:
     from bulk.cli import COMMANDS
 
     if str(path) in COMMANDS and not path.exists():
-        raise click.UsageError(f"put the options behind the command: bulk-trigger {path} ...")
+        raise click.UsageError(f"put the options after the command: bulk-trigger {path} ...")
 
 
-def _one_way_to_run(options: RunOptions) -> None:
+def _check_exclusive(options: RunOptions) -> None:
     if options.simulate is None:
         return
     for option, given in (
@@ -117,7 +129,7 @@ def _one_way_to_run(options: RunOptions) -> None:
         ("--dry-run", options.dry_run),
     ):
         if given:
-            raise click.UsageError(f"--simulate and {option} exclude each other; choose one")
+            raise click.UsageError(f"--simulate and {option} cannot be used together; choose one")
 
 
 def _selection(options: RunOptions) -> Selection:
@@ -135,20 +147,20 @@ def _selection(options: RunOptions) -> Selection:
     return Selection(
         platforms=frozenset(map(Platform, options.platform)),
         modes=frozenset(map(Mode, options.mode)),
-        tags=_words(options.tags),
-        exclude_tags=_words(options.exclude_tags),
+        tags=_split(options.tags),
+        exclude_tags=_split(options.exclude_tags),
         tests=tuple(options.test),
         first=options.first,
         app_ids=tuple(app_ids),
     )
 
 
-def _words(given: tuple[str, ...]) -> frozenset[str]:
+def _split(given: tuple[str, ...]) -> frozenset[str]:
     return frozenset(word.strip() for text in given for word in text.split(",") if word.strip())
 
 
 def _show_expansion(manifest: Manifest) -> None:
-    """The expansion on stdout, a line a trigger, and how it came about on stderr."""
+    """Print the triggers on stdout, one per line, and how they were selected on stderr."""
     from bulk.cli.phrases import expansion_line, on_one_line
 
     for trigger in manifest.triggers():

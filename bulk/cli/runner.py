@@ -1,14 +1,16 @@
-"""What `run`, `resume` and in part `cancel` have in common: one async main around a batch.
+"""Runs a batch for `run` and `resume`, and what `cancel` shares with them.
 
-Opens what has to be open around dispatch: embedded sandbox, client, journal, signals, progress.
+It opens what must be open while requests are sent: embedded sandbox, client, journal, signal
+handlers, progress.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -17,21 +19,17 @@ import click
 import trio
 
 from bulk.batch.folder import BatchFolder
-from bulk.batch.other_batches import claims_of_others
-from bulk.batch.running import (
-    BatchSettings,
-    RunContext,
-    live_client,
-    run_batch,
-)
+from bulk.batch.other_batches import other_claims
+from bulk.batch.running import BatchSettings, RunContext, live_client, run_batch
+from bulk.cli.embedded_sandbox import with_sandbox
 from bulk.cli.finish import finish
 from bulk.cli.interrupts import Interrupts
-from bulk.cli.options import BatchOptions
+from bulk.cli.options import RequestOptions, SendingOptions
 from bulk.cli.progress import PlainLines, TerminalBar
 from bulk.dispatch import LeaveNow
-from bulk.errors import BulkError
+from bulk.errors import AuthError
 from bulk.exits import Exit
-from bulk.http.api_key import ApiKey
+from bulk.http.api_key import KEY_VARIABLE, ApiKey, find_key
 from bulk.http.client import Client
 from bulk.journal import Journal
 from bulk.report import exit_of_stop
@@ -39,16 +37,14 @@ from bulk.report import exit_of_stop
 if TYPE_CHECKING:
     from bulk.sandbox import SandboxConfig
 
-SANDBOX_KEY = ApiKey("sk_sandbox_local", "the sandbox's key")
-
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One process's work on one batch.
+class BatchRun:
+    """One process's run of a batch.
 
-    `open_journal` gets the base URL that was found to be live. `sandbox` is the embedded one to
-    start, whose address then takes the place of `base_url`. `headlines` are said before the first
-    send.
+    `open_journal` takes the base URL under which the API answers. `sandbox` is the embedded one to
+    serve, None for a real API; its address replaces `base_url`. `headlines` are printed before the
+    first request.
     """
 
     folder: BatchFolder
@@ -61,126 +57,128 @@ class Work:
     quiet: bool
     as_json: bool
 
-    def say(self, line: str) -> None:
-        """A line for people, on stderr, unless they asked for quiet."""
+    def run(self) -> int:
+        """Run it; the exit code. Raises BulkError, click.Abort."""
+        return run_async(self._main)
+
+    async def _main(self) -> int:
+        if self.sandbox is None:
+            return await self._with_api(self.base_url)
+        return await with_sandbox(self.sandbox, self._with_api)
+
+    async def _with_api(self, base_url: str) -> int:
+        if self.sandbox is not None:
+            self._say(f"SANDBOX {base_url} (nothing is billed)")
+        async with live_client(base_url, self.key, self.settings) as client:
+            if client.base_url != base_url:
+                self._say(f"note: the API answers at {client.base_url}")
+            with self.open_journal(client.base_url) as journal:
+                for line in self.headlines:
+                    self._say(line)
+                return await self._with_journal(journal, client)
+
+    async def _with_journal(self, journal: Journal, client: Client) -> int:
+        cli_name, cancels = self.folder.cli_name, self.settings.on_interrupt == "cancel"
+        interrupts = Interrupts(cli_name)
+        stopping = "cancelling what was queued, and " * cancels
+        say_stopping = partial(self._say, stopping_line(self.settings.drain_timeout_s, stopping))
+        with (
+            progress_shown(self._say, quiet=self.quiet) as progress,
+            interrupts.stop_codes(say_stopping) as stops,
+        ):
+            context = RunContext(
+                random=Random(),
+                progress=progress,
+                interrupts=stops,
+                other_claims=partial(other_claims, self.folder),
+            )
+            try:
+                end = await run_batch(journal, client, self.settings, context)
+            except LeaveNow as leave:
+                click.echo(
+                    "\nExited at once. Nothing is lost. To continue: "
+                    f"bulk-trigger resume {cli_name}",
+                    err=True,
+                )
+                if cancels:
+                    click.echo(
+                        f"To cancel what was queued: bulk-trigger cancel {cli_name}", err=True
+                    )
+                return exit_of_stop(leave.code)
+        code = finish(journal, self.folder, time.time(), as_json=self.as_json, unsaved=end.unsaved)
+        if end.not_cancelled:
+            click.echo(f"error: not all runs were cancelled: {end.not_cancelled}", err=True)
+        interrupts.done()
+        return code
+
+    def _say(self, line: str) -> None:
         if not self.quiet:
             click.echo(line, err=True)
 
 
-def batch_settings(options: BatchOptions) -> BatchSettings:
-    """How to send, by the options."""
-    return BatchSettings(
-        rate_per_s=options.rate,
-        burst=options.burst,
-        concurrency_max=options.max_concurrency,
-        retries_max=options.max_retries,
-        deadline_s=options.deadline,
-        connect_timeout_s=options.connect_timeout,
-        answer_timeout_s=options.timeout,
-        drain_timeout_s=options.drain_timeout,
-        fail_fast=options.fail_fast,
-        on_unknown=options.on_unknown,
-        on_interrupt=options.on_interrupt,
-    )
-
-
-def carry_out(work: Work) -> int:
-    """Do the work and return the process's exit code. Raises BulkError."""
-    return run_to_its_end(partial(_main, work))
-
-
-def run_to_its_end(main: Callable[[], Awaitable[int]]) -> int:
-    """Run it and return its exit code. Raises click.Abort on a Ctrl-C that nobody waits for."""
+def run_async(main: Callable[[], Awaitable[int]]) -> int:
+    """Run it and return its exit code. Raises click.Abort on a Ctrl-C that it does not handle."""
     interrupted = False
     code: int = Exit.INTERRUPTED
     try:
         code = trio.run(main)
-    except* KeyboardInterrupt:  # before or after dispatch, which has its own way of stopping
+    except* KeyboardInterrupt:  # before or after the requests, which stop in a way of their own
         interrupted = True
     if interrupted:
         raise click.Abort
     return code
 
 
-async def _main(work: Work) -> int:
-    if work.sandbox is None:
-        return await _with_api(work, work.base_url)
-    return await _with_sandbox(work.sandbox, lambda base_url: _with_api(work, base_url))
-
-
-async def _with_sandbox(config: SandboxConfig, inner: Callable[[str], Awaitable[int]]) -> int:
-    from bulk.sandbox import Served, serve
-
-    code: int = Exit.OK
-    failure: BulkError | None = None
-    async with trio.open_nursery() as nursery:
-        served: Served = await nursery.start(serve, config)
-        try:
-            code = await inner(served.url)
-        except BulkError as error:  # out of the nursery's sight, which would wrap it in a group
-            failure = error
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return code
-
-
-async def _with_api(work: Work, base_url: str) -> int:
-    if work.sandbox is not None:
-        work.say(f"SANDBOX {base_url} (nothing is billed)")
-    async with live_client(base_url, work.key, work.settings) as client:
-        if client.base_url != base_url:
-            work.say(f"note: the API answers at {client.base_url}")
-        with work.open_journal(client.base_url) as journal:
-            for line in work.headlines:
-                work.say(line)
-            return await _with_journal(work, journal, client)
-
-
-async def _with_journal(work: Work, journal: Journal, client: Client) -> int:
-    progress = progress_line(work.say, quiet=work.quiet)
-    interrupts = Interrupts(work.folder.cli_name)
-    with interrupts.stops(partial(_say_stopping, work)) as stops:
-        around = RunContext(
-            random=Random(),
-            progress=progress,
-            interrupts=stops,
-            other_claims=partial(claims_of_others, work.folder),
-        )
-        try:
-            end = await run_batch(journal, client, work.settings, around)
-        except LeaveNow as leave:
-            click.echo(
-                "\nLeft at once. Nothing is lost; to go on: "
-                f"bulk-trigger resume {work.folder.cli_name}",
-                err=True,
-            )
-            if work.settings.on_interrupt == "cancel":
-                click.echo(
-                    f"To cancel what was queued: bulk-trigger cancel {work.folder.cli_name}",
-                    err=True,
-                )
-            return exit_of_stop(leave.code)
-        finally:
-            if progress is not None:
-                progress.close()
-    code = finish(journal, work.folder, time.time(), as_json=work.as_json, unsaved=end.unsaved)
-    if end.not_cancelled:
-        click.echo(f"error: not all runs were cancelled: {end.not_cancelled}", err=True)
-    interrupts.told()
-    return code
-
-
-def progress_line(say: Callable[[str], None], *, quiet: bool) -> TerminalBar | PlainLines | None:
-    """What shows how things stand: a bar on a terminal, otherwise lines; nothing where `quiet`."""
+@contextmanager
+def progress_shown(
+    say: Callable[[str], None], *, quiet: bool
+) -> Iterator[TerminalBar | PlainLines | None]:
+    """Progress for a block: a bar on a terminal, otherwise lines by `say`; None if `quiet`."""
     if quiet:
-        return None
-    return TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(say)
+        yield None
+        return
+    progress = TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(say)
+    try:
+        yield progress
+    finally:
+        progress.close()
 
 
-def _say_stopping(work: Work) -> None:
-    cancelling = "cancelling what was queued, and " * (work.settings.on_interrupt == "cancel")
-    work.say(
-        f"\nStopping: {cancelling}waiting at most {work.settings.drain_timeout_s:g} s for what is "
-        "under way. Once more leaves at once."
+def stopping_line(drain_timeout_s: float, also: str = "") -> str:
+    """What is printed when the first signal stops a command."""
+    return (
+        f"\nStopping: {also}waiting at most {drain_timeout_s:g} s for requests in flight. "
+        "A second signal exits at once."
+    )
+
+
+def require_key(options: RequestOptions, otherwise: str) -> ApiKey:
+    """The API key from options or environment. Raises AuthError, which says what else to do."""
+    key = find_key(options.api_key, options.api_key_file)
+    if key is None:
+        raise AuthError(f"no API key. Set {KEY_VARIABLE}, or {otherwise}")
+    return key
+
+
+def request_settings(options: RequestOptions) -> BatchSettings:
+    """The settings that the options of `cancel` give."""
+    return BatchSettings(
+        rate_per_s=options.rate,
+        burst=options.burst,
+        concurrency_max=options.max_concurrency,
+        deadline_s=options.deadline,
+        connect_timeout_s=options.connect_timeout,
+        answer_timeout_s=options.timeout,
+        drain_timeout_s=options.drain_timeout,
+    )
+
+
+def batch_settings(options: SendingOptions) -> BatchSettings:
+    """The settings that the options of `run` and `resume` give."""
+    return replace(
+        request_settings(options),
+        retries_max=options.max_retries,
+        fail_fast=options.fail_fast,
+        on_unknown=options.on_unknown,
+        on_interrupt=options.on_interrupt,
     )

@@ -1,4 +1,7 @@
-"""Owns the `sandbox` command: its options become one spec; what a spec means is the sandbox's."""
+"""`bulk-trigger sandbox [SPEC]`: turns its options into one spec and serves a sandbox.
+
+What a spec means is up to `bulk.sandbox`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ if TYPE_CHECKING:
     from bulk.sandbox import SandboxConfig
 
 EPILOG = """\b
-A spec is clauses between semicolons; the options below are such clauses too:
+A spec is a list of clauses, separated by semicolons. Options add clauses:
   bulk-trigger sandbox "token-bucket 10/s burst 20; headers retry-after; seed 7"
 \b
 Limits    none, token-bucket 10/s burst 20, strict-spacing 10/s, queue 10/s,
@@ -41,21 +44,25 @@ Further   base root|api|both, legacy, scope triggers|all, tests ID,...,
 )
 @click.argument("spec_words", metavar="[SPEC]", nargs=-1)
 @click.option("--spec", "spec_option", metavar="SPEC", help="The spec, instead of the argument.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
     help="The port to listen on; 0, the default, takes a free one.",
 )
-@click.option("--headers", metavar="STYLES", help="How limits show in answers.")
+@click.option("--headers", metavar="STYLES", help="The rate-limit headers of answers.")
 @click.option("--latency", metavar="TIME", help="How long an answer takes.")
-@click.option("--fault", "faults", metavar="FAULT", multiple=True, help="A fault; repeatable.")
-@click.option("--seed", type=click.IntRange(0), help="Fixes all that is random.")
-@click.option("--key-required", metavar="KEY", help="The only key let in; it shows in `ps`.")
+@click.option(
+    "--fault", "faults", metavar="FAULT", multiple=True, help="A fault to inject; repeatable."
+)
+@click.option("--seed", type=click.IntRange(0), help="The seed of everything random.")
+@click.option("--key-required", metavar="KEY", help="The only key accepted; it is visible in `ps`.")
 @click.option("--reject-key", metavar="KEY", help="A key answered with 401.")
-@click.option("--base", type=click.Choice(["root", "api", "both"]), help="Where /v1 lies.")
-@click.option("--legacy", is_flag=True, help="Only the trigger endpoint exists.")
+@click.option(
+    "--base", type=click.Choice(["root", "api", "both"]), help="The path under which /v1 is served."
+)
+@click.option("--legacy", is_flag=True, help="Serve only the trigger endpoint.")
 @click.option("--unknown-tests", metavar="IDS", help="Test ids answered with 404.")
 def command(
     spec_words: tuple[str, ...],
@@ -74,7 +81,7 @@ def command(
 ) -> None:
     """Serve a local TesterArmy until Ctrl-C. Nothing is tested and nothing is billed.
 
-    GET /sandbox/truth tells what really happened, /openapi.json what can be asked.
+    GET /sandbox/truth returns what really happened, GET /openapi.json describes the API.
     """
     from bulk.sandbox import DEFAULT_SPEC, SpecError, parse_spec
 
@@ -93,7 +100,7 @@ def command(
     ]
     given = spec_option if spec_option is not None else " ".join(spec_words)
     if not given:
-        # An option replaces the default's clause; a spec of one's own has no defaults to replace.
+        # An option replaces a clause of the default spec. Of a given spec, nothing is replaced.
         named = {clause.partition(" ")[0] for clause in clauses}
         parts = [part.strip() for part in DEFAULT_SPEC.split(";")]
         given = "; ".join(part for part in parts if part.partition(" ")[0] not in named)
@@ -110,40 +117,35 @@ def _announce_and_serve(config: SandboxConfig, host: str, port: int) -> None:
     from bulk.sandbox.server import is_loopback
 
     if not is_loopback(host):
-        click.echo(f"warning: {host} can be reached by others on the network", err=True)
-    refused: list[BaseException] = []
+        click.echo(f"warning: others on the network can reach {host}", err=True)
+    failures: list[BaseException] = []
     try:
-        trio.run(_serve_until_told, config, host, port)
+        trio.run(_serve_until_signal, config, host, port)
     except* OSError as group:
-        refused.extend(group.exceptions)
-    if refused:
-        raise click.UsageError(f"cannot listen on {host}, port {port}: {refused[0]}")
+        failures.extend(group.exceptions)
+    if failures:
+        raise click.UsageError(f"cannot listen on {host}, port {port}: {failures[0]}")
 
 
-async def _serve_until_told(config: SandboxConfig, host: str, port: int) -> None:
+async def _serve_until_signal(config: SandboxConfig, host: str, port: int) -> None:
     import signal
     import warnings
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
     from functools import partial
 
     import trio
 
+    from bulk.cli.embedded_sandbox import without_keys
     from bulk.sandbox import Served, serve
 
-    # The receiver is there before the first line is out: whoever reads it may signal at once.
+    # The receiver is open before the first line is printed: its reader may send a signal at once.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # told already, in the command's own words
+                warnings.simplefilter("ignore")  # the command has its own warning
                 served: Served = await nursery.start(partial(serve, config, host=host, port=port))
-            # A real key handed in by mistake must not end up in a CI log.
-            shown = replace(
-                config,
-                key="***" if config.key else None,
-                reject_key="***" if config.reject_key else None,
-            )
             click.echo(f"SANDBOX {served.url} (nothing is billed)")
-            click.echo(shown.describe())
+            click.echo(without_keys(config).describe())
             async for _ in signals:
                 nursery.cancel_scope.cancel()
                 break

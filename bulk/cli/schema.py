@@ -10,7 +10,7 @@ def command() -> None:
     """Print the JSON Schema of YAML manifests.
 
     \b
-    Editors use it when the manifest's first line is
+    Editors use it if the manifest's first line is
       # yaml-language-server: $schema=manifest.schema.json
     """
     from bulk.manifest import manifest_schema

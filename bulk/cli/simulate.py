@@ -1,6 +1,6 @@
-"""Carries out `run --simulate`: a batch of its own, in virtual time; knows no key and no address.
+"""What `run --simulate` does: runs a batch of its own in virtual time, without key and address.
 
-The batch is marked as simulated from its birth on, and is never continued.
+The batch is marked as simulated when it is created, and is never continued.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bulk.batch import choosing as batch
+from bulk.batch import choosing
 from bulk.batch.folder import BatchFolder
 from bulk.batch.running import BatchSettings, run_batch
 from bulk.batch.virtual import BASE_URL, run_virtually
-from bulk.cli.choose_batch import parse_sandbox
+from bulk.cli.embedded_sandbox import parse_sandbox, without_keys
 from bulk.cli.finish import finish
 from bulk.cli.options import RunOptions
 from bulk.cli.phrases import expansion_line
@@ -33,39 +33,40 @@ from bulk.sandbox import Sandbox, SandboxConfig
 if TYPE_CHECKING:
     from bulk.manifest import Manifest
 
-LATENCY = "60ms jitter 15ms"  # the default sandbox's; without any, no limit would be felt in time
-SHOWN_FROM = 20_000  # fewer triggers take less than half a minute
-SHOWN_EVERY_S = 0.25
+LATENCY = "60ms jitter 15ms"  # the default sandbox's; with none, no limit would be reached
+PROGRESS_TRIGGERS_MIN = 20_000  # fewer take less than half a minute
+PROGRESS_INTERVAL_S = 0.25
 
 
 def simulate(manifest: Manifest, options: RunOptions) -> int:
     """Simulate the batch and write its reports; the exit code. Raises BulkError, click.Abort."""
     config, notes = _model(options.simulate or "")
-    folder = batch.folder_for(manifest, options.output, options.batch, simulated=True)
+    folder = choosing.folder_for(manifest, options.output, options.batch, simulated=True)
     if folder.exists:
         raise OptionError(
-            f"batch {folder.name} exists already, and a simulation is always a new one; "
-            "give it another --batch name"
+            f"batch {folder.name} exists already, and a simulation is always a new batch; "
+            "choose another --batch name"
         )
-    spec = _shown(config)
+    spec = without_keys(config).describe()
     notes = [*notes, *(f"note: {note}" for note in manifest.notes), expansion_line(manifest)]
     if not options.quiet:
         for line in (f"SIMULATION {spec} (nothing is sent)", *notes):
             click.echo(line, err=True)
     settings = batch_settings(options)
-    journal = batch.create(folder, manifest, BASE_URL, settings, spec, simulated=True)
+    choice = choosing.NewBatchChoice(folder)
+    journal = choosing.create(choice, manifest, BASE_URL, settings, spec, simulated=True)
     progress = None
-    if manifest.count > SHOWN_FROM and sys.stderr.isatty() and not options.quiet:
-        progress = _Counter()
+    if manifest.count > PROGRESS_TRIGGERS_MIN and sys.stderr.isatty() and not options.quiet:
+        progress = SimulatedProgress()
     _run_batch(journal, folder, config, settings, progress)
     with journal:
         return finish(journal, folder, time.time(), as_json=options.as_json)
 
 
 def _model(spec: str) -> tuple[SandboxConfig, list[str]]:
-    """What a spec describes, and what was assumed where it is silent."""
+    """What a spec describes, and notes on what it leaves open."""
     config = parse_sandbox(spec, "--simulate")
-    # Where the API lies is found out before the first trigger and takes no part in the time.
+    # The base URL is found before the first trigger and takes none of the time.
     config = replace(config, base="both")
     if any(clause.split()[:1] == ["latency"] for clause in spec.split(";")):
         return config, []
@@ -73,34 +74,25 @@ def _model(spec: str) -> tuple[SandboxConfig, list[str]]:
     return replace(config, latency=assumed), [f"note: no latency is given; {LATENCY} is assumed"]
 
 
-def _shown(config: SandboxConfig) -> str:
-    """The spec in its own words; a real key handed in by mistake must not end up in a report."""
-    return replace(
-        config,
-        key="***" if config.key else None,
-        reject_key="***" if config.reject_key else None,
-    ).describe()
-
-
 def _run_batch(
     journal: Journal,
     folder: BatchFolder,
     config: SandboxConfig,
     settings: BatchSettings,
-    progress: _Counter | None,
+    progress: SimulatedProgress | None,
 ) -> None:
-    """Run the batch; where that is cut short, nothing is left of it."""
-    # A whole second: fractions of it would show in rounded headers, no two runs would be alike.
-    epoch_s = float(math.ceil(time.time()))
+    """Run the batch. If that is interrupted or fails, the batch is removed."""
+    # A whole second: a fraction would show in rounded headers and make every run different.
+    t0_unix_s = float(math.ceil(time.time()))
     interrupted = False
     try:
         try:
             done = run_virtually(
                 run_batch,
                 journal,
-                Sandbox(config, epoch_s=epoch_s),
+                Sandbox(config, epoch_s=t0_unix_s),
                 settings,
-                t0_unix_s=epoch_s,
+                t0_unix_s=t0_unix_s,
                 seed=config.seed,
                 progress=progress,
             )
@@ -112,15 +104,15 @@ def _run_batch(
             raise click.Abort
     except BaseException:
         journal.abandon()
-        batch.discard(folder)
+        choosing.discard(folder)
         raise
     finally:
         if progress is not None:
             progress.close()
 
 
-class _Counter:
-    """How far a long simulation is: one line on a terminal, redrawn in real time."""
+class SimulatedProgress:
+    """The progress of a long simulation: one line on a terminal, redrawn in real time."""
 
     def __init__(self) -> None:
         self._next_at = 0.0
@@ -129,15 +121,15 @@ class _Counter:
     def show(self, tally: Tally, view: PaceView, now: float) -> None:
         """See `bulk.dispatch.ProgressLine`; `now` is virtual."""
         if time.monotonic() >= self._next_at:
-            self._next_at = time.monotonic() + SHOWN_EVERY_S
+            self._next_at = time.monotonic() + PROGRESS_INTERVAL_S
             self._shown = True
             line = f"{tally.done:,}/{tally.total:,} simulated, {span(now)} of virtual time"
             click.echo(f"\r{line:<60}", nl=False, err=True)
 
     def say(self, line: str) -> None:
-        """See `bulk.dispatch.ProgressLine`: of a simulation, the end says it all."""
+        """See `bulk.dispatch.ProgressLine`. Nothing: the result of a simulation says it all."""
 
     def close(self) -> None:
-        """Leave the line and go to the next."""
+        """Leave the line as it is and begin a new one."""
         if self._shown:
             click.echo(err=True)

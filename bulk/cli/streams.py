@@ -1,4 +1,4 @@
-"""What a process prints on: made such that a batch does not end because nobody can be told."""
+"""Stdout and stderr of the process: a batch must not end because nothing can be printed."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from pathlib import Path
 
 
 def prepare() -> None:
-    """Make both streams writable: stdout so far as it is there, stderr whatever becomes of it.
+    """Make both streams writable, and let no write to stderr fail.
 
-    A stream that was closed before we began, as for some services, leads nowhere. What stderr
-    cannot take, as where it is a file on a full disk or a pipe whose reader has gone, is dropped.
+    A stream that was closed before the process began, as for some services, is replaced by the null
+    device. What stderr cannot take, because the disk is full or the pipe's reader is gone, is
+    dropped.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 for good
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 it stays open
             setattr(sys, name, nowhere)
         stream = getattr(sys, name)
-        if hasattr(stream, "reconfigure"):  # a legacy code page lacks letters; names keep theirs
+        if hasattr(stream, "reconfigure"):  # a legacy code page lacks characters
             stream.reconfigure(errors="replace")
-    told = sys.stderr
-    buffer = getattr(told, "buffer", None)
-    if type(getattr(buffer, "raw", buffer)) is io.FileIO:  # and no Windows console
+    stderr = sys.stderr
+    buffer = getattr(stderr, "buffer", None)
+    if type(getattr(buffer, "raw", buffer)) is io.FileIO:  # not a Windows console
         sys.stderr = io.TextIOWrapper(
-            io.BufferedWriter(_Lossy(told.fileno(), "wb", closefd=False)),
-            encoding=told.encoding,
+            io.BufferedWriter(_Lossy(stderr.fileno(), "wb", closefd=False)),
+            encoding=stderr.encoding,
             errors="replace",
             line_buffering=True,
         )
 
 
-def drop_what_is_left() -> None:
-    """Where stdout cannot take it: Python would try once more, and end with a code of its own."""
+def drop_unwritten() -> None:
+    """Drop what stdout cannot take. At exit Python would try again and set its own exit code."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -41,10 +42,10 @@ def drop_what_is_left() -> None:
 
 
 class _Lossy(io.FileIO):
-    """A file that takes all that is written to it and drops what it cannot hold."""
+    """A file that accepts every write and drops what it cannot write."""
 
     def write(self, content: bytes) -> int:  # type: ignore[override]
-        """All of it was taken, whatever the disk or the reader says."""
+        """Report that all of it was written, even if the disk or the reader did not take it."""
         try:
             return super().write(content)
         except OSError:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from bulk.durations import parse_duration
+
 # Longer than any release can wait; a larger value is a timestamp or a mistake, not a duration.
 RETRY_AFTER_S_MAX = 31 * 86_400.0
 # The longest name in use is half as long; a hostile one must not fill the journal.
 KEPT_HEADER = re.compile(r"date|retry-after|(x-)?rate-?limit.{0,60}", re.IGNORECASE)
 KEPT_HEADERS_MAX = 24  # servers send fewer than ten
 KEPT_VALUE_CHARACTERS_MAX = 200
-# A reset above this is no span but a stamp, in seconds or (above the second) in milliseconds.
+# A reset above the first is Unix time in seconds, above the second in milliseconds.
 STAMP_MIN, STAMP_MS_MIN = 1e9, 1e11
 CLOCKS_AGREE_S = 2.0  # `Date` is cut to whole seconds and a second old at most; ours is finer then
 _SECONDS = re.compile(r"\d{1,18}(\.\d{1,9})?", re.ASCII)
@@ -28,7 +30,6 @@ _COUNT = re.compile(r"\d{1,12}", re.ASCII)
 _SEPARATE = re.compile(r"(x-)?rate-?limit-(limit|remaining|reset)(-[a-z]+)?")
 _FIELD = re.compile(r"([a-z]+)\s*=\s*(\d{1,18})", re.ASCII)
 _OUTSIDE_QUOTES = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
-_GO_SPAN = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6}(?:\.\d+)?)s)?(?:(\d{1,9})ms)?")
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -141,7 +142,7 @@ def _structured(text: str, policies: str) -> Iterable[Allowance]:
         remaining = _whole(fields.get("remaining", ""))
         if remaining is not None:
             yield Allowance(
-                remaining, _span_s(fields.get("reset", "")), _whole(fields.get("limit", ""))
+                remaining, _read_seconds(fields.get("reset", "")), _whole(fields.get("limit", ""))
             )
         return
     policy_of = dict(_items(policies))
@@ -151,9 +152,9 @@ def _structured(text: str, policies: str) -> Iterable[Allowance]:
             policy = policy_of.get(name, {})
             yield Allowance(
                 remaining,
-                _span_s(fields.get("t", "")),
+                _read_seconds(fields.get("t", "")),
                 _whole(policy.get("q", "")),
-                _span_s(policy.get("w", "")),
+                _read_seconds(policy.get("w", "")),
             )
 
 
@@ -168,7 +169,7 @@ def _whole(text: str) -> int | None:
     return int(text) if _COUNT.fullmatch(text.strip()) else None
 
 
-def _span_s(text: str) -> float | None:
+def _read_seconds(text: str) -> float | None:
     text = text.strip()
     if not _SECONDS.fullmatch(text) or float(text) > RETRY_AFTER_S_MAX:
         return None
@@ -176,20 +177,19 @@ def _span_s(text: str) -> float | None:
 
 
 def _reset_s(text: str, server: float) -> float | None:
-    """When an allowance is renewed, as a span from now, in any of the forms in use.
+    """When an allowance is renewed, in seconds from now; None if the text says nothing valid.
 
-    Seconds; a stamp in seconds or milliseconds, whole or fractional; a date in HTTP's form or ISO
-    8601's; a span such as `6m0s` or `20ms`.
+    It may be seconds; Unix time in seconds or milliseconds, whole or fractional; a date as in HTTP
+    or ISO 8601; or a duration such as `6m0s` or `20ms`.
     """
     text = text.strip()
     if _SECONDS.fullmatch(text):
         number = float(text)
         if number < STAMP_MIN:
-            return _span_s(text)
+            return _read_seconds(text)
         at: float | None = number / 1000 if number >= STAMP_MS_MIN else number
-    elif text and (parts := _GO_SPAN.fullmatch(text)) is not None:
-        hours, minutes, seconds, thousandths = (float(part or 0) for part in parts.groups())
-        return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
+    elif (duration_s := parse_duration(text, bare_seconds=False)) is not None:
+        return duration_s if duration_s <= RETRY_AFTER_S_MAX else None
     else:
         at = http_date(text) if "," in text else _iso_date(text)
     if at is None or not -RETRY_AFTER_S_MAX <= at - server <= RETRY_AFTER_S_MAX:

@@ -17,7 +17,7 @@ from bulk.batch.folder import (
     find,
     latest_name,
     new_name,
-    newest,
+    newest_batches,
     note_latest,
     write_files,
     write_whole,
@@ -40,7 +40,7 @@ def test_a_name_sorts_by_time_and_holds_nothing_a_file_system_minds() -> None:
 
 
 @pytest.mark.parametrize("name", ["release-1.2", "pr_7+x=y", "a" * 100])
-def test_a_safe_name_is_taken(name: str) -> None:
+def test_a_safe_name_is_accepted(name: str) -> None:
     assert check_name(name) == name
 
 
@@ -64,14 +64,14 @@ def test_a_safe_name_is_taken(name: str) -> None:
     ],
 )
 def test_an_unsafe_name_is_a_clear_error(name: str) -> None:
-    with pytest.raises(OptionError, match="is no batch name"):
+    with pytest.raises(OptionError, match="is not a batch name"):
         check_name(name)
 
 
 def test_a_batch_is_found_by_name_by_folder_and_as_the_newest(tmp_path: Path) -> None:
     older, newer = batch(tmp_path, "older", age=9), batch(tmp_path, "newer")
     (tmp_path / "no-batch").mkdir()
-    assert newest(tmp_path, 9) == [newer, older]
+    assert newest_batches(tmp_path) == [newer, older]
     assert find(tmp_path, "older") == older
     assert find(tmp_path / "another", str(older.path)) == older
     assert find(tmp_path, None) == newer
@@ -87,10 +87,10 @@ def test_a_batch_is_found_by_name_by_folder_and_as_the_newest(tmp_path: Path) ->
     "name", [b"it's \\ here", b"-x", b"caf\xe9 '1'", b"line\nend \x1b[1m", b"\xc3\xa9"]
 )
 @pytest.mark.processes
-def test_a_folder_is_called_so_that_a_shell_takes_it(name: bytes) -> None:
-    called = BatchFolder(Path(os.fsdecode(name)) / "b").cli_name
-    assert called.isprintable()
-    said = subprocess.run(["bash", "-c", f"printf %s {called}"], capture_output=True, check=True)
+def test_a_folders_cli_name_is_quoted_for_a_shell(name: bytes) -> None:
+    cli_name = BatchFolder(Path(os.fsdecode(name)) / "b").cli_name
+    assert cli_name.isprintable()
+    said = subprocess.run(["bash", "-c", f"printf %s {cli_name}"], capture_output=True, check=True)
     assert said.stdout.removeprefix(b"./") == name + b"/b"
     assert not said.stdout.startswith(b"-")
 
@@ -98,7 +98,7 @@ def test_a_folder_is_called_so_that_a_shell_takes_it(name: bytes) -> None:
 @pytest.mark.parametrize("output", [".", "x", "reports", "./reports/x", "-y"])
 @pytest.mark.parametrize("name", ["b", "my batch", "-b", "it's", "$HOME", "new\nline"])
 @pytest.mark.processes
-def test_what_a_batch_is_called_is_that_batch_and_no_other(
+def test_a_batchs_cli_name_finds_that_batch_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -113,7 +113,7 @@ def test_what_a_batch_is_called_is_that_batch_and_no_other(
     assert find(OUTPUT, pasted).path.samefile(mine.path)
 
 
-def test_a_batch_that_is_not_there_is_a_clear_error_that_names_others(tmp_path: Path) -> None:
+def test_a_missing_batch_is_an_error_that_names_others(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="there is no batch here yet"):
         find(tmp_path, None)
     batch(tmp_path, "there")
@@ -133,14 +133,14 @@ def test_a_file_is_replaced_whole_and_others_may_read_it(tmp_path: Path) -> None
         assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
 
 
-def test_what_a_process_left_that_died_as_it_wrote_is_cleared_away(tmp_path: Path) -> None:
+def test_temporary_files_of_a_dead_process_are_removed(tmp_path: Path) -> None:
     old, new = tmp_path / ".report.csv.old", tmp_path / ".report.csv.new"
     for left in (old, new):
         left.write_bytes(b"half a report")
     os.utime(old, (1e9, 1e9))
     write_whole(tmp_path / "report.csv", b"whole")
     assert not old.exists()
-    assert new.exists(), "another process may be at it"
+    assert new.exists(), "another process may be writing it"
 
 
 def test_a_file_that_cannot_be_written_is_named_and_the_rest_is_written(
@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_written_is_named_and_the_rest_is_written(
     assert sorted(entry.name for entry in folder.path.iterdir()) == ["data"]
 
 
-def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"cannot be made.*--output"):
+    with pytest.raises(StorageError, match=r"cannot be created.*--output"):
         BatchFolder(tmp_path / "file" / "batch").make()

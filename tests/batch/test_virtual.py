@@ -41,11 +41,11 @@ def test_a_ctrl_c_at_any_moment_ends_it_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     complaints: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda told: complaints.append(told.exc_value))
+    monkeypatch.setattr(sys, "unraisablehook", lambda hook: complaints.append(hook.exc_value))
     rng = Random(1)
-    for turn in range(TIMES):
+    for number in range(TIMES):
         batch, triggers = a_batch(sandbox="none", simulated=True), some_triggers(5_000)
-        journal = Journal.create(tmp_path / f"{turn}.sqlite", batch, triggers)
+        journal = Journal.create(tmp_path / f"{number}.sqlite", batch, triggers)
         sandbox = Sandbox(parse_spec("none"), epoch_s=EPOCH)
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.05, 0.25))
         with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):

@@ -122,7 +122,7 @@ def test_an_unfinished_batch_keeps_its_unsent_triggers_and_names_the_unknown_one
         said = terminal.call("cancel", batch.name, **ENVIRONMENT)
         assert said.code == 7, said
         assert "Of 10 queued runs, 10 cancelled" in said.out
-        assert "18 unsent: only bulk-trigger resume would send them." in said.out
+        assert "18 unsent: only bulk-trigger resume sends them." in said.out
         assert "2 unknown, whose runs may be running and were not cancelled: Test " in said.out
         assert f"bulk-trigger resume {batch.name} --reconcile-only" in said.out
         assert len(truth(base_url)["accepted"]) == 12

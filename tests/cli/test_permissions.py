@@ -65,7 +65,7 @@ def test_a_folder_that_may_not_be_written_stops_before_anything_is_sent(tmp_path
     with mode(tmp_path / "reports", 0o555):
         code, err = call(tmp_path, RELEASE, "--sandbox")
     assert code == 8
-    assert "the batch's folder cannot be made: Permission denied" in err
+    assert "the batch's folder cannot be created: Permission denied" in err
     assert "--output" in err
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from bulk.cli.progress import (
     PlainLines,
-    Rate,
+    RecentRate,
     TerminalBar,
-    standing,
+    status_line,
 )
 from bulk.journal.tally import Tally
 from bulk.pacing import PaceView
@@ -20,29 +20,29 @@ PAUSED = PaceView(in_flight=0, concurrency=4.0, throttles=2, epochs=1, paused_un
 
 def test_the_words_say_rate_flight_throttles_failures_pause_and_time_left() -> None:
     tally = Tally(total=100, queued=50)
-    assert standing(tally, VIEW, 5.0, 100.0) == "5.0/s, in flight 3, throttled 2, ETA 0:10"
+    assert status_line(tally, VIEW, 5.0, 100.0) == "5.0/s, in flight 3, throttled 2, ETA 0:10"
     some_failed = Tally(total=10_000, queued=50, rejected=1, unknown=2)
-    assert standing(some_failed, PAUSED, 0.5, 100.0) == (
+    assert status_line(some_failed, PAUSED, 0.5, 100.0) == (
         "0.5/s, in flight 0, throttled 2, failed 3, paused 8 s, ETA 5:31:34"
     )
     one, two = replace(VIEW, apart=1), replace(VIEW, apart=2)
-    assert "throttled 2, 1 test at its own limit, ETA" in standing(tally, one, 5.0, 100.0)
-    assert "throttled 2, 2 tests at their own limits, ETA" in standing(tally, two, 5.0, 100.0)
+    assert "throttled 2, 1 test at its own limit, ETA" in status_line(tally, one, 5.0, 100.0)
+    assert "throttled 2, 2 tests at their own limits, ETA" in status_line(tally, two, 5.0, 100.0)
     done = Tally(total=1, queued=1)
-    assert standing(done, PAUSED, 0.0, 100.0) == "0.0/s, in flight 0, throttled 2"
+    assert status_line(done, PAUSED, 0.0, 100.0) == "0.0/s, in flight 0, throttled 2"
 
 
 def test_the_rate_is_that_of_the_last_half_minute() -> None:
-    rate = Rate()
+    rate = RecentRate()
     shown = [rate.per_s(done, now) for now, done in [(0, 0), (10, 100), (40, 100), (80, 500)]]
     assert shown == [0.0, 10.0, 0.0, 10.0]
 
 
 def test_what_is_to_be_sent_again_does_not_make_the_rate_negative() -> None:
-    rate = Rate()
+    rate = RecentRate()
     shown = [rate.per_s(done, now) for now, done in [(0, 0), (10, 50), (15, 44), (20, 48)]]
     assert shown == [0.0, 5.0, 44 / 15, 2.4]
-    resumed = Rate()
+    resumed = RecentRate()
     assert [resumed.per_s(done, now) for now, done in [(0, 60), (10, 59), (20, 60)]] == [0, 0, 0.05]
 
 

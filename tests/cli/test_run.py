@@ -256,8 +256,8 @@ def test_all_problems_of_a_manifest_are_told_at_once_and_nothing_is_sent(
         (["--tags", "nothing"], "nothing"),
         (["--app-id", "ios"], "is not PLATFORM=UUID"),
         (["--app-id", "ios=x"], "is not a UUID"),
-        (["--deadline", "soon"], "is no span of time"),
-        (["--sandbox", "--batch", "../x"], "is no batch name"),
+        (["--deadline", "soon"], "is not a duration"),
+        (["--sandbox", "--batch", "../x"], "is not a batch name"),
         (["--sandbox", "leaky-boat 3/s"], "--sandbox"),
     ],
 )
@@ -274,7 +274,7 @@ def test_an_output_that_is_a_file_ends_with_8_or_2(terminal: Terminal) -> None:
     assert terminal.call(RELEASE, "--sandbox", "--output", "file").code == 2
     said = terminal.call(RELEASE, "--sandbox", "--output", "file/below")
     assert said.code == 8
-    assert "cannot be made" in said.err
+    assert "cannot be created" in said.err
 
 
 def test_a_disk_that_fills_up_ends_with_8_and_loses_no_run(terminal: Terminal) -> None:
@@ -403,6 +403,7 @@ def test_a_second_signal_leaves_at_once(terminal: Terminal) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=4)
     assert process.returncode == 130
+    assert "Stopping" not in err, "it says so once"
     assert f"bulk-trigger resume {batch.name}" in err
     assert "Traceback" not in err
     with Journal.open(batch / "data" / "journal.sqlite") as journal:
@@ -425,12 +426,12 @@ def test_a_named_batch_is_continued_and_a_finished_one_sends_nothing(
     batch.rename(batch.with_name("renamed"))
     changed = terminal.call(other, "--base-url", free, "--batch", "renamed", **ENVIRONMENT)
     assert changed.code == 2
-    assert "batch renamed consists of other triggers than" in changed.err
+    assert "batch renamed has other triggers than" in changed.err
     another = terminal.call(
         manifest, "--base-url", "http://127.0.0.1:9", "--batch", "renamed", **ENVIRONMENT
     )
     assert another.code == 2
-    assert f"batch renamed was begun at {free}" in another.err
+    assert f"batch renamed was run at {free}" in another.err
 
 
 @pytest.mark.parametrize("by_its_name", [True, False])
@@ -477,7 +478,7 @@ def test_two_processes_do_not_work_on_one_batch_nor_on_the_same_triggers(
         process.kill()
         process.communicate()
     assert (resumed.code, "another bulk-trigger is at work" in resumed.err) == (2, True)
-    assert (repeated.code, "right now, in another process" in repeated.err) == (2, True)
+    assert (repeated.code, "another process is running batch" in repeated.err) == (2, True)
     assert len(terminal.batches()) == 1
 
 
@@ -541,7 +542,7 @@ def test_what_was_under_way_as_a_process_was_cut_short_is_asked_for_and_not_coun
         assert f"batch {batch.name} of the same triggers is unfinished: 1 unknown. " in again.err
         left = terminal.call("resume", "--on-unknown", "report", **ENVIRONMENT)
         assert left.code == 7, "and not as the process before"
-        assert "has nothing left to send, and nobody is asked about the unknown." in left.err
+        assert "has nothing left to send, and its unknown triggers are not looked up." in left.err
         assert terminal.call(manifest, "--base-url", base_url, **ENVIRONMENT).code == 2, "as before"
         asked = terminal.call("resume", "--reconcile-only", **ENVIRONMENT)
         assert asked.code == 0, asked
@@ -618,11 +619,11 @@ def test_what_an_unfinished_batch_has_sent_is_not_billed_again_by_an_edited_mani
         before = truth(base_url)["counts"]["requests"]
         for named in ((), ("--batch", "second")):
             said = terminal.call(edited, *options, *named, **ENVIRONMENT)
-            words = f"batch first is unfinished and has sent {shared} of these 40 triggers already"
+            words = f"batch first is unfinished and has already sent {shared} of these 40 triggers"
             assert (said.code, words in said.err) == (2, True), said
-        assert "Go on with it: bulk-trigger resume first\n" in said.err
+        assert "Continue it: bulk-trigger resume first\n" in said.err
         reports = terminal.folder / "reports"
-        with pytest.raises(OptionError, match=f"has sent {shared} of these"):
+        with pytest.raises(OptionError, match=f"has already sent {shared} of these"):
             bulk.trigger(edited, api_key=KEY, base_url=base_url, output=reports)
         assert truth(base_url)["counts"]["requests"] == before
         assert len(terminal.batches()) == 1
@@ -649,7 +650,7 @@ def test_the_python_api_begins_another_batch_only_where_that_is_asked_for(
         assert begin(manifest, batch="first", deadline_s=0.3).summary.exit_code == 11
         with pytest.raises(OptionError, match=r"bulk-trigger resume first.* with new=True"):
             begin(edited)
-        with pytest.raises(OptionError, match=r"Name it to continue it.* with new=True"):
+        with pytest.raises(OptionError, match=r"Continue it: batch='first', or .* with new=True"):
             begin(manifest)
         assert begin(edited, new=True).summary.queued == 5
 
@@ -781,7 +782,7 @@ def test_what_another_process_is_at_work_on_is_not_billed_again_by_another_manif
         process.communicate(timeout=60)
         assert process.returncode == 0
         (batch,) = terminal.batches()
-        words = f"batch {batch.name} has 10 of these 20 triggers and is at work right now"
+        words = f"another process is running batch {batch.name}, which has 10 of these 20 triggers"
         assert (said.code, words in said.err) == (2, True), said
         check_truth(batch, base_url, 80)
         assert terminal.call(other, *run, **ENVIRONMENT).code == 0, "that one is finished"
@@ -832,7 +833,7 @@ def test_a_second_signal_leaves_at_once_also_where_only_the_reports_are_left(
     process = spawn_signalled(terminal, SIGNALLED_AT_ITS_REPORTS, both, *run)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (143, "")
-    assert err.endswith("\nLeft at once. Nothing is lost: bulk-trigger report b\n")
+    assert err.endswith("\nExited at once. Nothing is lost: bulk-trigger report b\n")
     assert terminal.call("report", "b").code == 0
 
 
@@ -860,7 +861,7 @@ def test_reconciling_only_where_nothing_is_unknown_asks_nobody(terminal: Termina
         before = truth(base_url)["counts"]["requests"]
         said = terminal.call("resume", "b", "--reconcile-only", **ENVIRONMENT)
         assert said.code == 11, "as the batch did"
-        assert "Batch b has no unknown trigger: nobody is asked." in said.err
+        assert "Batch b has no unknown trigger: nothing is sent." in said.err
         assert truth(base_url)["counts"]["requests"] == before
 
 

@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bulk.batch.other_batches import batches_in, unfinished
+from bulk.batch.folder import newest_batches
+from bulk.batch.other_batches import find_unfinished
 from bulk.errors import OptionError
 from bulk.http.address import DEFAULT_BASE_URL
 from bulk.journal import Journal
@@ -230,12 +231,12 @@ def test_report_and_measure_say_it_too(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--simulate", "none", "--sandbox"], "--simulate and --sandbox exclude each other"),
-        (["--simulate", "none", "--dry-run"], "--simulate and --dry-run exclude each other"),
+        (["--simulate", "none", "--sandbox"], "--simulate and --sandbox cannot be used together"),
+        (["--simulate", "none", "--dry-run"], "--simulate and --dry-run cannot be used together"),
         (["--simulate"], "requires an argument"),
         (["--simulate", ""], "--simulate: the spec is empty"),
         (["--simulate", "leaky-boat 3/s"], '--simulate: clause: "leaky-boat" is none of'),
-        (["--simulate", "none", "--batch", "../x"], "is no batch name"),
+        (["--simulate", "none", "--batch", "../x"], "is not a batch name"),
         (["--simulate", "none", "--max-triggers", "13"], "more than --max-triggers 13"),
     ],
 )
@@ -268,7 +269,7 @@ def test_a_simulation_is_never_continued(terminal: Terminal) -> None:
     refused(terminal.call(manifest, "--batch", "plan", "--sandbox"), simulated)
     refused(
         terminal.call(manifest, "--batch", "plan", "--simulate", "none"),
-        "batch plan exists already, and a simulation is always a new one",
+        "batch plan exists already, and a simulation is always a new batch",
     )
     import bulk
 
@@ -283,7 +284,7 @@ def test_an_unfinished_simulation_is_not_offered_to_a_real_run(terminal: Termina
         born = journal.batch
     assert (born.simulated, born.fingerprint) == (True, manifest.fingerprint)
     for base_url in (DEFAULT_BASE_URL, born.base_url):
-        assert unfinished(manifest, batches_in(output), base_url) is None
+        assert find_unfinished(manifest, newest_batches(output), base_url) is None
 
 
 def wait_until_written(terminal: Terminal, least: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from bulk.batch.folder import BatchFolder
-from bulk.batch.other_batches import claims_of_others
+from bulk.batch.other_batches import other_claims
 from bulk.journal import (
     AttemptEnded,
     Intent,
@@ -199,11 +199,11 @@ def test_a_batch_beside_ours_that_cannot_be_read_counts_as_well(path: Path) -> N
     for folder in (ours, other):
         folder.make()
         Journal.create(folder.journal, a_batch(), some_triggers(3)).close()
-    assert claims_of_others(ours, 200.0) == Claims()
+    assert other_claims(ours, 200.0) == Claims()
     other.journal.write_bytes(other.journal.read_bytes()[:200])
     os.utime(other.journal, (300.0, 300.0))
-    assert claims_of_others(ours, 200.0) == Claims(all_busy=True)
-    assert claims_of_others(ours, 301.0) == Claims()
+    assert other_claims(ours, 200.0) == Claims(all_busy=True)
+    assert other_claims(ours, 301.0) == Claims()
 
 
 FORMAT_1 = """

@@ -47,7 +47,7 @@ def test_a_disk_that_is_full_at_any_write(terminal: Terminal, seed: int) -> None
         out, err = process.communicate(timeout=60)
         assert (process.returncode, "Traceback" in err) == (8, False), err
         said = out + err
-        assert "resume b" in said or "nothing was sent. See to the disk" in said
+        assert "resume b" in said or "nothing was sent. Check the disk" in said
         again = terminal.call(*run, "--on-unknown", "report", **ENVIRONMENT)
         assert again.code in (0, 7), again
         batch = terminal.folder / "reports" / "b"

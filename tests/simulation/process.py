@@ -20,7 +20,7 @@ import trio
 from trio.testing import MockClock
 
 from bulk.batch.folder import BatchFolder
-from bulk.batch.other_batches import claims_of_others
+from bulk.batch.other_batches import other_claims
 from bulk.batch.running import BatchSettings, cancel_runs, run_batch
 from bulk.batch.virtual import Work, run_virtually
 from bulk.dispatch import LeaveNow
@@ -90,7 +90,7 @@ class Process:
                 wall=self._wall,
                 transport=lambda: _MortalTransport(self),
                 preflight=True,
-                other_claims=partial(claims_of_others, self.folder),
+                other_claims=partial(other_claims, self.folder),
             )
             now_s = done.clock_s
         except* Crashed:
