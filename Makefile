@@ -1,43 +1,56 @@
-# make run    sets up .venv (once), then runs the sample manifest against the sandbox
-# make test   the same set-up, then all checks a change must pass
-# make soak   many more simulated worlds and hostile inputs than the tests have
+# make run        sets up .venv (once), then runs the sample manifest against the sandbox
+# make test       the same set-up, then all checks a change must pass
+# make test-fast  the tests that need no socket, no process and no long simulation
+# make soak       many more simulated worlds, examples, hostile inputs and kills than the tests have
 # Another Python: make PYTHON=/path/to/python3.12
 
 PYTHON ?= python3
 BIN := .venv/bin
+STEAL := --dist worksteal
+SLOW := sockets or processes or browser or nginx or long
 
-.PHONY: run test soak format bench bench-pacing clean
+.PHONY: run test test-fast ready lint types pytest soak format bench bench-pacing clean
 
 run:
 	@$(PYTHON) tools/prepare.py run
 	@$(BIN)/bulk-trigger manifests/release.csv --sandbox
 
-test:
+# Types are checked while the tests run. Without -j here, make would wait for one before the other.
+test: ready
+	@$(MAKE) --no-print-directory -j3 lint types pytest
+
+test-fast: ready
+	$(BIN)/python -m pytest -n logical $(STEAL) -m "not ($(SLOW))"
+
+ready:
 	@$(PYTHON) tools/prepare.py test
+
+lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
-soak:
-	@$(PYTHON) tools/prepare.py test
+types:
+	$(BIN)/mypy
+
+pytest:
+	$(BIN)/python -m pytest -n auto $(STEAL)
+
+soak: ready
 	$(BIN)/python -m tests.simulation.soak
 	$(BIN)/python -m tests.simulation.planted
 	$(BIN)/python -m tests.fuzz.soak
+	$(BIN)/python -m pytest -n logical $(STEAL) -m hypothesis --hypothesis-profile=soak
 	$(BIN)/python -m tests.kills.soak --kills 200
 	$(BIN)/python -m tests.kills.system_calls
 
-format:
-	@$(PYTHON) tools/prepare.py test
+format: ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench:
-	@$(PYTHON) tools/prepare.py test
+bench: ready
 	$(BIN)/python -m benchmarks.scale
 
-bench-pacing:
-	@$(PYTHON) tools/prepare.py test
+bench-pacing: ready
 	$(BIN)/python -m benchmarks.pacing --nginx
 
 clean:

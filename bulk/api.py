@@ -12,7 +12,7 @@ from random import Random
 import trio
 
 from bulk.batch import choosing as batches
-from bulk.batch.batch_runner import to_ask
+from bulk.batch.batch_runner import to_reconcile
 from bulk.batch.folder import BatchFolder
 from bulk.batch.other_batches import batches_in, claims_of_others, unfinished
 from bulk.batch.running import (
@@ -79,7 +79,7 @@ def trigger(
         with Journal.open(folder.journal) as journal:
             batches.check_same(folder.name, journal.batch, checked, base_url)
             tally = Tally.of(journal.counts())
-        if not tally.left + to_ask(tally, on_unknown):
+        if not tally.left + to_reconcile(tally, on_unknown):
             with Journal.open(folder.journal) as journal:
                 journal.note_finished(time.time())
                 return _ended(folder, write_reports(journal, folder, time.time()))

@@ -1,8 +1,8 @@
-"""The ways a person's input or surroundings can be wrong; knows nothing of the rest.
+"""The errors that a user can fix; knows nothing of the rest.
 
-Remote answers are no errors here: they are data (`bulk.model.Outcome`). A `BulkError` is
-something the person at the keyboard can mend; its text says where, what, and what to do. Bugs of
-ours are never a `BulkError`: they crash.
+A `BulkError` is raised for wrong input or a broken environment; its text says where, what, and what
+to do. The server's answers are not errors but data (`bulk.model.Outcome`). Our own bugs are never a
+`BulkError`: they crash.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from pathlib import Path
 
 from bulk.exits import Exit
 
-PROBLEMS_SHOWN_MAX = 100  # more than a screenful is scrolled past; the count of the rest is told
+PROBLEMS_SHOWN_MAX = 100  # a few screenfuls; the rest is only counted
 
 
 class BulkError(Exception):
-    """The base of all errors a user can mend. `exit` is the process's exit code."""
+    """The base of all errors that a user can fix. `exit` is the process's exit code."""
 
     exit = Exit.USAGE
 
 
 class OptionError(BulkError):
-    """An option, or a combination of options, that cannot be carried out."""
+    """An option, or a combination of options, that is not possible."""
 
 
 class AuthError(BulkError):
-    """There is no usable API key, or the server refused it. Not raised for a test's own 404."""
+    """There is no usable API key, or the server rejected it. Not raised for a test's own 404."""
 
     exit = Exit.AUTH
 
@@ -45,7 +45,7 @@ class StorageError(BulkError):
 
 
 class DiskError(StorageError):
-    """The disk failed a journal: it is full, or gives errors. What was durable is not lost."""
+    """The disk is full, or reads or writes of a journal fail. What was durable is not lost."""
 
     def __init__(self, journal: Path, what: str) -> None:
         self.journal = journal
@@ -53,7 +53,7 @@ class DiskError(StorageError):
 
 
 class DamagedError(StorageError):
-    """A journal lacks what was written to it, or holds what never was. Its text begins with it."""
+    """A journal lacks what was written to it, or contains what never was."""
 
     def __init__(self, journal: Path, what: str) -> None:
         self.journal = journal

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What the shell is told. Green is green: 0 only if every selected trigger was queued."""
+    """The exit codes. Green is green: 0 only if every selected trigger was queued."""
 
     OK = 0
     FAILED = 1
@@ -26,7 +26,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.OK: "every selected trigger was queued; of cancel: every run was cancelled or had ended",
     Exit.FAILED: "some trigger was rejected or not sent; of cancel: some run was not cancelled",
     Exit.USAGE: "wrong usage, bad manifest or empty selection; nothing was sent",
-    Exit.AUTH: "no API key, or the server refused it",
+    Exit.AUTH: "no API key, or the server rejected it",
     Exit.UNREACHABLE: "the API could not be reached",
     Exit.UNKNOWN: "some trigger may or may not have been executed",
     Exit.STORAGE: "the batch's folder could not be read or written, or stdout not written",
@@ -36,7 +36,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.TERMINATED: "terminated (SIGTERM)",
 }
 
-# Most urgent first: what hides the others comes before what it hides.
+# Most urgent first: a code comes before those that it may hide.
 PRECEDENCE = (
     Exit.INTERRUPTED,
     Exit.TERMINATED,
@@ -53,5 +53,5 @@ PRECEDENCE = (
 
 
 def most_urgent(exits: Iterable[Exit]) -> Exit:
-    """The one code of several; OK where there are none."""
+    """The most urgent of several codes; OK if there are none."""
     return min(exits, key=PRECEDENCE.index, default=Exit.OK)

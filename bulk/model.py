@@ -1,6 +1,6 @@
-"""The records all parts speak in, validated when made; knows no file, socket or clock.
+"""The records that all parts share, validated when created; knows no file, socket or clock.
 
-Times on the wall are seconds since the epoch (UTC); spans are milliseconds where the name says so.
+Times by the wall clock are Unix time in seconds; spans are in seconds or, with `_ms`, milliseconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Mode(StrEnum):
 
 
 class DeviceModel(StrEnum):
-    """The device of an ios run; left out, the server takes a phone."""
+    """The device of an ios run; without one the server takes a phone."""
 
     IPHONE = "iphone"
     IPAD = "ipad"
@@ -52,7 +52,7 @@ class Outcome(StrEnum):
 
 
 class Origin(StrEnum):
-    """Where a run id comes from. `by_count`: it is this trigger's or an equal one's."""
+    """Where a run id comes from. `by_count`: it is this trigger's or that of an equal one."""
 
     ANSWER = "answer"
     ADOPTED = "adopted"
@@ -60,9 +60,9 @@ class Origin(StrEnum):
 
 
 class Cancelled(StrEnum):
-    """What came of asking the server to cancel a queued trigger's run.
+    """The result of a request to cancel a queued trigger's run.
 
-    `unclear`: it was asked and did not clearly answer, so the run may go on.
+    `unclear`: the server gave no clear answer, so the run may continue.
     """
 
     YES = "yes"
@@ -72,7 +72,7 @@ class Cancelled(StrEnum):
     UNCLEAR = "unclear"
 
 
-# With these there is nothing left to cancel; all else is asked again.
+# With these there is nothing left to cancel; the next `cancel` tries all others again.
 CANCEL_SETTLED = frozenset({Cancelled.YES, Cancelled.HAD_ENDED})
 
 
@@ -110,11 +110,11 @@ class StopCode(StrEnum):
     FAIL_FAST = "fail_fast"
 
 
-# What the user wants done about triggers whose answers were lost, and about runs on an interrupt.
+# What to do about triggers whose answers were lost, and about queued runs on an interrupt.
 OnUnknown = Literal["reconcile", "report", "resend"]
 OnInterrupt = Literal["detach", "cancel"]
 
-# What a trigger that was never sent is reported with, by why its batch stopped.
+# The failure code of a trigger that was never sent, by why its batch stopped.
 UNSENT_BECAUSE: dict[StopCode, FailureCode] = {
     StopCode.INTERRUPTED: FailureCode.INTERRUPTED,
     StopCode.TERMINATED: FailureCode.INTERRUPTED,
@@ -129,8 +129,8 @@ UNSENT_BECAUSE: dict[StopCode, FailureCode] = {
 }
 
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-# The ids in our sample manifests. They exist nowhere but in the sandbox, so a server that is not on
-# loopback is never sent one.
+# The ids in our sample manifests. They exist only in the sandbox, so they are never sent to a
+# server that is not on loopback.
 SAMPLE_ID_PREFIX = "5a3b1e00-"
 
 
@@ -139,7 +139,7 @@ class Trigger:
     """One cell of a manifest: what to send, and where in the manifest it came from.
 
     `line` is the manifest's line, from 1. `own` are the manifest's further columns, name and value.
-    Raises ValueError where a field could not be sent as it is.
+    Raises ValueError if a field cannot be sent.
     """
 
     test_id: str
@@ -158,20 +158,20 @@ class Trigger:
         for field in ("test_id", "app_id", "environment_id"):
             value = getattr(self, field)
             if value is not None and not UUID_PATTERN.fullmatch(value):
-                raise ValueError(f"{field} {value!r} is no lower-case UUID")
+                raise ValueError(f"{field} {value!r} is not a lower-case UUID")
         if self.repetition < 1:
             raise ValueError(f"repetition {self.repetition} is not positive")
         if self.device_model is not None and (
             self.platform is None or self.device_model not in DEVICES_BY_PLATFORM[self.platform]
         ):
-            raise ValueError(f"device_model {self.device_model} is none of {self.platform}'s")
+            raise ValueError(f"device_model {self.device_model} is not one of {self.platform}'s")
 
     @property
     def key(self) -> str:
-        """What says that two cells are the same: 20 characters, a letter first.
+        """Identifies the cell: two cells with the same key are the same. 20 characters.
 
-        A hash of all that is sent and of the repetition, not of the line, name, tags or own
-        columns. The letter keeps spreadsheets from reading `1234e5` as a number.
+        A hash of everything that is sent and of the repetition, not of the line, name, tags or own
+        columns. It begins with a letter, so that no spreadsheet reads `1234e5` as a number.
         """
         parts = (
             self.test_id,
@@ -186,7 +186,7 @@ class Trigger:
 
     @property
     def case(self) -> str:
-        """What two releases compare by: test, platform, mode and device, as a person reads it."""
+        """What releases are compared by: test, platform, mode and device, for people."""
         cell = (self.platform, self.mode, self.device_model)
         return " · ".join([self.name or self.test_id, *(part for part in cell if part)])
 
@@ -196,10 +196,10 @@ class TriggerResult:
     """A trigger and how it ended; a row of `report.csv`.
 
     `wait_ms`: ready but held back by pacing, summed over attempts. `latency_ms`: the last attempt,
-    first byte out to last byte in. `total_ms`: the waits and latencies of all attempts; time in
-    which no process ran is not counted. None where there was no attempt. `origin` says who named
-    the run; `candidates` are run ids of which one may be an unknown trigger's. `cancelled` is None
-    where nobody asked for it.
+    first byte out to last byte in. `total_ms`: the waits and latencies of all attempts, without the
+    time in which no process ran. They are None if there was no attempt. `origin` says where the run
+    id comes from; `candidates` are run ids of which one may be an unknown trigger's. `cancelled` is
+    None if no one tried to cancel the run.
     """
 
     trigger: Trigger
@@ -236,11 +236,10 @@ AttemptEnd = Literal["queued", "rejected", "throttled", "unknown", "unsent", "op
 class AttemptRecord:
     """One HTTP request for a trigger; a row of `data/attempts.csv`.
 
-    `end` is what became of the attempt: an outcome's name, where `throttled` and `unsent` may have
-    been sent again later; `open` has an intent and no outcome, and of an `absent` one the server
-    was found to have no run. `in_flight` counts the requests
-    under way when this one left, itself included. `headers` are the answer's `Date` and rate-limit
-    headers, as they came.
+    `end` is the attempt's own outcome, after which `throttled` and `unsent` triggers may have been
+    sent again; `open`: an intent without an outcome; `absent`: the server's list has no run of it.
+    `in_flight` counts the requests in flight when this one left, itself included. `headers` are the
+    answer's `Date` and rate-limit headers, unchanged.
     """
 
     key: str
@@ -267,7 +266,7 @@ class AttemptRecord:
 class Instant:
     """A moment by our two clocks: Unix time (`wall`), and seconds on the process's steady clock.
 
-    `steady` is None where it was not recorded.
+    `steady` is None if it was not recorded.
     """
 
     wall: float
@@ -276,7 +275,7 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class ServerTime:
-    """A reading of the server's clock: its Unix time `server` lies between two instants of ours."""
+    """A reading of the server's clock: its Unix time `server`, between two instants of ours."""
 
     sent: Instant
     received: Instant
@@ -285,23 +284,24 @@ class ServerTime:
 
 @dataclass(frozen=True, slots=True)
 class ClockSample(ServerTime):
-    """A reading of the server's clock by one process, the `session`.
+    """A reading of the server's clock by the process `session`.
 
-    `place` orders it among the attempts: it is the id of the attempt, or of the next one.
+    `attempt_id` is that of the attempt whose answer it comes from. A reading from another answer
+    has the next attempt's, so that readings and attempts of a session can be ordered.
     """
 
-    place: int
+    attempt_id: int
     session: int
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptTimes:
-    """When an attempt was in flight. `place` and `session` are as in `ClockSample`.
+    """When an attempt of the process `session` was in flight.
 
-    `received` and `latency_s` are None where the process died before an answer.
+    `received` and `latency_s` are None if the process died before an answer.
     """
 
-    place: int
+    attempt_id: int
     session: int
     sent: Instant
     received: Instant | None = None
@@ -309,7 +309,7 @@ class AttemptTimes:
     failure_code: str | None = None
 
 
-# --- what reconciliation finds out about a trigger whose answer was lost ----------------------
+# --- what reconciliation says about a trigger whose answer was lost ---------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +333,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The trigger stays unknown. `candidates` are run ids that may be its own; `why` for people."""
+    """The trigger stays unknown; `why` for people. `candidates` are run ids that may be its."""
 
     seq: int
     candidates: tuple[str, ...]
@@ -345,13 +345,12 @@ Resolution = Found | Missing | Undecided
 
 @dataclass(frozen=True, slots=True)
 class BatchFacts:
-    """What a report says of a batch beside its triggers.
+    """What a report says about a batch, besides its triggers.
 
-    `elapsed_s` sums the time of all its processes; for `asked_s` of it they asked the server what
-    had become of lost answers. `settings` are the options it ran under, name
-    and value, never the API key. `own_columns` are the manifest's further columns, in its order.
-    `surplus` are run ids of the batch's tests and time that no trigger owns. `called` is what
-    commands call the batch.
+    `elapsed_s` sums the time of all its processes; for `asked_s` of it they reconciled triggers
+    whose answers were lost. `settings` are the options it ran under, name and value, never the API
+    key. `own_columns` are the manifest's further columns, in its order. `surplus` are run ids of
+    the batch's tests and time that no trigger owns. `cli_name` is what commands call the batch.
     """
 
     name: str

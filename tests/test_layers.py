@@ -24,7 +24,7 @@ LAYERS: dict[int, set[str]] = {
     2: {"http.address", "http.bodies", "http.client", "http.preflight", "journal"},
     3: {
         *("dispatch", "batch"),
-        *("reconcile.claims", "reconcile.evidence", "reconcile.reconciler", "reconcile.run_lister"),
+        *("reconcile.claims", "reconcile.reconciler", "reconcile.run_lister"),
     },
     4: {"cli", "api", "__main__", "__init__"},
 }
@@ -116,6 +116,7 @@ def test_the_drawing_is_what_the_imports_are() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["-h"]])
+@pytest.mark.processes
 def test_help_imports_nothing_but_click(arguments: list[str]) -> None:
     code = (
         "import sys\nsys.argv[1:] = " + repr(arguments) + "\n"

@@ -60,13 +60,13 @@ def test_the_case_is_what_two_releases_compare_by() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"test_id": "x"}, "test_id 'x' is no lower-case UUID"),
-        ({"test_id": ID.upper()}, "is no lower-case UUID"),
-        ({"app_id": ""}, "app_id '' is no lower-case UUID"),
+        ({"test_id": "x"}, "test_id 'x' is not a lower-case UUID"),
+        ({"test_id": ID.upper()}, "is not a lower-case UUID"),
+        ({"app_id": ""}, "app_id '' is not a lower-case UUID"),
         ({"environment_id": "y"}, "environment_id 'y'"),
         ({"repetition": 0}, "repetition 0 is not positive"),
-        ({"platform": Platform.WEB}, "device_model ipad is none of web's"),
-        ({"platform": None}, "device_model ipad is none of None's"),
+        ({"platform": Platform.WEB}, "device_model ipad is not one of web's"),
+        ({"platform": None}, "device_model ipad is not one of None's"),
     ],
 )
 def test_a_trigger_that_could_not_be_sent_cannot_be_made(

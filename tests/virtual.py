@@ -96,7 +96,7 @@ class VirtualRun:
                 journal,
                 self.sandbox,
                 self.settings,
-                epoch_s=EPOCH,
+                t0_unix_s=EPOCH,
                 clock_s=began,
                 seed=self.seed,
                 key=KEY,

@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,9 @@ import trio
 from benchmarks.pacing.backoff import backoff
 from benchmarks.pacing.cases import Case, Server
 from benchmarks.pacing.clients import THROTTLED, Api, Reply, Workload
-from tests.cli.talking import rows, sandbox, spawn, truth, write_manifest
+from tests.cli.terminal import command_line, rows, truth, write_manifest
 from tests.nginx.test_behind_nginx import nginx
+from tests.processes import clean_environment
 
 COUNT, PER_S, BURST, CONNECTIONS = 200, 20, 10, 3
 TRIP_S = 0.030
@@ -85,7 +87,7 @@ def section() -> str:
 
 def _cell(limit: Limit, client: Callable[[Path, str], int]) -> str:
     """Time / least time, and 429s per accepted trigger; each client has a fresh server."""
-    with tempfile.TemporaryDirectory() as name, sandbox(UPSTREAM) as upstream:
+    with tempfile.TemporaryDirectory() as name, _sandbox(UPSTREAM) as upstream:
         folder = Path(name)
         with nginx(folder / "nginx", upstream, limit.directive) as base_url:
             try:
@@ -98,17 +100,35 @@ def _cell(limit: Limit, client: Callable[[Path, str], int]) -> str:
     return f"{(instants[-1] - instants[0]) / limit.least_s:.3f} | {throttles / COUNT:.1%}"
 
 
+@contextmanager
+def _sandbox(spec: str) -> Iterator[str]:
+    """Run a sandbox in a process of its own and yield its address."""
+    with subprocess.Popen(
+        command_line("sandbox", spec),
+        env=clean_environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[1]
+        finally:
+            process.terminate()
+
+
 def _product(options: tuple[str, ...], folder: Path, base_url: str) -> int:
     """Run the real command in a process of its own; returns its number of 429s."""
     manifest = write_manifest(folder / "release.csv", COUNT)
     output = str(folder / "reports")
     arguments = (str(manifest), "--base-url", base_url, "--output", output, *options)
-    with spawn(*arguments, folder=folder, TESTERARMY_API_KEY="sk_benchmark") as process:
-        try:
-            process.communicate(timeout=RUN_S_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+    subprocess.run(
+        command_line(*arguments),
+        cwd=folder,
+        env=clean_environment({"TESTERARMY_API_KEY": "sk_benchmark"}),
+        capture_output=True,
+        timeout=RUN_S_MAX,
+    )
     (batch,) = [path for path in (folder / "reports").iterdir() if path.is_dir()]
     return sum(int(row["throttles"]) for row in rows(batch))
 

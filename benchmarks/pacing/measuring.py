@@ -127,7 +127,12 @@ def _product(job: Job, sandbox: Sandbox, blank: Figures) -> Figures:
         Journal.create(Path(folder) / "journal.db", batch, triggers) as journal,
     ):
         ended = run_virtually(
-            run_batch, journal, sandbox, BatchSettings(), epoch_s=case.start_unix_s, seed=case.seed
+            run_batch,
+            journal,
+            sandbox,
+            BatchSettings(),
+            t0_unix_s=case.start_unix_s,
+            seed=case.seed,
         )
         time_outs = sum(a.failure_code == "read_timeout" for a in journal.attempts())
     tally, stop = ended.end.tally, ended.end.stop

@@ -1,114 +1,120 @@
-"""A process's work on a batch: reconcile what is unknown, dispatch, reconcile what came of that.
+"""Runs a batch in one process: reconcile what is unknown, dispatch, reconcile again.
 
-    resumed, something unknown -> reconcile, without waiting where there is something to send
-    something to send          -> dispatch -> something unknown -> reconcile -> absent: again
+    resumed with unknown triggers  -> reconcile; without waiting if there is something to send
+    something to send              -> dispatch -> unknown triggers -> reconcile -> absent: dispatch
 
-Reconciling begins when nothing is under way any more. A stop keeps absent triggers from being sent
-in this process, but not the others from being found; after an interrupt the server is not asked.
+Reconciliation begins when nothing is in flight any more. After a stop, absent triggers are not sent
+in this process, but the unknown ones are still reconciled. After an interrupt they are not.
 
-Where the user wants it, an interrupt cancels the runs that were queued: from its first instant on,
-beside the drain, for whoever sends a signal may kill soon.
+If the user wants it, an interrupt cancels the runs that were queued. That begins at once, while
+requests in flight drain, because a process that was interrupted may soon be killed.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 
 import trio
 
-from bulk.dispatch import INTERRUPTS, DispatchEnd, Dispatcher, LeaveNow
-from bulk.dispatch.cancelling import Cancelling
-from bulk.errors import StorageError
+from bulk.dispatch.cancelling import Canceller
+from bulk.dispatch.dispatcher import DispatchEnd, Dispatcher
+from bulk.dispatch.shell import LeaveNow, Shell
+from bulk.dispatch.stopping import INTERRUPTS
 from bulk.journal import Journal, SentAgain
 from bulk.journal.tally import Tally
 from bulk.model import OnUnknown, StopCode
-from bulk.reconcile.evidence import Resolved
 from bulk.reconcile.reconciler import Reconciler
 
-# Each sends only what the one before lost and the server has no run of: a handful, and then none.
+# Each sends only triggers that the one before lost and the server has no run of: soon none.
 DISPATCHES_MAX = 10
-# After these nobody is asked what became of the rest: the user wants to leave, or an answer can
-# neither be had nor kept.
-NOT_ASKED_AFTER = INTERRUPTS | {StopCode.STORAGE, StopCode.AUTH, StopCode.UNREACHABLE}
+# After these the rest is not reconciled: the user wants to leave, or answers can no longer be
+# fetched or stored.
+NOT_RECONCILED_AFTER = INTERRUPTS | {StopCode.STORAGE, StopCode.AUTH, StopCode.UNREACHABLE}
 
 
-def to_ask(tally: Tally, on_unknown: OnUnknown) -> int:
-    """How many triggers the server is to be asked about."""
+def to_reconcile(tally: Tally, on_unknown: OnUnknown) -> int:
+    """How many triggers are to be looked for in the server's list of runs."""
     return 0 if on_unknown == "report" else tally.unknown
 
 
-class BatchRunner:
-    """Build it, call `run` once. `say` takes a line for people.
+class Interruption:
+    """A block that an interrupt ends. `code` is the interrupt, None if there was none."""
 
-    `cancelling` is what an interrupt begins, None where runs are left alone. It and dispatch write
-    the journal side by side, by the same group commit.
+    def __init__(self) -> None:
+        self.code: StopCode | None = None
+        self.scope = trio.CancelScope()
+
+    def interrupt(self, code: StopCode) -> None:
+        """End the block."""
+        self.code = code
+        self.scope.cancel()
+
+
+class BatchRunner:
+    """Build it, then call `run` once. `say` prints a line for people.
+
+    `canceller` starts on an interrupt, None if runs are left alone. It and dispatch write the
+    journal concurrently, through the same group commit.
     """
 
     def __init__(
         self,
         *,
         journal: Journal,
-        dispatch: Callable[[], Dispatcher],
-        rounds: Callable[[], Reconciler],
-        cancelling: Cancelling | None,
+        new_dispatcher: Callable[[], Dispatcher],
+        new_reconciler: Callable[[], Reconciler],
+        canceller: Canceller | None,
         on_unknown: OnUnknown,
         reconcile_only: bool,
         interrupts: AsyncIterator[StopCode] | None,
         say: Callable[[str], None],
     ) -> None:
+        self.reconcile_s = 0.0  # the time spent reconciling
         self._journal = journal
-        self._dispatch = dispatch
-        self._rounds = rounds
-        self._cancelling = cancelling
+        self._new_dispatcher = new_dispatcher
+        self._new_reconciler = new_reconciler
+        self._canceller = canceller
         self._on_unknown = on_unknown
         self._reconcile_only = reconcile_only
-        self._interrupts = interrupts
         self._say = say
-        self._interrupt: Callable[[StopCode], None] = lambda code: None
+        self._shell = Shell(interrupts=interrupts, on_interrupt=self._interrupt)
+        # What is running: one of these, or none of them.
+        self._dispatcher: Dispatcher | None = None
+        self._interruptible: Interruption | None = None
         self._sent_again: set[int] = set()
-        self.asked_s = 0.0  # the time for which the server was asked
-        self._begin_cancelling: Callable[[], None] = lambda: None
+        self._cancelling = False  # it has begun
         self._all_queued = trio.Event()
         self._cancelled = trio.Event()
         self._not_cancelled = ""
 
     async def run(self) -> DispatchEnd:
-        """Do what can be done; return when nothing is under way any more.
+        """Do what can be done; return when nothing is in flight any more.
 
-        Raises LeaveNow on a second interrupt, StorageError where the journal fails while the server
-        is asked. All else is in the result.
+        Raises LeaveNow on a second interrupt, StorageError if the journal fails during
+        reconciliation. Everything else is in the result.
         """
-        failure: LeaveNow | StorageError | None = None
-        end = DispatchEnd(self._tally())
-        async with trio.open_nursery() as around:
-            around.start_soon(self._watch_interrupts)
-            self._begin_cancelling = partial(self._start_cancelling, around)
-            try:
-                end = await self._run()
-                if self._cancelling is not None and end.stop in INTERRUPTS:
-                    await self._end_cancelling()
-                    end = replace(end, not_cancelled=self._not_cancelled)
-            except (LeaveNow, StorageError) as error:  # out of the nursery's sight
-                failure = error
-            around.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        end = await self._shell.run(self._run)
         return replace(end, tally=self._tally())
 
     async def _run(self) -> DispatchEnd:
+        end = await self._dispatch_and_reconcile()
+        if self._canceller is not None and end.stop in INTERRUPTS:
+            await self._finish_cancelling()
+            end = replace(end, not_cancelled=self._not_cancelled)
+        return end
+
+    async def _dispatch_and_reconcile(self) -> DispatchEnd:
         end = DispatchEnd(self._tally())
-        if self._asks():  # what is to be waited for can be while the rest is sent
+        if self._has_unknown():  # what must be waited for can be waited for while the rest is sent
             patient = self._reconcile_only or not self._tally().left
             end = replace(end, stop=await self._reconcile(patient=patient))
             if end.stop is not None or self._reconcile_only or not self._tally().left:
                 return end
         for _ in range(DISPATCHES_MAX):
-            dispatch = self._dispatch()
-            self._interrupt = partial(self._stop, dispatch)
-            end = await dispatch.run()
-            if end.stop in NOT_ASKED_AFTER or not self._asks():
+            end = await self._dispatch()
+            if end.stop in NOT_RECONCILED_AFTER or not self._has_unknown():
                 break
             stop = await self._reconcile()
             if stop is not None:
@@ -117,80 +123,81 @@ class BatchRunner:
                 break
         return end
 
+    async def _dispatch(self) -> DispatchEnd:
+        self._dispatcher = self._new_dispatcher()
+        try:
+            return await self._dispatcher.run()
+        finally:
+            self._dispatcher = None
+
     def _tally(self) -> Tally:
         return Tally.of(self._journal.counts())
 
-    def _asks(self) -> bool:
-        """Whether there is something to ask the server about."""
-        return to_ask(self._tally(), self._on_unknown) > 0
+    def _has_unknown(self) -> bool:
+        """Whether there is something to reconcile."""
+        return to_reconcile(self._tally(), self._on_unknown) > 0
 
     async def _reconcile(self, *, patient: bool = True) -> StopCode | None:
-        """Find out what can be found out, or at once; the interrupt that ended it, if one did."""
+        """Reconcile and, if `patient`, wait for what cannot be reconciled at once.
+
+        Return the interrupt that ended it, None if none did.
+        """
         count = self._tally().unknown
         triggers = "1 unknown trigger" if count == 1 else f"{count:,} unknown triggers"
-        self._say(f"asking the server what became of {triggers}")
+        self._say(f"looking for {triggers} in the server's list of runs")
         began = trio.current_time()
-        interrupted: list[StopCode] = []
-        resolved: Resolved | None = None
-        with trio.CancelScope() as asking:
-
-            def leave(code: StopCode) -> None:
-                interrupted.append(code)
-                asking.cancel()
-
-            self._interrupt = leave
+        with self._until_interrupt() as interruption:
             try:
-                resolved = await self._rounds().run(patient=patient)
+                counts = await self._new_reconciler().run(patient=patient)
             finally:
-                self.asked_s += trio.current_time() - began
-        if interrupted:
-            return interrupted[0]
-        assert resolved is not None
-        self._say(resolved.describe())
-        if self._on_unknown == "resend" and patient:
+                self.reconcile_s += trio.current_time() - began
+            self._say(counts.describe())
+        if interruption.code is None and self._on_unknown == "resend" and patient:
             self._send_again()
-        return None
+        return interruption.code
 
     def _send_again(self) -> None:
-        """Let what is unknown still be sent once more, as the user wants it."""
+        """Let what is still unknown be sent once more, because the user wants that."""
         seqs = {lost.seq for lost in self._journal.lost()} - self._sent_again
         self._sent_again |= seqs
         self._journal.write([SentAgain(seq) for seq in sorted(seqs)])
 
     # --- interrupts -----------------------------------------------------------------------------
 
-    def _stop(self, dispatch: Dispatcher, code: StopCode) -> None:
-        dispatch.interrupt(code)
-        self._begin_cancelling()
+    def _interrupt(self, code: StopCode) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.interrupt(code)
+            self._begin_cancelling()
+        elif self._interruptible is not None:
+            self._interruptible.interrupt(code)
 
-    def _start_cancelling(self, around: trio.Nursery) -> None:
+    @contextmanager
+    def _until_interrupt(self) -> Iterator[Interruption]:
+        """A block that the next interrupt ends."""
+        self._interruptible = Interruption()
+        try:
+            with self._interruptible.scope:
+                yield self._interruptible
+        finally:
+            self._interruptible = None
+
+    def _begin_cancelling(self) -> None:
         """Begin it, once."""
-        self._begin_cancelling = lambda: None
-        if self._cancelling is not None:
-            around.start_soon(self._cancel, self._cancelling)
+        if self._canceller is not None and not self._cancelling:
+            self._cancelling = True
+            self._shell.start_soon(self._cancel)
 
-    async def _cancel(self, cancelling: Cancelling) -> None:
-        end = await cancelling.run(self._all_queued)
+    async def _cancel(self) -> None:
+        assert self._canceller is not None
+        end = await self._canceller.run(self._all_queued)
         self._not_cancelled = end.detail
         self._cancelled.set()
 
-    async def _end_cancelling(self) -> None:
-        """Nothing is under way any more: cancel what is left. Raises LeaveNow on an interrupt."""
+    async def _finish_cancelling(self) -> None:
+        """Nothing is in flight any more: cancel the rest. Raises LeaveNow on an interrupt."""
         self._begin_cancelling()
         self._all_queued.set()
-        interrupted: list[StopCode] = []
-        with trio.CancelScope() as waiting:
-
-            def leave(code: StopCode) -> None:
-                interrupted.append(code)
-                waiting.cancel()
-
-            self._interrupt = leave
+        with self._until_interrupt() as interruption:
             await self._cancelled.wait()
-        if interrupted:
-            raise LeaveNow(interrupted[0])
-
-    async def _watch_interrupts(self) -> None:
-        if self._interrupts is not None:
-            async for code in self._interrupts:
-                self._interrupt(code)
+        if interruption.code is not None:
+            raise LeaveNow(interruption.code)

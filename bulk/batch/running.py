@@ -1,4 +1,4 @@
-"""A batch from its journal to its reports: sets dispatch up, keeps the session, writes files."""
+"""Runs a batch from its journal to its reports: connects the parts and keeps the session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from random import Random
 
 import trio
@@ -14,18 +13,13 @@ import trio
 from bulk.batch.batch_runner import BatchRunner
 from bulk.batch.folder import BatchFolder, write_files
 from bulk.dispatch import DispatchEnd, Dispatcher, DispatchSettings, LeaveNow, ProgressLine
-from bulk.dispatch.cancelling import CancelEnd, Cancelling
+from bulk.dispatch.cancelling import CancelEnd, Canceller
 from bulk.errors import StorageError
 from bulk.exits import Exit, most_urgent
 from bulk.http.api_key import ApiKey
 from bulk.http.client import POOL_CONNECTIONS, Client, Timeouts
 from bulk.http.preflight import settle_base_url
-from bulk.journal import (
-    GroupCommit,
-    Journal,
-    Runner,
-    in_thread,
-)
+from bulk.journal import GroupCommit, Journal, Runner, in_thread
 from bulk.journal.tally import Tally
 from bulk.model import BatchFacts, OnInterrupt, OnUnknown, StopCode
 from bulk.pacing.adaptive import AdaptiveController
@@ -34,15 +28,15 @@ from bulk.reconcile.reconciler import Reconciler
 from bulk.reconcile.run_lister import RunLister
 from bulk.report import Summary, render_all
 
-LISTINGS_AT_ONCE_MAX = 4  # requests; lists are large answers, and few
+LISTINGS_CONCURRENCY_MAX = 4  # requests; pages of runs are large and few
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """How to send. Spans are seconds; `deadline_s` counts from the start of this process's work.
+    """How to run a batch. `deadline_s` counts from the start of `run_batch` or `cancel_runs`.
 
-    `rate_per_s` and `burst`: the API's limit, where the user knows it. `failed_again`: what was
-    rejected or throttled is sent as well.
+    `rate_per_s` and `burst`: the API's limit, if the user knows it. `failed_again`: send rejected
+    and throttled triggers again, too.
     """
 
     rate_per_s: float | None = None
@@ -60,7 +54,7 @@ class BatchSettings:
     failed_again: bool = False
 
     def describe(self) -> tuple[tuple[str, str], ...]:
-        """The options that stand for these settings and their values, for the report."""
+        """The options that set these and their values, for the report."""
         deadline = "none" if self.deadline_s is None else f"{self.deadline_s:g} s"
         rate = "not given" if self.rate_per_s is None else f"{self.rate_per_s:g}/s"
         return (
@@ -82,7 +76,8 @@ class BatchSettings:
 class RunContext:
     """What differs between a real run and a virtual one.
 
-    `other_claims` tells what other batches claim of the runs made from a wall time on.
+    `wall` returns Unix time in seconds. `other_claims` returns what other batches claim of the runs
+    created from a Unix time on.
     """
 
     random: Random
@@ -93,14 +88,14 @@ class RunContext:
     other_claims: Callable[[float], Claims] = lambda since: Claims()
 
     def say(self, line: str) -> None:
-        """A line for people, where anybody looks."""
+        """Print a line for people, if progress is shown."""
         if self.progress is not None:
             self.progress.say(line)
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What the reports say. `problems` are the files that could not be written."""
+    """The reports as written. `problems` name the files that could not be."""
 
     facts: BatchFacts
     summary: Summary
@@ -117,14 +112,14 @@ class Reported:
 
 @asynccontextmanager
 async def live_client(base_url: str, key: ApiKey, settings: BatchSettings) -> AsyncIterator[Client]:
-    """A client to where the API answers, which its `base_url` tells.
+    """A client whose `base_url` is the one under which the API answers.
 
-    Raises AuthError or UnreachableError, see `bulk.http.preflight`.
+    Raises AuthError or UnreachableError as `bulk.http.preflight` does.
     """
     async with Client(
         base_url,
         key,
-        lanes=-(-settings.concurrency_max // POOL_CONNECTIONS),
+        pools=-(-settings.concurrency_max // POOL_CONNECTIONS),
         timeouts=Timeouts(settings.connect_timeout_s, settings.answer_timeout_s),
     ) as client:
         await settle_base_url(client)
@@ -132,25 +127,45 @@ async def live_client(base_url: str, key: ApiKey, settings: BatchSettings) -> As
 
 
 async def run_batch(
-    journal: Journal, client: Client, settings: BatchSettings, around: RunContext
+    journal: Journal, client: Client, settings: BatchSettings, context: RunContext
 ) -> DispatchEnd:
-    """Do what the batch still needs, and close its session.
+    """Do what the batch still needs, in a session of its own.
 
-    Raises StorageError where the journal fails before the first send or while the server is asked
-    what became of a trigger, LeaveNow on a second interrupt. Any other failure is in the result.
+    Raises StorageError if the journal fails before the first send or during reconciliation,
+    LeaveNow on a second interrupt. Any other failure is in the result.
     """
     began = trio.current_time()
-    journal.begin_session(around.wall(), failed_again=settings.failed_again)
+    journal.begin_session(context.wall(), failed_again=settings.failed_again)
     if client.server_time is not None:
         journal.note_server_time(client.server_time)
-    deadline = None if settings.deadline_s is None else began + settings.deadline_s
+    runner = _batch_runner(journal, client, settings, context)
+    try:
+        end = await runner.run()
+    except LeaveNow as leave:
+        journal.end_session(trio.current_time() - began, leave.code, "", asked_s=runner.reconcile_s)
+        raise
+    # If the disk is full, the end's stop says so already.
+    with suppress(StorageError):
+        journal.end_session(
+            trio.current_time() - began, end.stop, end.stop_detail, asked_s=runner.reconcile_s
+        )
+    return end
+
+
+def _batch_runner(
+    journal: Journal, client: Client, settings: BatchSettings, context: RunContext
+) -> BatchRunner:
+    commits = GroupCommit(journal, context.runner)
+    # One controller for all dispatches: what it learned of the server stays true.
     controller = _controller(
-        settings, around.random, settings.concurrency_max, deadline, Tally.of(journal.counts()).left
+        settings,
+        context.random,
+        settings.concurrency_max,
+        deadline=_deadline(settings),
+        total=Tally.of(journal.counts()).left,
     )
 
-    commits = GroupCommit(journal, around.runner)
-
-    def dispatch() -> Dispatcher:
+    def new_dispatcher() -> Dispatcher:
         return Dispatcher(
             journal=commits,
             client=client,
@@ -164,99 +179,94 @@ async def run_batch(
             tally=Tally.of(journal.counts()),
             first_attempt_id=journal.next_attempt_id(),
             run_ids=journal.run_ids(found=False),
-            progress=around.progress,
-            wall=around.wall,
+            progress=context.progress,
+            wall=context.wall,
         )
 
-    phases = BatchRunner(
+    def new_reconciler() -> Reconciler:
+        return Reconciler(
+            journal=journal,
+            runner=context.runner,
+            lister=RunLister(
+                client,
+                _controller(settings, context.random, LISTINGS_CONCURRENCY_MAX),
+                wall=context.wall,
+                session=journal.session,
+                attempt_id=journal.next_attempt_id(),
+            ),
+            wall=context.wall,
+            other_claims=context.other_claims,
+            say=context.say,
+        )
+
+    return BatchRunner(
         journal=journal,
-        dispatch=dispatch,
-        rounds=partial(_rounds, journal, client, settings, around),
-        cancelling=_beside_the_drain(commits, client, settings, around),
+        new_dispatcher=new_dispatcher,
+        new_reconciler=new_reconciler,
+        canceller=(
+            _canceller_on_interrupt(commits, client, settings, context)
+            if settings.on_interrupt == "cancel"
+            else None
+        ),
         on_unknown=settings.on_unknown,
         reconcile_only=settings.reconcile_only,
-        interrupts=around.interrupts,
-        say=around.say,
-    )
-    try:
-        end = await phases.run()
-    except LeaveNow as leave:
-        journal.end_session(trio.current_time() - began, leave.code, "", asked_s=phases.asked_s)
-        raise
-    # A full disk has been told of already, by the end's own stop.
-    with suppress(StorageError):
-        journal.end_session(
-            trio.current_time() - began, end.stop, end.stop_detail, asked_s=phases.asked_s
-        )
-    return end
-
-
-def _rounds(
-    journal: Journal, client: Client, settings: BatchSettings, around: RunContext
-) -> Reconciler:
-    """One reconciliation, as of now."""
-    inquiry = RunLister(
-        client,
-        _controller(settings, around.random, LISTINGS_AT_ONCE_MAX, None, 0),
-        wall=around.wall,
-        session=journal.session,
-        place=journal.next_attempt_id(),
-    )
-    return Reconciler(
-        journal=journal,
-        runner=around.runner,
-        inquiry=inquiry,
-        wall=around.wall,
-        other_claims=around.other_claims,
-        say=around.say,
+        interrupts=context.interrupts,
+        say=context.say,
     )
 
 
-def _beside_the_drain(
-    commits: GroupCommit, client: Client, settings: BatchSettings, around: RunContext
-) -> Cancelling | None:
-    """What cancels a batch's runs on an interrupt, by connections that no trigger holds."""
-    if settings.on_interrupt != "cancel":
-        return None
-    return Cancelling(
+def _canceller_on_interrupt(
+    commits: GroupCommit, client: Client, settings: BatchSettings, context: RunContext
+) -> Canceller:
+    """Cancels a batch's runs while it drains, over connections that no trigger occupies."""
+    return Canceller(
         journal=commits,
         client=client,
-        controller=_controller(settings, around.random, POOL_CONNECTIONS, None, 0),
-        lanes=[client.aside] * min(POOL_CONNECTIONS, settings.concurrency_max),
+        controller=_controller(settings, context.random, POOL_CONNECTIONS),
+        pools=[client.spare_pool] * min(POOL_CONNECTIONS, settings.concurrency_max),
         drain_timeout_s=settings.drain_timeout_s,
-        wall=around.wall,
+        wall=context.wall,
     )
 
 
 async def cancel_runs(
-    journal: Journal, client: Client, settings: BatchSettings, around: RunContext
+    journal: Journal, client: Client, settings: BatchSettings, context: RunContext
 ) -> CancelEnd:
-    """Cancel the runs that the batch queued; sends no trigger, and begins no session.
+    """Cancel the runs that the batch queued. It sends no trigger and begins no session.
 
-    Raises LeaveNow on a second interrupt, StorageError where the journal cannot be read.
+    Raises LeaveNow on a second interrupt, StorageError if the journal cannot be read.
     """
-    began = trio.current_time()
-    deadline = None if settings.deadline_s is None else began + settings.deadline_s
-    at_once, runs = settings.concurrency_max, len(journal.uncancelled())
-    cancelling = Cancelling(
-        journal=GroupCommit(journal, around.runner),
+    canceller = Canceller(
+        journal=GroupCommit(journal, context.runner),
         client=client,
-        controller=_controller(settings, around.random, at_once, deadline, runs),
-        lanes=[number % client.lanes for number in range(at_once)],
+        controller=_controller(
+            settings,
+            context.random,
+            settings.concurrency_max,
+            deadline=_deadline(settings),
+            total=len(journal.uncancelled()),
+        ),
+        pools=[number % client.pools for number in range(settings.concurrency_max)],
         drain_timeout_s=settings.drain_timeout_s,
-        wall=around.wall,
-        progress=around.progress,
-        interrupts=around.interrupts,
+        wall=context.wall,
+        progress=context.progress,
+        interrupts=context.interrupts,
     )
-    return await cancelling.run()
+    return await canceller.run()
+
+
+def _deadline(settings: BatchSettings) -> float | None:
+    """The instant of the deadline, if it is counted from now."""
+    return None if settings.deadline_s is None else trio.current_time() + settings.deadline_s
 
 
 def _controller(
     settings: BatchSettings,
     random: Random,
     concurrency_max: int,
-    deadline: float | None,
-    total: int,
+    *,
+    deadline: float | None = None,
+    total: int = 0,
 ) -> AdaptiveController:
     return AdaptiveController(
         concurrency_max=min(concurrency_max, settings.concurrency_max),
@@ -269,15 +279,15 @@ def _controller(
 
 
 def write_reports(journal: Journal, folder: BatchFolder, now: float) -> Reported:
-    """Write all report files of a batch from its journal, and note there that they are written.
+    """Write all report files of a batch from its journal, and record in it that they are written.
 
-    Raises StorageError if the journal is broken.
+    `now` is Unix time. Raises StorageError if the journal cannot be read.
     """
     facts = replace(journal.facts(), cli_name=folder.cli_name)
     rendered = render_all(facts, journal.results(), journal.attempts(), now=now)
     if journal.displaced:
-        there = f"{folder.path}: no reports were written, for another batch lies there now"
-        return Reported(facts, rendered.summary, (there,))
+        problem = f"{folder.path}: no reports were written: the folder holds another batch now"
+        return Reported(facts, rendered.summary, (problem,))
     problems = write_files(folder, rendered.files)
     with suppress(StorageError):
         journal.note_reported(now)

@@ -1,7 +1,7 @@
-"""Works on a batch in virtual time: the real client and journal against the sandbox's model.
+"""Runs a batch in virtual time: the real client and journal against the sandbox's model.
 
-One runner for `--simulate`, the scenario tests and the benchmarks. It owns the clock and nothing
-else: hours of waiting take no time, and the same seeds give the same instants.
+`--simulate`, the scenario tests and the benchmarks all use it. It owns only the clock: hours of
+waiting take no time, and the same seeds give the same instants.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Work = Callable[[Journal, Client, BatchSettings, RunContext], Awaitable[End]]
 
 @dataclass(frozen=True, slots=True)
 class VirtualEnd(Generic[End]):
-    """How it ended, and the virtual clock then, in seconds."""
+    """How the work ended, and the virtual clock at that time, in seconds."""
 
     end: End
     clock_s: float
@@ -48,7 +48,7 @@ def run_virtually(
     sandbox: Sandbox,
     settings: BatchSettings,
     *,
-    epoch_s: float,
+    t0_unix_s: float,
     clock_s: float = 0.0,
     seed: int = 0,
     key: ApiKey = KEY,
@@ -59,24 +59,23 @@ def run_virtually(
     preflight: bool = False,
     other_claims: Callable[[float], Claims] = lambda since: Claims(),
 ) -> VirtualEnd[End]:
-    """Do `work` (`bulk.batch.running.run_batch` or `cancel_runs`) on the batch, in no time at all.
+    """Run `work` (`bulk.batch.running.run_batch` or `cancel_runs`) on the batch.
 
-    `epoch_s`: the wall clock where the virtual one is 0, `clock_s`: the virtual clock at the start.
-    `seed`: of the controller's jitter. `wall`: the wall clock by the virtual one, where it is not
-    simply ahead by `epoch_s`. `transport`: another way to the sandbox than the faithful one.
-    `preflight`: ask it something harmless first, as real runs do. `other_claims` as in
-    `RunContext`.
+    `t0_unix_s`: the Unix time at virtual time 0. `clock_s`: the virtual time at the start, in
+    seconds. `seed`: of the controller's jitter. `wall`: maps virtual time to Unix time if that is
+    not simply `t0_unix_s` later. `transport`: replaces the one that passes requests to the sandbox
+    unchanged. `preflight`: begin with one, as real runs do. `other_claims` as in `RunContext`.
     Raises what `work` raises.
     """
     clock = MockClock(autojump_threshold=0)
     clock.jump(clock_s)
 
     async def live() -> VirtualEnd[End]:
-        around = RunContext(
+        context = RunContext(
             random=Random(seed),
             runner=inline,
             wall=lambda: (
-                epoch_s + trio.current_time() if wall is None else wall(trio.current_time())
+                t0_unix_s + trio.current_time() if wall is None else wall(trio.current_time())
             ),
             progress=progress,
             interrupts=None if interrupts is None else interrupts(),
@@ -90,9 +89,9 @@ def run_virtually(
         )
         async with client:
             if preflight:
-                await settle_base_url(client, around.wall)
-            end = await work(journal, client, settings, around)
+                await settle_base_url(client, context.wall)
+            end = await work(journal, client, settings, context)
             return VirtualEnd(end, trio.current_time())
 
-    # A Ctrl-C comes where a task waits: elsewhere it tears what trio or a request is about.
+    # A Ctrl-C is raised only where a task waits: elsewhere it would break trio or a request.
     return trio.run(live, clock=clock, restrict_keyboard_interrupt_to_checkpoints=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulk.batch import choosing as batch
-from bulk.batch.batch_runner import to_ask
+from bulk.batch.batch_runner import to_reconcile
 from bulk.batch.folder import BatchFolder
 from bulk.batch.other_batches import Unfinished, batches_in, unfinished
 from bulk.cli.finish import finish_again
@@ -147,7 +147,7 @@ class _Starting:
             base_url = self.base_url if self.real else None
             batch.check_same(folder.name, journal.batch, self.manifest, base_url)
             tally = Tally.of(journal.counts())
-        asked = to_ask(tally, self.options.on_unknown)
+        asked = to_reconcile(tally, self.options.on_unknown)
         if not tally.left + asked:
             return finish_again(folder, as_json=self.options.as_json)
         headlines = (

@@ -39,7 +39,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     What was queued is not sent again. What may have been executed is looked for at the server
     first, and sent again only where the server has no run of it. The manifest is not needed.
     """
-    from bulk.batch.batch_runner import to_ask
+    from bulk.batch.batch_runner import to_reconcile
     from bulk.batch.folder import find
     from bulk.cli.choose_batch import another_sandbox, key_or_error, parse_sandbox
     from bulk.cli.finish import finish_again, report_on
@@ -73,7 +73,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
             "Name the batch you mean"
         )
     to_send = 0 if reconcile_only else tally.left + (tally.refused if last_failed else 0)
-    asked = to_ask(tally, options.on_unknown)
+    asked = to_reconcile(tally, options.on_unknown)
     if not to_send + asked:
         if tally.left:
             click.echo(f"Batch {folder.name} has no unknown trigger: nobody is asked.", err=True)

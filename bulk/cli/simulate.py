@@ -100,7 +100,7 @@ def _run_batch(
                 journal,
                 Sandbox(config, epoch_s=epoch_s),
                 settings,
-                epoch_s=epoch_s,
+                t0_unix_s=epoch_s,
                 seed=config.seed,
                 progress=progress,
             )

@@ -1,16 +1,17 @@
-"""Sends requests, and is the only room that does.
+"""Sends triggers and other requests, each when its pacing controller permits it.
 
-dispatcher      the trio nursery whose workers send a batch's triggers
+dispatcher      sends a batch's triggers
 trigger_queue   the triggers that wait to be sent
-stopping        why and how a batch stops before its end
-paced_requests  requests that are safe to repeat, at a pace of their own
+paced_gate      asks the controller when the next request may leave
+paced_requests  requests that are safe to repeat, with a gate of their own
 cancelling      cancels runs
-terms           settings, results, and the progress display's interface
+stopping        why and how a batch stops early
+shell           the nursery around all that: progress and interrupts
 """
 
-from bulk.dispatch.dispatcher import Dispatcher
+from bulk.dispatch.dispatcher import DispatchEnd, Dispatcher, DispatchSettings
+from bulk.dispatch.shell import LeaveNow, ProgressLine
 from bulk.dispatch.stopping import INTERRUPTS, Stopping
-from bulk.dispatch.terms import DispatchEnd, DispatchSettings, LeaveNow, ProgressLine
 
 __all__ = [
     "INTERRUPTS",

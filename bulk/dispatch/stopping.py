@@ -1,4 +1,4 @@
-"""Why and how a batch stops before its end; sends nothing itself."""
+"""Decides when and why a batch stops early; sends nothing itself."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Callable
 
 import trio
 
-from bulk.http.answers import Verdict
+from bulk.http.answers import Classification
 from bulk.model import Outcome, StopCode
 
-EQUAL_REJECTIONS_MAX = 20  # a wrong body or address shows itself sooner; single tests may be gone
+# A wrong body or address rejects all triggers; fewer equal rejections may be deleted tests.
+EQUAL_REJECTIONS_MAX = 20
 INTERRUPTS = frozenset({StopCode.INTERRUPTED, StopCode.TERMINATED})
 
 
 class Stopping:
     """The reason to stop, once there is one, and the drain that follows an interrupt.
 
-    `on_stop` is called whenever a reason arises.
+    `on_stop` is called for each reason.
     """
 
     def __init__(
@@ -33,18 +34,18 @@ class Stopping:
         self._rejection, self._equal_rejections = "", 0
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether nothing more may be sent."""
         return self.code is not None
 
     def stop_for(self, code: StopCode, detail: str) -> None:
-        """Send nothing more. The first reason stays, but an interrupt is what the user asked."""
+        """Send nothing more. The first reason is kept, but an interrupt replaces any other."""
         if self.code is None or (code in INTERRUPTS and self.code not in INTERRUPTS):
             self.code, self.detail = code, detail
         self._on_stop()
 
     def interrupt(self, code: StopCode) -> bool:
-        """A signal came. False for the second one, on which to leave at once."""
+        """Stop and begin to drain. False for a second interrupt: leave at once."""
         if self.code in INTERRUPTS:
             return False
         self.stop_for(code, "")
@@ -54,7 +55,7 @@ class Stopping:
         return True
 
     def drain(self) -> trio.CancelScope:
-        """A scope for a request that is cut off when an interrupt's drain time is over."""
+        """A scope for one request, which ends it when the time to drain is over."""
         scope = trio.CancelScope(deadline=self._drain_until)
         self._drains.add(scope)
         return scope
@@ -63,20 +64,23 @@ class Stopping:
         """The request has ended."""
         self._drains.discard(scope)
 
-    def weigh(self, verdict: Verdict, outcome: Outcome | None, queued: int) -> None:
-        """Stop if this attempt's end says that going on is pointless. `queued` so far, in all."""
-        if verdict.stop is not None:
-            self.stop_for(verdict.stop, verdict.message or verdict.error or "")
+    def consider(
+        self, classification: Classification, outcome: Outcome | None, queued: int
+    ) -> None:
+        """Stop if this attempt shows that sending more is pointless. `queued` so far, in all."""
+        if classification.stop is not None:
+            self.stop_for(classification.stop, classification.message or classification.error or "")
         if outcome is None or outcome is Outcome.QUEUED:
             return
         if self._fail_fast:
             self.stop_for(StopCode.FAIL_FAST, "--fail-fast: a trigger was not queued")
         if outcome is Outcome.REJECTED and not queued:
-            said = f"{verdict.failure_code} {verdict.error or ''}".strip()
-            self._equal_rejections = self._equal_rejections + 1 if said == self._rejection else 1
-            self._rejection = said
+            rejection = f"{classification.failure_code} {classification.error or ''}".strip()
+            if rejection != self._rejection:
+                self._rejection, self._equal_rejections = rejection, 0
+            self._equal_rejections += 1
             if self._equal_rejections >= EQUAL_REJECTIONS_MAX:
                 self.stop_for(
                     StopCode.ALL_REJECTED,
-                    f"the first {EQUAL_REJECTIONS_MAX} triggers were all rejected: {said}",
+                    f"the first {EQUAL_REJECTIONS_MAX} triggers were all rejected: {rejection}",
                 )

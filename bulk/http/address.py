@@ -1,4 +1,4 @@
-"""Where the API is: checks the address that a user gives."""
+"""Checks the base URL that a user gives."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ DEFAULT_BASE_URL = "https://tester.army"
 
 
 def check_base_url(text: str) -> str:
-    """The base URL without a trailing slash or `/v1`; raises OptionError where it is none."""
+    """The base URL without a trailing slash or `/v1`. Raises OptionError if it is not valid."""
     try:
         url = httpx.URL(text.strip())
         host = url.host
     except (httpx.InvalidURL, ValueError) as error:
-        raise OptionError(f"--base-url: {text!r} is no URL: {error}") from error
+        raise OptionError(f"--base-url: {text!r} is not a URL: {error}") from error
     if url.scheme not in ("http", "https") or not host:
-        raise OptionError(
-            f"--base-url: {text!r} is no http(s) URL; it looks like {DEFAULT_BASE_URL}"
-        )
+        raise OptionError(f"--base-url: {text!r} is not an http(s) URL like {DEFAULT_BASE_URL}")
     if url.port is not None and not 0 < url.port < 65_536:
-        raise OptionError(f"--base-url: {url.port} is no port number")
+        raise OptionError(f"--base-url: {url.port} is not a port number")
     if url.userinfo:
         raise OptionError("--base-url: user and password do not belong in the URL")
     if url.query or url.fragment:
@@ -32,7 +30,7 @@ def check_base_url(text: str) -> str:
 
 
 def is_loopback(base_url: str) -> bool:
-    """Whether the URL can only mean this machine."""
+    """Whether the URL always means this machine."""
     host = httpx.URL(base_url).host
     if host == "localhost" or host.endswith(".localhost"):
         return True

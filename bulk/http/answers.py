@@ -1,15 +1,14 @@
-"""Judges each answer or failure twice: for the trigger, and for the pace. Pure; sends nothing.
+"""Classifies each answer or failure, for its trigger and for the pace. Pure; sends nothing.
 
-The two verdicts stand side by side in one table and are used in two places: `Verdict.end` says
-what becomes of the trigger (may it be sent again?), `Verdict.pace` tells the pacing controller
-what the server's answer means for its speed.
+The two parts are used in two places: `Classification.end` decides whether the trigger is sent
+again, and `Classification.pace` tells the pacing controller whether to slow down.
 
-May a trigger be sent again? Only where the server cannot have executed it:
+A trigger is sent again only if the server cannot have executed it:
 
-    429                     refused; taken to mean "not executed"      -> resend
+    429                     throttled; taken to mean "not executed"    -> resend
     connect or pool failed  no byte left this machine                  -> resend
-    401, 403                refused; stops the batch, resumable        -> unsent
-    other 4xx, 3xx          refused for good                           -> rejected
+    401, 402, 403           declined; stops the batch, resumable       -> unsent
+    other 4xx but 408, 3xx  declined for good                          -> rejected
     2xx with a new run id   executed                                   -> queued
     anything else           may have been executed: 5xx, 408, a 2xx without a run id, an answer
                             lost after a byte was sent                 -> unknown, never resent
@@ -27,7 +26,7 @@ from bulk.model import UUID_PATTERN, FailureCode, Outcome, StopCode
 ERROR_CHARACTERS_MAX = 200
 MESSAGE_CHARACTERS_MAX = 1_000
 
-# Codes seen in the wild for "your plan is used up", as against "too fast". Compared after folding
+# Codes that APIs use for "your plan is used up", as opposed to "too fast". Compared after folding
 # case and separators.
 QUOTA_CODES = frozenset(
     {
@@ -48,19 +47,20 @@ QUOTA_CODES = frozenset(
 class Failure(StrEnum):
     """How a request ended without an answer."""
 
-    CONNECT = "connect"  # nothing was sent: name lookup, refusal, TLS, proxy, no free connection
-    TIMED_OUT = "timed_out"  # something may have been sent; no whole answer in time
+    # Nothing was sent: name lookup, connection refused, TLS, proxy, no free connection.
+    CONNECT = "connect"
+    TIMED_OUT = "timed_out"  # something may have been sent; the answer was not complete in time
     LOST = "lost"  # something may have been sent; the connection broke
-    CUT_OFF = "cut_off"  # we stopped waiting: the drain's time was over
+    CUT_OFF = "cut_off"  # we stopped waiting: the time to drain was over
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one attempt: a status with headers and body, or a failure.
+    """The server's answer to one request, a status with headers and body, or a failure.
 
     `headers` are those that `rate_limit_headers.kept_headers` keeps; `location` is the target of a
-    redirect. `body` is at most what the client reads. `failure_text` names the foreign error, for
-    people.
+    redirect. `body` is no longer than the client reads. `failure_text` is the library's error
+    message, for people.
     """
 
     status: int | None = None
@@ -79,19 +79,19 @@ class Pace(StrEnum):
     """What an answer means for the speed."""
 
     ACCEPTED = "accepted"
-    THROTTLED = "throttled"  # a 429 that time heals
-    QUOTA = "quota"  # a 429 that says it does not heal
+    THROTTLED = "throttled"  # a 429: too fast, later requests will pass
+    QUOTA = "quota"  # a 429 that says the account's quota is used up
     OVERLOADED = "overloaded"  # a 5xx or a time-out: the server is in trouble
     UNREACHABLE = "unreachable"  # no connection
     NEUTRAL = "neutral"  # an answer that says nothing about speed
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The double judgement of one attempt.
+class Classification:
+    """What one attempt's answer means.
 
     `end` is the trigger's outcome; None means it was not executed and may be sent again. `stop`
-    stops the whole batch. `error` and `message` are the server's words, or the failure's.
+    stops the whole batch. `error` and `message` are the server's, or the failure's.
     """
 
     end: Outcome | None
@@ -111,39 +111,39 @@ _FAILURES = {
 }
 
 
-def judge(answer: Answer, test_id: str | None = None) -> Verdict:
-    """Both verdicts on one answer to a trigger of `test_id`; None where that does not matter.
+def classify(answer: Answer, test_id: str | None = None) -> Classification:
+    """Classify the answer to a trigger of `test_id`; with None, an answer for any test will do.
 
-    That a run id is new, the caller must still see to.
+    The caller must still check that the run id is new.
     """
     if answer.failure is not None:
         end, pace, code = _FAILURES[answer.failure]
-        return Verdict(end, pace, code, message=answer.failure_text or None)
+        return Classification(end, pace, code, message=answer.failure_text or None)
     status = answer.status
     assert status is not None
     fields = _json_object(answer.body)
-    error, message = _server_words(fields, answer.body)
+    error, message = _error_and_message(fields, answer.body)
     if 200 <= status < 300:
-        run_id, of_test = _uuid(fields.get("runId")), _uuid(fields.get("testId"))
-        # A gateway that mixes answers up hands out another test's.
-        of_another = None not in (test_id, of_test) and test_id != of_test
-        if run_id is not None and not of_another:
-            return Verdict(Outcome.QUEUED, Pace.ACCEPTED, run_id=run_id)
-        said = message or "the answer is not the JSON that was promised"
-        if of_another:
-            said = f"the answer is of test {of_test}"
-        return Verdict(
+        run_id, answer_test_id = _uuid(fields.get("runId")), _uuid(fields.get("testId"))
+        # A gateway that mixes up answers may return another test's.
+        other_test = None not in (test_id, answer_test_id) and test_id != answer_test_id
+        if run_id is not None and not other_test:
+            return Classification(Outcome.QUEUED, Pace.ACCEPTED, run_id=run_id)
+        why = message or "the answer is not the documented JSON"
+        if other_test:
+            why = f"the answer is for test {answer_test_id}"
+        return Classification(
             Outcome.UNKNOWN,
             Pace.ACCEPTED,
             FailureCode.BAD_RESPONSE,
             error=error,
-            message=f"HTTP {status} without a valid runId: {said}"[:MESSAGE_CHARACTERS_MAX],
+            message=f"HTTP {status} without a valid runId: {why}"[:MESSAGE_CHARACTERS_MAX],
         )
     end, pace, failure_code, stop = _by_status(status, error)
     if 300 <= status < 400 and answer.location:
-        place = _printable(answer.location, MESSAGE_CHARACTERS_MAX)
-        message = f"redirected to {place}; redirects are not followed"
-    return Verdict(end, pace, failure_code, error=error, message=message, stop=stop)
+        target = _printable(answer.location, MESSAGE_CHARACTERS_MAX)
+        message = f"redirected to {target}; redirects are not followed"
+    return Classification(end, pace, failure_code, error=error, message=message, stop=stop)
 
 
 def _by_status(status: int, error: str | None) -> tuple[Outcome | None, Pace, str, StopCode | None]:
@@ -172,7 +172,7 @@ def _by_status(status: int, error: str | None) -> tuple[Outcome | None, Pace, st
 
 
 def is_quota_code(error: str | None) -> bool:
-    """Whether a 429's `error` says that the account's quota, not its speed, is the trouble."""
+    """Whether a 429's `error` says that the account's quota is used up, not that it is too fast."""
     if error is None:
         return False
     return error.strip().lower().replace("-", "_").replace(" ", "_") in QUOTA_CODES
@@ -193,10 +193,10 @@ def _uuid(value: object) -> str | None:
     return value if UUID_PATTERN.fullmatch(value) else None
 
 
-def _server_words(fields: dict[str, object], body: bytes) -> tuple[str | None, str | None]:
-    """The server's error code and message, bounded; the body's first line where it is no JSON."""
+def _error_and_message(fields: dict[str, object], body: bytes) -> tuple[str | None, str | None]:
+    """The server's error code and message, bounded; the body's first line if it is not JSON."""
     error, message = fields.get("error"), fields.get("message")
-    if isinstance(error, dict):  # {"error": {"code": ..., "message": ...}}: a common other shape
+    if isinstance(error, dict):  # {"error": {"code": ..., "message": ...}} is common too
         message = error.get("message", message)
         error = error.get("code", error.get("type"))
     if not fields:
@@ -209,7 +209,7 @@ def _server_words(fields: dict[str, object], body: bytes) -> tuple[str | None, s
 
 
 def _printable(value: object, characters_max: int) -> str | None:
-    """A text without control characters or lone surrogates, which no file of ours could hold."""
+    """A text without control characters and lone surrogates, which our files cannot hold."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
     text = "".join(c if c.isprintable() else " " for c in str(value)[: characters_max * 2])

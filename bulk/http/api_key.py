@@ -1,4 +1,4 @@
-"""Holds the API key so that it shows itself nowhere but in the request's header."""
+"""Holds the API key and keeps it out of everything but the request's header."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import Path
 from bulk.errors import AuthError
 
 KEY_VARIABLE = "TESTERARMY_API_KEY"
-KEY_CHARACTERS_MAX = 4_096  # servers refuse headers of 8 KiB; a longer "key" is a wrong file
+KEY_CHARACTERS_MAX = 4_096  # servers limit headers to 8 KiB; a longer "key" is the wrong file
 SHOWN_INSTEAD = "[API key]"
-# Forms of a shorter key are no longer than a word, and would be found where no key is.
+# The hex and base64 forms of a shorter key are so short that other text would contain them.
 FORMS_CHARACTERS_MIN = 12
-# Text that is escaped again doubles its backslashes: 32 are five times. Without a bound, a page of
+# Each further escaping doubles the backslashes: 32 are five times. Without a limit, a page of
 # backslashes would be searched in quadratic time.
 ESCAPES_MAX = 32
 
 
 class ApiKey:
-    """An API key, trimmed and fit for a header. Its `repr` and `str` do not show it."""
+    """An API key, trimmed and valid in a header. Its `repr` and `str` do not show it."""
 
-    __slots__ = ("_disguised", "_disguised_bytes", "_packed", "_text")
+    __slots__ = ("_encoded", "_escaped", "_escaped_bytes", "_text")
 
     def __init__(self, text: str, source: str) -> None:
-        """`source` names where the text came from, for the error; the text itself is not shown."""
+        """Raises AuthError if `text` is not a key; it names the text's `source`, not the text."""
         text = text.strip()
         if not text:
             raise AuthError(
@@ -36,14 +36,14 @@ class ApiKey:
             )
         if len(text) > KEY_CHARACTERS_MAX or not all("!" <= c <= "~" for c in text):
             raise AuthError(
-                f"{source} holds no API key: a key is one line of printable ASCII without blanks, "
+                f"{source} is not an API key: a key is one line of printable ASCII without spaces, "
                 f"at most {KEY_CHARACTERS_MAX} characters"
             )
         self._text = text
-        disguised = _disguised(text)
-        self._disguised = re.compile(disguised)
-        self._disguised_bytes = re.compile(disguised.encode())
-        self._packed = tuple(_packed(text)) if len(text) >= FORMS_CHARACTERS_MIN else ()
+        escaped = _escaped(text)
+        self._escaped = re.compile(escaped)
+        self._escaped_bytes = re.compile(escaped.encode())
+        self._encoded = tuple(_encoded(text)) if len(text) >= FORMS_CHARACTERS_MIN else ()
 
     def __repr__(self) -> str:
         return SHOWN_INSTEAD
@@ -56,25 +56,25 @@ class ApiKey:
     def scrub(self, text: str) -> str:
         """`text` without the key: servers echo headers in their errors.
 
-        Found as it is, in any case of its letters, and as it is written in JSON, URLs, HTML, hex
-        and base64, whatever stands around it. What a server does to it beyond that is not undone.
+        The key is found in upper and lower case and as escaped in JSON, URLs and HTML, or encoded
+        in hex or base64, anywhere in the text. Other encodings are not found.
         """
-        for form in self._packed:
+        for form in self._encoded:
             text = text.replace(form, SHOWN_INSTEAD)
-        return self._disguised.sub(SHOWN_INSTEAD, text)
+        return self._escaped.sub(SHOWN_INSTEAD, text)
 
     def scrub_bytes(self, content: bytes) -> bytes:
-        """The same for bytes; UTF-16 and UTF-32, which JSON may come in, become UTF-8."""
+        """The same for bytes; UTF-16 and UTF-32, in which JSON may be encoded, become UTF-8."""
         encoding = json.detect_encoding(content)
         if not encoding.startswith("utf-8"):
             content = content.decode(encoding, "replace").encode()
-        for form in self._packed:
+        for form in self._encoded:
             content = content.replace(form.encode(), SHOWN_INSTEAD.encode())
-        return self._disguised_bytes.sub(SHOWN_INSTEAD.encode(), content)
+        return self._escaped_bytes.sub(SHOWN_INSTEAD.encode(), content)
 
 
-def _disguised(key: str) -> str:
-    """A pattern of the key, each character of it as it is or in any of its escapes."""
+def _escaped(key: str) -> str:
+    """A pattern for the key, each of its characters literal or escaped."""
     return rf"\\{{0,{ESCAPES_MAX}}}".join(map(_character, key))
 
 
@@ -94,14 +94,14 @@ def _character(character: str) -> str:
     )
 
 
-def _packed(key: str) -> Iterable[str]:
-    """The key in hex and base64, where it begins at any byte of a longer text."""
+def _encoded(key: str) -> Iterable[str]:
+    """The key in hex and base64, beginning at any byte of a longer text."""
     plain = key.encode()
     yield plain.hex()
     yield plain.hex().upper()
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + plain).decode().rstrip("=")
-        # The characters at both ends hold bits of what stands around the key.
+        # The characters at both ends contain bits of the text before and after the key.
         first, left_over = (0, 2, 3)[before], (before + len(plain)) % 3
         core = whole[first : len(whole) - (left_over > 0)]
         yield core
@@ -113,7 +113,7 @@ def find_key(
 ) -> ApiKey | None:
     """The key from `--api-key`, `--api-key-file` or the environment, in this order; None if none.
 
-    Raises AuthError where the first of them that is given holds no usable key.
+    Raises AuthError if the first one that is given is not a usable key.
     """
     if option is not None:
         return ApiKey(option, "--api-key")
@@ -123,7 +123,7 @@ def find_key(
         except OSError as error:
             raise AuthError(f"--api-key-file {file}: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise AuthError(f"--api-key-file {file} is no text file") from error
+            raise AuthError(f"--api-key-file {file} is not a text file") from error
         return ApiKey(text, f"--api-key-file {file}")
     if KEY_VARIABLE in environment:
         return ApiKey(environment[KEY_VARIABLE], KEY_VARIABLE)

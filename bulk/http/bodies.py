@@ -1,4 +1,4 @@
-"""Reads an answer's body, packed or not, and never more of it than is wanted."""
+"""Reads an answer's body, compressed or not, up to a limit."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ import zlib
 
 import httpx
 
-# We ask for none, but some gateways pack all the same.
+# The client asks for no compression, but some gateways compress all the same.
 _ZLIB_ENCODINGS = ("gzip", "x-gzip", "deflate")
-_EITHER_FORMAT = 47  # for zlib: takes the header of gzip and of deflate
+_EITHER_FORMAT = 47  # zlib's `wbits` for gzip and deflate
 
 
 async def bounded_body(response: httpx.Response, bytes_max: int) -> bytes:
-    """The body's beginning. It is unpacked here, as httpx would unpack a bomb as a whole."""
+    """The first `bytes_max` bytes of the body, decompressed; httpx would inflate a bomb whole.
+
+    Raises httpx.HTTPError if the connection breaks before.
+    """
     body = bytearray()
-    packed = response.headers.get("content-encoding", "").strip().lower() in _ZLIB_ENCODINGS
-    unpacker = zlib.decompressobj(_EITHER_FORMAT) if packed else None
+    compressed = response.headers.get("content-encoding", "").strip().lower() in _ZLIB_ENCODINGS
+    inflater = zlib.decompressobj(_EITHER_FORMAT) if compressed else None
     try:
         async for chunk in response.aiter_raw():
-            room = max(1, bytes_max + 1 - len(body))  # to zlib, 0 would be no bound
+            room = max(1, bytes_max + 1 - len(body))  # to zlib, 0 means no limit
             try:
-                body += chunk[:room] if unpacker is None else unpacker.decompress(chunk, room)
-            except zlib.error:  # not packed as it says, so taken as it is
-                unpacker = None
+                body += chunk[:room] if inflater is None else inflater.decompress(chunk, room)
+            except zlib.error:  # not compressed as its header says, so taken as it is
+                inflater = None
                 body += chunk[:room]
             if len(body) > bytes_max:
-                # Closing ends the stream; leaving the loop would leave it to the garbage collector.
+                # Closing ends the stream now; `break` would leave that to the garbage collector.
                 await response.aclose()
     except (httpx.HTTPError, httpx.StreamError):
         if len(body) <= bytes_max:

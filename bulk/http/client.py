@@ -1,10 +1,10 @@
-"""Sends one request and brings back its answer as data.
+"""Sends one request and returns its answer as data.
 
-It decides nothing: no retry, no redirect, no pause. What a failure means is judged in
-`bulk.http.answers`; here only the question is settled whether a byte of the request may have left.
+The client decides nothing: it does not retry, redirect or pause. `bulk.http.answers` classifies a
+failure; the client only finds out whether a byte of the request may have left.
 
-Connections are kept in small lanes of their own, because httpcore's pool takes time quadratic in
-the connections it holds: one client with 64 connections is slower than eight with eight.
+Connections are kept in several small pools, because httpcore's pool takes time quadratic in the
+connections it holds: one client with 64 connections is slower than eight with eight.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ from bulk.http.rate_limit_headers import kept_headers
 from bulk.model import ServerTime, Trigger
 
 POOL_CONNECTIONS = 8
-# Below the idle time-outs of usual servers (2 to 75 s): a connection the server is about to close
-# would lose a trigger's answer, and a new connection costs only a round trip or two.
+# Below the idle time-outs of common servers (2 to 75 s): a connection that the server is about to
+# close would lose a trigger's answer, and a new connection costs only a round trip or two.
 IDLE_S_MAX = 1.5
-BODY_BYTES_MAX = 65_536  # the promised answers have a few hundred bytes
-KEY_BYTES_MAX = (
-    16_384  # of an echoed key in its longest form, lest a body is cut in the midst of one
-)
-WORDS_MAX = 300  # characters of a failure's or a redirect's text
+BODY_BYTES_MAX = 65_536  # the documented answers have a few hundred bytes
+# Read beyond that, so that an echoed key in its longest form is scrubbed before the body is cut.
+KEY_BYTES_MAX = 16_384
+SHOWN_CHARACTERS_MAX = 300  # of a failure's message or a redirect's target
 
 # What httpx raises when no byte of the request can have left.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -52,7 +51,7 @@ class Timeouts:
 
 
 def request_body(trigger: Trigger) -> bytes:
-    """The JSON body for a trigger: what is not set is not sent."""
+    """The JSON body for a trigger; fields that are not set are left out."""
     fields = {
         "mode": trigger.mode,
         "platform": trigger.platform,
@@ -64,10 +63,12 @@ def request_body(trigger: Trigger) -> bytes:
 
 
 class Client:
-    """Speaks to one API with one key. Use it in an `async with`.
+    """Sends requests to one API with one key. Use it in an `async with`.
 
-    `lanes` hold eight connections each; one more is for all but triggers. `transport` replaces the
-    network, lane by lane, as in simulations.
+    Each of `pools` connection pools holds eight connections for triggers; one more, the spare pool,
+    serves all other requests. `transport` is called once for each pool and replaces the network, as
+    in simulations. Raises OptionError if the certificates that SSL_CERT_FILE or SSL_CERT_DIR name
+    cannot be read.
     """
 
     def __init__(
@@ -75,12 +76,12 @@ class Client:
         base_url: str,
         key: ApiKey,
         *,
-        lanes: int = 1,
+        pools: int = 1,
         timeouts: Timeouts | None = None,
         transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self.base_url = base_url
-        self.server_time: ServerTime | None = None  # read before the first trigger
+        self.server_time: ServerTime | None = None  # as the preflight read it
         self._key = key
         self._timeouts = timeouts or Timeouts()
         self._simulated = transport is not None
@@ -89,11 +90,11 @@ class Client:
             max_keepalive_connections=POOL_CONNECTIONS,
             keepalive_expiry=IDLE_S_MAX,
         )
-        # A proxy would resolve "localhost" to itself, so loopback never goes through one.
+        # A proxy would take "localhost" for itself, so requests to loopback never use one.
         trust_env = not is_loopback(base_url)
-        # Once for all lanes: loading the CAs takes 20 ms and more. A simulation has no TLS.
+        # Shared by all pools: loading the CAs takes 20 ms or more. A simulation has no TLS.
         context = True if transport else _tls_context()
-        self._lanes = [
+        self._pools = [
             httpx.AsyncClient(
                 headers={
                     "Authorization": key.header,
@@ -114,7 +115,7 @@ class Client:
                 verify=context,
                 transport=transport() if transport is not None else None,
             )
-            for _ in range(lanes + 1)
+            for _ in range(pools + 1)
         ]
 
     async def __aenter__(self) -> Self:
@@ -122,38 +123,38 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         with trio.CancelScope(shield=True):
-            for lane in self._lanes:
-                await lane.aclose()
+            for pool in self._pools:
+                await pool.aclose()
 
     @property
-    def lanes(self) -> int:
-        """How many lanes there are for triggers, numbered from 0."""
-        return len(self._lanes) - 1
+    def pools(self) -> int:
+        """How many connection pools there are for triggers, numbered from 0."""
+        return len(self._pools) - 1
 
     @property
-    def aside(self) -> int:
-        """The lane that no trigger uses, however long their answers take."""
-        return len(self._lanes) - 1
+    def spare_pool(self) -> int:
+        """The number of the pool that no trigger uses, so that slow triggers cannot block it."""
+        return len(self._pools) - 1
 
-    async def trigger(self, trigger: Trigger, lane: int, drain: trio.CancelScope) -> Answer:
-        """POST one trigger, once. Never raises for what the network or the server does.
+    async def trigger(self, trigger: Trigger, pool: int, drain: trio.CancelScope) -> Answer:
+        """POST one trigger, once. Failures of the network or the server do not raise.
 
-        When `drain` is cancelled or its time is over, the answer is `Failure.CUT_OFF`.
+        When `drain` is cancelled or its deadline passes, the answer is `Failure.CUT_OFF`.
         """
-        request = self._lanes[lane].build_request(
+        request = self._pools[pool].build_request(
             "POST",
             f"{self.base_url}/v1/tests/{trigger.test_id}/runs",
             content=request_body(trigger),
             headers={"Content-Type": "application/json"},
         )
-        return await self._answer(request, lane, drain)
+        return await self._answer(request, pool, drain)
 
-    async def cancel(self, run_id: str, lane: int, drain: trio.CancelScope) -> Answer:
-        """POST that a run be cancelled, once; see `trigger`. A second time does no harm."""
-        request = self._lanes[lane].build_request(
+    async def cancel(self, run_id: str, pool: int, drain: trio.CancelScope) -> Answer:
+        """POST the cancellation of a run, once, like `trigger`. It is safe to repeat."""
+        request = self._pools[pool].build_request(
             "POST", f"{self.base_url}/v1/runs/{run_id}/cancel"
         )
-        return await self._answer(request, lane, drain)
+        return await self._answer(request, pool, drain)
 
     async def get(
         self,
@@ -162,69 +163,72 @@ class Client:
         body_bytes_max: int = BODY_BYTES_MAX,
         drain: trio.CancelScope | None = None,
     ) -> Answer:
-        """GET a whole URL, once; it changes nothing at the server. Of its body no more is read."""
-        request = self._lanes[self.aside].build_request("GET", url)
-        return await self._answer(request, self.aside, drain or trio.CancelScope(), body_bytes_max)
+        """GET a complete URL, once, and read at most `body_bytes_max` bytes of its body."""
+        request = self._pools[self.spare_pool].build_request("GET", url)
+        return await self._answer(
+            request, self.spare_pool, drain or trio.CancelScope(), body_bytes_max
+        )
 
     async def _answer(
         self,
         request: httpx.Request,
-        lane: int,
+        pool: int,
         drain: trio.CancelScope,
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> Answer:
-        # httpx bounds each step of a request, not their sum: a body may drip for ever. Connecting
-        # (name, TCP, proxy, TLS) has time-outs of its own, so this bound lets them run out first.
+        # httpx limits each step of a request, not their sum: a body may drip for ever. Connecting
+        # (name, TCP, proxy, TLS) has its own time-outs, and this limit lets them expire first.
         answer_s_max = 4 * self._timeouts.connect_s + self._timeouts.answer_s
-        leaving = _Leaving(known=not self._simulated)
-        request.extensions["trace"] = leaving.trace
+        sending = _Sending(traced=not self._simulated)
+        request.extensions["trace"] = sending.trace
         try:
             with drain, trio.fail_after(answer_s_max):
-                return await self._send(request, lane, body_bytes_max)
+                return await self._send(request, pool, body_bytes_max)
             failure, text = Failure.CUT_OFF, "interrupted before the answer came"
         except trio.TooSlowError:
-            failure, text = Failure.TIMED_OUT, f"no whole answer in {answer_s_max:.0f} s"
+            failure, text = Failure.TIMED_OUT, f"no complete answer in {answer_s_max:.0f} s"
         except _UNSENT as error:
-            failure, text = Failure.CONNECT, _in_words(error)
+            failure, text = Failure.CONNECT, _describe(error)
         except httpx.TimeoutException as error:
-            failure, text = Failure.TIMED_OUT, _in_words(error)
+            failure, text = Failure.TIMED_OUT, _describe(error)
         except httpx.HTTPError as error:
-            failure, text = Failure.LOST, _in_words(error)
-        if not leaving.may_have_begun:
+            failure, text = Failure.LOST, _describe(error)
+        if not sending.may_have_begun:
             failure = Failure.CONNECT
-        return Answer(failure=failure, failure_text=self._key.scrub(text)[:WORDS_MAX])
+        return Answer(failure=failure, failure_text=self._key.scrub(text)[:SHOWN_CHARACTERS_MAX])
 
-    async def _send(self, request: httpx.Request, lane: int, body_bytes_max: int) -> Answer:
-        response = await self._lanes[lane].send(request, stream=True)
+    async def _send(self, request: httpx.Request, pool: int, body_bytes_max: int) -> Answer:
+        response = await self._pools[pool].send(request, stream=True)
         try:
             try:
                 body = await bounded_body(response, body_bytes_max + KEY_BYTES_MAX)
             except httpx.HTTPError:
-                # The status is known, the body is not. A refusal stays a refusal; of a success
-                # it would be the run id that is lost.
+                # The status is known, the body is not. A 4xx or 5xx stands without its body; a
+                # success without its body has lost its run id.
                 if response.status_code < 300:
                     raise
                 body = b""
         finally:
             with trio.CancelScope(shield=True):
                 await response.aclose()
+        # Scrubbed before they are cut, because half a key would not be found.
+        location = self._key.scrub(response.extensions.get("location", ""))
         return Answer(
             status=response.status_code,
-            # Scrubbed before they are cut: half a key is no longer found.
             headers=kept_headers(
                 (self._key.scrub(name), self._key.scrub(value))
                 for name, value in response.headers.multi_items()
             ),
             body=self._key.scrub_bytes(body)[:body_bytes_max],
-            location=self._key.scrub(response.extensions.get("location", ""))[:WORDS_MAX],
+            location=location[:SHOWN_CHARACTERS_MAX],
         )
 
 
-class _Leaving:
-    """Listens to httpcore's trace for whether a byte of the request may have left."""
+class _Sending:
+    """Follows httpcore's trace to see whether a byte of the request may have left."""
 
-    def __init__(self, *, known: bool) -> None:
-        self.may_have_begun = not known  # transports other than httpcore's do not tell
+    def __init__(self, *, traced: bool) -> None:
+        self.may_have_begun = not traced  # only httpcore's own transports are traced
 
     async def trace(self, event: str, _: Mapping[str, object]) -> None:
         if event.endswith("send_request_headers.started"):
@@ -232,29 +236,29 @@ class _Leaving:
 
 
 def _tls_context() -> ssl.SSLContext:
-    """Trusts the usual certificates, or those that the environment names; checks them always."""
+    """Verifies against the usual certificates, or those that the environment names."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:
         named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
-        raise OptionError(f"SSL_CERT_FILE {named}: no certificates can be read: {error}") from error
+        raise OptionError(f"SSL_CERT_FILE {named}: cannot read certificates: {error}") from error
 
 
 class _NoCookies(CookieJar):
-    """Takes no cookie: a server could make each request larger than the one before."""
+    """Keeps no cookie: with cookies a server could make each request larger than the last."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
-        """Leave them where they are."""
+        """Ignore them."""
 
 
 async def _hide_location(response: httpx.Response) -> None:
-    """Keep httpx from building the next request, which fails in many ways on a bad `Location`."""
+    """Keep httpx from building the next request, which raises on many a bad `Location`."""
     if "location" in response.headers:
         response.extensions["location"] = response.headers.pop("location")
 
 
-def _in_words(error: httpx.HTTPError) -> str:
-    """Its words, or those of the nearest cause that has any: trio wraps what TLS says."""
+def _describe(error: httpx.HTTPError) -> str:
+    """The error's message, or that of the nearest cause that has one: trio wraps TLS errors."""
     cause: BaseException | None = error
     while cause is not None and not str(cause):
         cause = cause.__cause__ or cause.__context__

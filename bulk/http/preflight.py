@@ -1,7 +1,7 @@
-"""Asks the API something harmless before anything is billed: is the key good, is the address right?
+"""Checks the API key and the base URL with a harmless request, before anything is billed.
 
-Only a clear answer counts. A server that does not offer the listing says nothing here, and the
-batch goes on as if nobody had asked.
+Only a clear answer counts. If a server does not offer the list of runs, the batch starts as if
+there had been no preflight.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from bulk.http.rate_limit_headers import server_date
 from bulk.model import Instant, ServerTime
 
 LISTING = "/v1/runs?limit=1"
-SECOND_TRY_S = 0.5  # one lost packet or a restart shall not end a release
+SECOND_TRY_S = 0.5  # one lost packet must not end a release
 
 
 async def settle_base_url(client: Client, wall: Callable[[], float] = time.time) -> None:
-    """Give the client the base URL under which the API answers: its own, or its `/api` sibling.
+    """Set the client's `base_url` to the one under which the API answers: with or without `/api`.
 
-    It also keeps what the answer says of the server's clock. Raises AuthError where the server
-    refuses the key, UnreachableError where nothing answers.
+    Also set its `server_time` from the answer's `Date`. Raises AuthError if the server rejects the
+    key, UnreachableError if nothing answers.
     """
     given = client.base_url
     sibling = given.removesuffix("/api") if given.endswith("/api") else f"{given}/api"
     for base_url in (given, sibling):
-        answer = await _ask(client, base_url + LISTING, wall)
+        answer = await _list_runs(client, base_url + LISTING, wall)
         if answer.failure is Failure.CONNECT:
             await trio.sleep(SECOND_TRY_S)
-            answer = await _ask(client, base_url + LISTING, wall)
+            answer = await _list_runs(client, base_url + LISTING, wall)
         if answer.failure is Failure.CONNECT:
             raise UnreachableError(
                 f"nothing answers at {given}: {answer.failure_text}. "
@@ -42,16 +42,16 @@ async def settle_base_url(client: Client, wall: Callable[[], float] = time.time)
             )
         if answer.status == 401:
             raise AuthError(
-                f"the server at {base_url} refused the API key (HTTP 401); nothing was sent"
+                f"the server at {base_url} rejected the API key (HTTP 401); nothing was sent"
             )
         if _is_listing(answer):
             client.base_url = base_url
             return
         if answer.failure is not None or answer.status == 429 or (answer.status or 0) >= 500:
-            return  # it is there, and it has troubles of its own
+            return  # the server is there, but in trouble
 
 
-async def _ask(client: Client, url: str, wall: Callable[[], float]) -> Answer:
+async def _list_runs(client: Client, url: str, wall: Callable[[], float]) -> Answer:
     sent = Instant(wall(), trio.current_time())
     answer = await client.get(url)
     received = Instant(wall(), trio.current_time())

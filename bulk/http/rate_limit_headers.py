@@ -1,7 +1,7 @@
-"""Reads what an answer's headers say about rate limits; decides nothing, reads no clock.
+"""Parses the rate-limit headers of an answer; decides nothing, reads no clock.
 
-A header that cannot be understood is as good as absent: servers send many things under these
-names, and none of them is promised by this API.
+A header that cannot be parsed is treated as absent: servers send many things under these names, and
+this API documents none of them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# Longer than any pause a release can wait for; a larger value is a stamp or a slip, not a span.
+# Longer than any release can wait; a larger value is a timestamp or a mistake, not a duration.
 RETRY_AFTER_S_MAX = 31 * 86_400.0
-# A hostile name shall not fill the journal either: the longest in use is half as long.
+# The longest name in use is half as long; a hostile one must not fill the journal.
 KEPT_HEADER = re.compile(r"date|retry-after|(x-)?rate-?limit.{0,60}", re.IGNORECASE)
-KEPT_HEADERS_MAX = 24  # servers send under ten; a hostile one shall not fill the journal
+KEPT_HEADERS_MAX = 24  # servers send fewer than ten
 KEPT_VALUE_CHARACTERS_MAX = 200
 # A reset above this is no span but a stamp, in seconds or (above the second) in milliseconds.
 STAMP_MIN, STAMP_MS_MIN = 1e9, 1e11
@@ -34,7 +34,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The `Date` and the rate-limit headers of an answer, as they came, in order, bounded."""
+    """The `Date` and the rate-limit headers, unchanged and in order, but not too many or long."""
     kept = [
         (name.lower(), value[:KEPT_VALUE_CHARACTERS_MAX])
         for name, value in headers
@@ -44,7 +44,7 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 def http_date(text: str) -> float | None:
-    """An HTTP date (RFC 9110 5.6.7) as seconds since the epoch; None where it is none."""
+    """An HTTP date (RFC 9110 5.6.7) as Unix time; None if it is not one."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -58,15 +58,15 @@ def http_date(text: str) -> float | None:
 
 
 def server_date(headers: Iterable[tuple[str, str]]) -> float | None:
-    """The `Date` among kept headers, in seconds since the epoch; None where none can be read."""
+    """The `Date` among kept headers as Unix time; None if there is none that can be parsed."""
     return http_date(dict(headers).get("date", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What one policy of the server still allows: `remaining` requests in the next `reset_s`.
+    """What one advertised policy still allows: `remaining` requests in the next `reset_s`.
 
-    `reset_s` is None where it is not told. `quota` per `window_s` is the policy itself.
+    The policy itself is `quota` requests per `window_s`. What the server does not say is None.
     """
 
     remaining: int
@@ -77,14 +77,14 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitHeaders:
-    """What one answer's headers say about the limit; None and empty where they do not say."""
+    """What one answer's headers say about the limits; None and empty if they say nothing."""
 
     retry_after_s: float | None = None
     allowances: tuple[Allowance, ...] = ()
 
 
 def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> RateLimitHeaders:
-    """The signals in an answer's headers; `wall` is when it came, seconds since the epoch."""
+    """Parse an answer's headers; `wall` is when it arrived, in Unix time."""
     values: dict[str, str] = {}
     for name, value in headers:  # a header sent twice is one list, RFC 9110 5.3
         name = name.lower()
@@ -100,11 +100,11 @@ def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> 
 
 
 def _retry_after_s(text: str, server: float) -> float | None:
-    """The seconds that `Retry-After` (RFC 9110 10.2.3) asks to wait, at least 0.
+    """The seconds to wait by `Retry-After` (RFC 9110 10.2.3), at least 0.
 
-    Takes whole seconds, the fractional ones some servers send, and dates. A date is judged against
-    `server`, the answer's own `Date`, so that the two clocks need not agree. None where the header
-    is absent or senseless.
+    Accepts whole seconds, the fractional ones that some servers send, and dates. A date is compared
+    with `server`, the answer's own `Date`, so that the two clocks need not agree. None if the
+    header is absent or makes no sense.
     """
     if _SECONDS.fullmatch(text):
         wait_s = float(text)
@@ -116,7 +116,7 @@ def _retry_after_s(text: str, server: float) -> float | None:
 
 
 def _allowances(values: dict[str, str], wall: float, sent: float | None) -> Iterable[Allowance]:
-    # Stamps are judged by the server's clock; where the two agree, ours is the finer one.
+    # Timestamps are compared with the server's clock; if the two agree, ours is the finer one.
     server = wall if sent is None or abs(wall - sent) < CLOCKS_AGREE_S else sent
     if "ratelimit" in values:
         yield from _structured(values["ratelimit"], values.get("ratelimit-policy", ""))
@@ -135,7 +135,7 @@ def _allowances(values: dict[str, str], wall: float, sent: float | None) -> Iter
 
 
 def _structured(text: str, policies: str) -> Iterable[Allowance]:
-    """`RateLimit` as the IETF drafts from 7 on have it, with `RateLimit-Policy` beside it."""
+    """`RateLimit` as in the IETF drafts from 7 on, with `RateLimit-Policy`."""
     if "=" in text.partition(";")[0]:  # draft 7: limit=100, remaining=50, reset=5
         fields = dict(_FIELD.findall(text))
         remaining = _whole(fields.get("remaining", ""))
@@ -144,11 +144,11 @@ def _structured(text: str, policies: str) -> Iterable[Allowance]:
                 remaining, _span_s(fields.get("reset", "")), _whole(fields.get("limit", ""))
             )
         return
-    told = dict(_items(policies))
+    policy_of = dict(_items(policies))
     for name, fields in _items(text):
         remaining = _whole(fields.get("r", ""))
         if remaining is not None:
-            policy = told.get(name, {})
+            policy = policy_of.get(name, {})
             yield Allowance(
                 remaining,
                 _span_s(fields.get("t", "")),

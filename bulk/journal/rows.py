@@ -143,7 +143,7 @@ def stamps(rows: Iterable[Row]) -> Iterator[ClockSample]:
         date = server_date(json.loads(headers))
         times = attempt_times(tuple(row))
         if date is not None and times.received is not None:
-            yield ClockSample(times.sent, times.received, date, times.place, times.session)
+            yield ClockSample(times.sent, times.received, date, times.attempt_id, times.session)
 
 
 def stamp(row: Row) -> ClockSample:

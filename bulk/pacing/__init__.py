@@ -1,16 +1,17 @@
-"""When may the next request leave? The question, the possible answers, and what is learned from.
+"""Decides when the next request may leave: the interface of a pacing controller.
 
-A controller is pure: each call brings `now` (seconds on any clock that never goes back), none reads
-a clock, sleeps or sends. Dispatch is its only caller and goes through these steps for each attempt:
+A controller is pure: each call is given `now` (seconds on any clock that never goes back), and none
+reads a clock, sleeps or sends. `dispatch.paced_gate` calls it in these steps for each request:
 
-    ask        may a request for this test leave?  -> Send, WaitUntil, WaitForEvent or Stop
-    confirm    its intent is durable now (which took a while): does the Send still stand?
+    ask        may a request for this test leave?  -> Send, WaitUntil, WaitForEvent,
+                                                      AnotherTest or Stop
+    confirm    it is ready to leave (which took a while): does the Send still hold?
     sent       it leaves
-    answered   what came of it
+    answered   its answer, or that there was none
     withdrawn  instead of `sent`: it was not sent after all
 
-`WaitForEvent` ends when any of the last three is called for any ticket; `WaitUntil` ends then too,
-for an answer may have changed the plan.
+A `WaitForEvent` ends when any of the last three is called for any ticket. A `WaitUntil` ends then,
+too, because an answer may have changed the plan.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bulk.model import StopCode
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The request may leave at instant `at` (not earlier). `ticket` names it from here on."""
+    """The request may leave at instant `at`, not earlier. `ticket` identifies it in later calls."""
 
     ticket: int
     at: float
@@ -41,14 +42,14 @@ class WaitUntil:
 
 @dataclass(frozen=True, slots=True)
 class WaitForEvent:
-    """Nothing may leave until a request under way has ended; ask again then."""
+    """Nothing may leave until a request in flight has ended; ask again then."""
 
     at: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Nothing may leave any more. `detail` says why in one sentence, for people."""
+    """Nothing may leave any more. `detail` says why, in one sentence for people."""
 
     code: StopCode
     detail: str
@@ -56,10 +57,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class AnotherTest:
-    """Nothing for this test may leave before `at`; one for another test may.
+    """Nothing for this test may leave before `at`; a request for another test may.
 
-    `at` is infinite where a request under way has to end first. `otherwise`: what to do where no
-    other test is left and nothing is under way.
+    `at` is infinite if a request in flight has to end first. `otherwise`: the decision if no other
+    test is left and nothing is in flight.
     """
 
     at: float
@@ -71,17 +72,17 @@ Decision = Send | WaitUntil | WaitForEvent | AnotherTest | Stop
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What came of one request, as far as the pace is concerned."""
+    """What the answer to one request says about the pace."""
 
     pace: Pace
-    signals: RateLimitHeaders
+    headers: RateLimitHeaders
 
 
 @dataclass(frozen=True, slots=True)
 class PaceView:
     """A snapshot for progress lines. `paused_until` is an instant, or None while not paused.
 
-    `apart`: how many tests were found to have a limit of their own.
+    `apart`: how many tests have been found to have a limit of their own.
     """
 
     in_flight: int
@@ -93,13 +94,13 @@ class PaceView:
 
 
 class Controller(Protocol):
-    """Decides when requests leave. One per batch; not shared between threads."""
+    """Decides when requests of one kind leave. Not to be shared between threads."""
 
     def ask(self, now: float, test_id: str) -> Decision:
-        """Whether a request for `test_id` may leave. A `Send` counts as under way at once."""
+        """Whether a request for `test_id` may leave. A `Send` counts as in flight at once."""
 
     def confirm(self, now: float, ticket: int) -> Decision:
-        """Whether an earlier `Send` still stands; any other decision means: withdraw it."""
+        """Whether an earlier `Send` still holds; after any other decision it must be withdrawn."""
 
     def sent(self, now: float, ticket: int) -> None:
         """The request leaves."""
@@ -108,7 +109,7 @@ class Controller(Protocol):
         """The request has ended."""
 
     def withdrawn(self, now: float, ticket: int) -> None:
-        """The request was never sent."""
+        """The request will not be sent."""
 
     def view(self, now: float) -> PaceView:
-        """How things stand."""
+        """A snapshot for progress lines."""

@@ -198,7 +198,7 @@ class Scope:
         """It has ended."""
         way = self._ways.end(ticket)
         sent_at, fresh = way.left_at, way.epoch == self._ways.epoch
-        asked_s = observation.signals.retry_after_s
+        asked_s = observation.headers.retry_after_s
         if asked_s is not None:
             asked_s = min(asked_s, ASKED_S_MAX)
         if observation.pace is Pace.UNREACHABLE:
@@ -210,7 +210,7 @@ class Scope:
         self._endings.reached()
         self._trips.shortest_s = min(self._trips.shortest_s, now - sent_at)
         refused = observation.pace in (Pace.THROTTLED, Pace.QUOTA)
-        self._limits.note(observation.signals, sent_at, now, refused=refused)
+        self._limits.note(observation.headers, sent_at, now, refused=refused)
         match observation.pace:
             case Pace.ACCEPTED | Pace.NEUTRAL:
                 self._accepted(now, way, fresh=fresh)

@@ -2,17 +2,16 @@
 
 Pure rules, which know no clock, socket or file:
 
-run_page      reads a page of `GET /v1/runs`, whatever the server sends
-listing       all pages of one reading, and what they prove
-likeness      whether a run can be the one a trigger asked for
-server_clock  when, on the server's clock, an attempt's run can have been created
-rules         found, missing or undecided
+run_page      parses a page of `GET /v1/runs`
+listing       one listing, page by page, and whether it is evidence
+likeness      whether a run can be a trigger's, field by field
+server_clock  when, by the server's clock, an attempt's run can have been created
+rules         resolves triggers: found, missing or undecided
 surplus       runs that no trigger owns
-evidence      how far the evidence on each test has come
 
 The shell around them:
 
-run_lister    reads the server's lists of runs
-claims        which runs another batch owns or may have made
+run_lister    reads listings from the server
+claims        which runs another batch owns or may have created
 reconciler    one reconciliation: list, wait, list again
 """

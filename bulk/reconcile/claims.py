@@ -107,4 +107,4 @@ def _read(path: Path) -> Claims:
 
 def _widest(window: CreationWindow) -> CreationWindow:
     """What is surely not theirs is outside of it. Untold: it sent who knows when."""
-    return window if window.told else ALWAYS
+    return window if window.clock_known else ALWAYS

@@ -1,8 +1,8 @@
-"""Tells whether a listed run can be the one that a trigger asked for, field by field.
+"""Compares a listed run with a trigger, field by field: can it be the trigger's run?
 
-A field compares as same, as different, or it cannot be told: the server may leave it null, choose
-it by itself where the trigger is silent, or use a word that we do not know. Only a clear difference
-speaks against a run; calling it too early would send a trigger twice.
+A field is the same, different, or cannot be compared: the server may leave it null, choose it by
+itself if the trigger does not set it, or use a word that we do not know. Only a clear difference
+excludes a run; to exclude it wrongly would send a trigger twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEVICES = frozenset(DeviceModel)
 
 
 class Likeness(StrEnum):
-    """How one field of a run compares with what a trigger asked for."""
+    """How one field of a run compares with the trigger's."""
 
     SAME = "same"
     DIFFERENT = "different"
@@ -27,42 +27,42 @@ class Likeness(StrEnum):
 
 
 def compare(trigger: Trigger, run: ListedRun, sources: Collection[str] = ()) -> dict[str, Likeness]:
-    """Each field's likeness, by the trigger's names.
+    """The likeness of each field, by the trigger's field names.
 
-    `sources` are those that runs known to be ours bear; where none is known, a source tells
-    nothing.
+    `sources` are the sources of runs known to be ours; if there are none, a run's source cannot be
+    compared.
     """
     return {
-        "test_id": _told(trigger.test_id, run.test_id),
-        "platform": _word(trigger.platform, run.platform, PLATFORMS),
-        "mode": _word(trigger.mode, run.mode, MODES),
+        "test_id": _same(trigger.test_id, run.test_id),
+        "platform": _same_word(trigger.platform, run.platform, PLATFORMS),
+        "mode": _same_word(trigger.mode, run.mode, MODES),
         "device_model": _device(trigger.device_model, run.device_model),
-        "app_id": _told(trigger.app_id, run.app_id),
-        "environment_id": _told(trigger.environment_id, run.environment_id),
+        "app_id": _same(trigger.app_id, run.app_id),
+        "environment_id": _same(trigger.environment_id, run.environment_id),
         "source": _source(run.source, sources),
     }
 
 
 def compatible(trigger: Trigger, run: ListedRun, sources: Collection[str] = ()) -> bool:
-    """Whether no field speaks against the run being this trigger's."""
+    """Whether the run can be this trigger's, as far as its fields say."""
     return Likeness.DIFFERENT not in compare(trigger, run, sources).values()
 
 
-def _told(wanted: str | None, seen: str | None) -> Likeness:
-    if wanted is None or seen is None:  # where we were silent, the server chose
+def _same(wanted: str | None, seen: str | None) -> Likeness:
+    if wanted is None or seen is None:  # what the trigger does not set, the server chooses
         return Likeness.CANNOT_TELL
     return Likeness.SAME if wanted == seen else Likeness.DIFFERENT
 
 
-def _word(wanted: str | None, seen: str | None, known: Collection[str]) -> Likeness:
-    """Of a word that we never send (`mobile`), nobody knows what it stands for."""
-    return _told(wanted, seen) if seen in known else Likeness.CANNOT_TELL
+def _same_word(wanted: str | None, seen: str | None, known: Collection[str]) -> Likeness:
+    """A word that we never send, such as `mobile`, may mean any of ours."""
+    return _same(wanted, seen) if seen in known else Likeness.CANNOT_TELL
 
 
 def _device(wanted: str | None, seen: str | None) -> Likeness:
-    if wanted is None and seen == DeviceModel.IPAD:  # left out, it is a phone
+    if wanted is None and seen == DeviceModel.IPAD:  # without one the server takes a phone
         return Likeness.DIFFERENT
-    return _word(wanted, seen, DEVICES)
+    return _same_word(wanted, seen, DEVICES)
 
 
 def _source(seen: str | None, ours: Collection[str]) -> Likeness:

@@ -1,9 +1,9 @@
-"""Reconciles a batch's unknown triggers: reads the server's lists, waits, and reads them again.
+"""Reconciles a batch's unknown triggers: reads the server's lists of runs, waits, reads them again.
 
-What is found is adopted at once. What is not found is absent only once two complete listings, a
-settle time apart, lack it: the first as soon as possible, the last when, by the server's own clock,
-the attempt's run could not come up any more. Each test has its own instant for that, and tests
-whose instants lie close together share a round.
+A run that is found is adopted at once. A trigger is absent only if two complete listings, at least
+a settle time apart, lack its run: the first is read as soon as possible, the last after, by the
+server's own clock, the run cannot be created any more. That time differs from test to test; tests
+that can be settled at about the same time share a round of listings.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import trio
@@ -33,27 +34,67 @@ from bulk.model import (
     Undecided,
 )
 from bulk.reconcile.claims import Claims
-from bulk.reconcile.evidence import LostOfTest, Resolved
 from bulk.reconcile.likeness import compatible
 from bulk.reconcile.listing import ROWS_A_PAGE, KnownRun, Listing
-from bulk.reconcile.rules import UnresolvedTrigger, judge
+from bulk.reconcile.rules import UnresolvedTrigger, resolve
 from bulk.reconcile.run_lister import RunLister
 from bulk.reconcile.run_page import ListedRun
 from bulk.reconcile.server_clock import CreationWindow, ServerClock
 from bulk.reconcile.surplus import surplus
 
-SETTLE_S = 10.0  # between two listings that both count: a replica lags by less, as a rule
+SETTLE_S = 10.0  # between two listings that both count: a replica usually lags by less
 TOGETHER_S = 5.0  # tests that can be settled within this share a round
-PROOFS_MAX = 4  # listings that prove nothing, before a test is left as it is
-QUIET_S = 900.0  # a batch that cannot be read, nor was written to since, made none of our runs
-WAIT_S_MAX = 300.0  # longer than any time-out upstream; what takes longer is for a later `resume`
+PROOFS_MAX = 4  # listings that are not evidence, before a test is left as it is
+QUIET_S = 900.0  # a batch not written to since then, and not readable, created none of our runs
+WAIT_S_MAX = 300.0  # longer than common upstream time-outs; anything later is left for a `resume`
+
+
+@dataclass(slots=True)
+class ReconcileCounts:
+    """How many unknown triggers were found, are absent and stay unknown, and how many surplus runs
+    there are.
+    """
+
+    found: int = 0
+    absent: int = 0
+    unknown: int = 0
+    surplus: int = 0
+
+    def describe(self) -> str:
+        """`31 found, 29 never executed, 2 still unknown`."""
+        parts = [f"{self.found:,} found", f"{self.absent:,} never executed"]
+        if self.unknown:
+            parts.append(f"{self.unknown:,} still unknown")
+        if self.surplus:
+            parts.append("1 surplus run" if self.surplus == 1 else f"{self.surplus:,} surplus runs")
+        return ", ".join(parts)
+
+
+@dataclass(slots=True)
+class UnknownOfTest:
+    """One test's unknown triggers by `seq`, and how far the evidence on them has come.
+
+    `settled` triggers are not waited for any more, but remain in `unknown`: a run that is listed
+    later may be theirs, and then it is no other trigger's.
+    """
+
+    unknown: dict[int, Lost] = field(default_factory=dict)
+    settled: dict[int, Undecided] = field(default_factory=dict)
+    due_at: float = -math.inf  # when to list again
+    proved_at: float | None = None  # when the first listing that is evidence began
+    unproved: int = 0  # listings that were not evidence
+
+    @property
+    def waiting(self) -> list[int]:
+        """The triggers that a further listing may resolve."""
+        return [seq for seq in self.unknown if seq not in self.settled]
 
 
 class Reconciler:
-    """One reconciliation. Build it, call `run` once; nothing may be under way meanwhile.
+    """One reconciliation. Build it, then call `run` once; nothing may be in flight meanwhile.
 
-    `other_claims` says what other batches claim of the runs made from a Unix time on. `say` takes a
-    line for people.
+    `wall` returns Unix time in seconds. `other_claims` returns what other batches claim of the runs
+    created from a Unix time on. `say` prints a line for people.
     """
 
     def __init__(
@@ -61,34 +102,38 @@ class Reconciler:
         *,
         journal: Journal,
         runner: Runner,
-        inquiry: RunLister,
+        lister: RunLister,
         wall: Callable[[], float],
         other_claims: Callable[[float], Claims],
         say: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._runner = runner
-        self._inquiry = inquiry
+        self._lister = lister
         self._wall = wall
         self._other_claims = other_claims
         self._say = say
         self._claims = Claims()
         self._past = Past()
         self._owned: set[str] = set()
-        self._tests: dict[str, LostOfTest] = {}
+        self._tests: dict[str, UnknownOfTest] = {}
         self._test_of: dict[int, str] = {}
         self._since = math.inf
         self._seen: dict[str, ListedRun] = {}
-        self._claimed: set[str] = set()
-        self._resolved = Resolved()
+        self._candidates: set[str] = set()  # of triggers that are undecided
+        self._counts = ReconcileCounts()
 
-    async def run(self, *, patient: bool = True) -> Resolved:
-        """Ask until nothing more can be told, or, if not `patient`, once. Raises StorageError."""
+    async def run(self, *, patient: bool = True) -> ReconcileCounts:
+        """List until nothing more can be resolved or, if not `patient`, once.
+
+        Raises StorageError if the journal fails.
+        """
         self._past = await self._runner(self._journal.past)
         all_lost = await self._runner(self._journal.lost)
         self._test_of = {lost.seq: lost.trigger.test_id for lost in all_lost}
         for lost in all_lost:
-            self._tests.setdefault(lost.trigger.test_id, LostOfTest()).lost[lost.seq] = lost
+            test = self._tests.setdefault(lost.trigger.test_id, UnknownOfTest())
+            test.unknown[lost.seq] = lost
         self._since = min(
             (attempt.sent.wall for lost in all_lost for attempt in lost.attempts), default=math.inf
         )
@@ -100,84 +145,88 @@ class Reconciler:
             await self._round(list(due))
             if not patient:
                 break
-        self._resolved.unknown = sum(len(test.lost) for test in self._tests.values())
-        await self._note_surplus()
-        return self._resolved
+        self._counts.unknown = sum(len(test.unknown) for test in self._tests.values())
+        await self._record_surplus()
+        return self._counts
 
-    async def _wait(self, due: Collection[LostOfTest]) -> None:
+    async def _wait(self, due: Collection[UnknownOfTest]) -> None:
         """Sleep until all of them are due."""
         due_at = max(test.due_at for test in due)
         wait_s = math.ceil(due_at - trio.current_time()) if due_at > trio.current_time() else 0
         if wait_s:
             count = sum(len(test.waiting) for test in due)
-            self._say(f"{count:,} not in the server's list; looking once more in {wait_s} s")
+            self._say(f"{count:,} not in the server's list; checking again in {wait_s} s")
         await trio.sleep_until(due_at)
 
     # --- one round ------------------------------------------------------------------------------
 
     async def _round(self, due: Sequence[str]) -> None:
         listings = self._plan(due)
-        await self._inquiry.read(listings)
-        # Only now: who made a run that is listed holds its batch by this time, or owns it.
+        await self._lister.read(listings)
+        # Only now: a batch that created a listed run has its journal open by this time, or owns it.
         self._claims = await self._runner(partial(self._other_claims, self._since - QUIET_S))
         self._owned |= self._claims.run_ids
         clock = self._clock()
         by_test = {listing.test_id: listing for listing in listings}
-        told = list(self._tests) if None in by_test else due
+        listed = list(self._tests) if None in by_test else due
         runs = [run for listing in listings for run in listing.runs]
         self._seen |= {run.run_id: run for run in runs}
         sources = self._sources()
-        judged = judge(
-            [doubt for test_id in told for doubt in self._doubts(test_id, clock)],
+        resolutions = resolve(
+            [one for test_id in listed for one in self._unresolved(test_id, clock)],
             runs,
             owned=self._owned,
             misnamed=self._misnamed(),
-            resent=[self._doubt(lost, clock) for lost in self._past.resent],
+            resent=[_unresolved(lost, clock) for lost in self._past.resent],
             sources=sources,
-            theirs=self._claims.may_own,
+            claimed_by_others=self._claims.may_own,
         )
-        entries = [one for one in judged if self._is_new(one)]
+        entries = [resolution for resolution in resolutions if self._accept(resolution)]
         known = self._known(clock)
         for test_id in due:
             if self._tests[test_id].waiting:
                 listing = by_test.get(test_id) or by_test[None]
-                entries += self._weigh(test_id, listing, known, clock)
+                entries += self._settle(test_id, listing, known, clock)
         await self._write([Reconciled(one, self._wall()) for one in entries])
 
-    def _is_new(self, judged: Resolution) -> bool:
-        """Take in a judgement; whether it says something that is to be written."""
-        test = self._tests[self._test_of[judged.seq]]
-        if isinstance(judged, Missing):  # that alone says nothing: its listing has to prove it
-            settled = test.settled.get(judged.seq)
-            if settled is not None and settled.candidates:  # another trigger's, as was found since
-                del test.settled[judged.seq]
+    def _accept(self, resolution: Resolution) -> bool:
+        """Take the resolution into account; whether it is new and has to be written."""
+        test = self._tests[self._test_of[resolution.seq]]
+        if isinstance(resolution, Missing):  # proves nothing yet: the listing must be evidence
+            settled = test.settled.get(resolution.seq)
+            if settled is not None and settled.candidates:  # found to be another trigger's since
+                del test.settled[resolution.seq]
             return False
-        if isinstance(judged, Found):
-            del test.lost[judged.seq]
-            test.settled.pop(judged.seq, None)
-            self._owned.add(judged.run_id)
-            self._resolved.found += 1
+        if isinstance(resolution, Found):
+            del test.unknown[resolution.seq]
+            test.settled.pop(resolution.seq, None)
+            self._owned.add(resolution.run_id)
+            self._counts.found += 1
             return True
-        before = test.settled.get(judged.seq)
-        test.settled[judged.seq] = judged
-        self._claimed.update(judged.candidates)
-        return before != judged
+        before = test.settled.get(resolution.seq)
+        test.settled[resolution.seq] = resolution
+        self._candidates.update(resolution.candidates)
+        return before != resolution
 
-    def _weigh(
+    def _settle(
         self, test_id: str, listing: Listing, known: Sequence[KnownRun], clock: ServerClock
     ) -> list[Resolution]:
-        """What a test's triggers that were not found are now; its next round, if there is one."""
+        """Resolve a test's triggers whose runs are not listed, or set when to list them again."""
         test = self._tests[test_id]
         if not listing.complete:
             return self._give_up(test, listing.why_not)
         waiting = test.waiting
-        doubts = [doubt for doubt in self._doubts(test_id, clock) if doubt.seq in waiting]
-        windows = [window for doubt in doubts for window in doubt.windows]
-        if listing.server_at is None or not all(window.told for window in windows):
-            return self._give_up(test, "nobody told the server's clock when it was sent")
+        windows = [
+            window
+            for one in self._unresolved(test_id, clock)
+            if one.seq in waiting
+            for window in one.windows
+        ]
+        if listing.server_at is None or not all(window.clock_known for window in windows):
+            return self._give_up(test, "the server's clock was not known when it was sent")
         left_s = max(window.over_at for window in windows) - listing.server_at
         lacks = listing.lacks(known)
-        if min(window.opens for window in windows) < listing.reaches:  # the list itself told so
+        if min(window.opens for window in windows) < listing.reaches:  # its own samples show that
             lacks = "the server's list was not read back far enough"
         if lacks:
             test.unproved += 1
@@ -187,31 +236,31 @@ class Reconciler:
             test.proved_at = listing.began_at
         elif listing.began_at >= test.proved_at + SETTLE_S and left_s <= 0:
             for seq in waiting:
-                del test.lost[seq]
-            self._resolved.absent += len(waiting)
+                del test.unknown[seq]
+            self._counts.absent += len(waiting)
             return [Missing(seq) for seq in waiting]
         if left_s > WAIT_S_MAX:
             minutes = math.ceil(left_s / 60)
-            return self._give_up(test, f"its run could still come up for {minutes} minutes")
+            return self._give_up(test, f"its run may still be created for {minutes} minutes")
         test.due_at = listing.began_at + max(SETTLE_S, left_s + 1.0)
         return []
 
-    def _give_up(self, test: LostOfTest, why: str) -> list[Resolution]:
-        given_up = {seq: Undecided(seq, (), f"not found out: {why}") for seq in test.waiting}
+    def _give_up(self, test: UnknownOfTest, why: str) -> list[Resolution]:
+        given_up = {seq: Undecided(seq, (), f"not resolved: {why}") for seq in test.waiting}
         test.settled |= given_up
         return list(given_up.values())
 
     def _plan(self, due: Sequence[str]) -> list[Listing]:
-        """The lists to read: one a test, or that of all runs where this is less, or proves more.
+        """The lists to read: one per test, or one of all runs if that is less, or proves more.
 
-        A test's own list proves something only where a run of ours must be in it.
+        A test's own list proves something only if a run of ours must be in it.
         """
         clock = self._clock()
         known = self._known(clock)
         opened: dict[str, float] = {}
         for test_id in due:
-            doubts = self._doubts(test_id, clock)
-            opened[test_id] = min(w.opens for doubt in doubts for w in doubt.windows)
+            unresolved = self._unresolved(test_id, clock)
+            opened[test_id] = min(window.opens for one in unresolved for window in one.windows)
         last_known: dict[str, float] = {}
         for run in known:
             latest = last_known.get(run.test_id, -math.inf)
@@ -226,22 +275,18 @@ class Reconciler:
     # --- what is known --------------------------------------------------------------------------
 
     def _clock(self) -> ServerClock:
-        """By all dates heard, and by the creation of each listed run that is known to be ours."""
+        """By the samples of all answers, and the creation of listed runs known to be ours."""
         created = [
-            ClockSample(times.sent, times.received, run.created_at, times.place, times.session)
+            ClockSample(times.sent, times.received, run.created_at, times.attempt_id, times.session)
             for one in self._past.answered
             if (run := self._seen.get(one.run_id)) is not None
             and run.created_at is not None
             and (times := one.attempt).received is not None
         ]
-        return ServerClock([*self._past.stamps, *self._inquiry.stamps, *created])
+        return ServerClock([*self._past.stamps, *self._lister.samples, *created])
 
-    def _doubts(self, test_id: str, clock: ServerClock) -> list[UnresolvedTrigger]:
-        return [self._doubt(lost, clock) for lost in self._tests[test_id].lost.values()]
-
-    def _doubt(self, lost: Lost, clock: ServerClock) -> UnresolvedTrigger:
-        windows = tuple(clock.window(attempt) for attempt in lost.attempts)
-        return UnresolvedTrigger(lost.seq, lost.trigger, windows)
+    def _unresolved(self, test_id: str, clock: ServerClock) -> list[UnresolvedTrigger]:
+        return [_unresolved(lost, clock) for lost in self._tests[test_id].unknown.values()]
 
     def _known(self, clock: ServerClock) -> list[KnownRun]:
         return [
@@ -250,25 +295,25 @@ class Reconciler:
         ]
 
     def _sources(self) -> set[str]:
-        """The sources that runs known to be ours bear."""
+        """The sources of runs known to be ours."""
         ours = (self._seen.get(one.run_id) for one in self._past.answered)
         return {run.source for run in ours if run is not None and run.source is not None}
 
     def _misnamed(self) -> set[str]:
-        """Runs that an answer gave to a trigger they cannot be of, as their fields say."""
+        """Runs that an answer gave to a trigger although their fields differ from it."""
         return {
             one.run_id
             for one in self._past.answered
             if one.run_id in self._seen and not compatible(one.cell, self._seen[one.run_id])
         }
 
-    # --- what is noted --------------------------------------------------------------------------
+    # --- what is written ------------------------------------------------------------------------
 
     async def _write(self, entries: Sequence[Entry]) -> None:
         if entries:
             await self._runner(partial(self._journal.write, entries))
 
-    async def _note_surplus(self) -> None:
+    async def _record_surplus(self) -> None:
         if self._past.first is None or self._past.last is None:
             return
         clock = self._clock()
@@ -287,8 +332,13 @@ class Reconciler:
             ],
             cells,
             window,
-            owned=self._owned | self._claimed,
+            owned=self._owned | self._candidates,
             sources=self._sources(),
         )
-        self._resolved.surplus = len(found)
+        self._counts.surplus = len(found)
         await self._write([Surplus(run.run_id, run.test_id or "", run.created_at) for run in found])
+
+
+def _unresolved(lost: Lost, clock: ServerClock) -> UnresolvedTrigger:
+    windows = tuple(clock.window(attempt) for attempt in lost.attempts)
+    return UnresolvedTrigger(lost.seq, lost.trigger, windows)

@@ -1,7 +1,7 @@
-"""Reads lists of runs from the server, all their pages, at a pace of its own.
+"""Reads lists of runs from the server, page by page, at their own pace.
 
-Listing changes nothing at the server, so `PacedRequests` may repeat it. The answers also date the
-server's clock.
+Listing changes nothing at the server, so `PacedRequests` may repeat it. The answers are also
+samples of the server's clock.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from bulk.pacing import Controller
 from bulk.reconcile.listing import Listing
 from bulk.reconcile.run_page import read_page
 
-AT_ONCE_MAX = 4  # listings read side by side; the pages of one follow each other
-LIST_BYTES_MAX = 8_388_608  # 100 runs with all that they found; larger pages are asked in parts
-SUBJECT = "runs"  # what the controller takes all listings for
-NO_SUCH_LIST = (404, 405, 410, 501)
+CONCURRENCY_MAX = 4  # listings; the pages of one are read in turn, each by the last one's cursor
+LIST_BYTES_MAX = 8_388_608  # 100 runs with all their findings; larger pages are read in parts
+SUBJECT = "runs"  # what the controller knows all listings by
+NOT_OFFERED = (404, 405, 410, 501)
 
 
 class RunLister:
-    """One conversation about the server's runs. `wall` gives seconds since the epoch.
+    """Reads listings, and keeps in `samples` what their answers say about the server's clock.
 
-    `session` and `place` say where its answers stand among the attempts: behind all of them.
+    `wall` returns Unix time in seconds. `session` is the process's; `attempt_id` is the next
+    attempt's, so that the samples come after all attempts so far.
     """
 
     def __init__(
@@ -38,17 +39,17 @@ class RunLister:
         *,
         wall: Callable[[], float],
         session: int,
-        place: int,
+        attempt_id: int,
     ) -> None:
         self._client = client
-        self._asking = PacedRequests(controller, SUBJECT, wall=wall)
+        self._requests = PacedRequests(controller, SUBJECT, wall=wall)
         self._wall = wall
         self._session = session
-        self._place = place
-        self.stamps: list[ClockSample] = []
+        self._attempt_id = attempt_id
+        self.samples: list[ClockSample] = []
 
     async def read(self, listings: Sequence[Listing]) -> None:
-        """Fill the listings, each until it is done. What goes wrong is in them."""
+        """Fill each listing until it is done. Its `why_not` says what went wrong with it."""
         waiting = list(reversed(listings))
 
         async def work() -> None:
@@ -56,7 +57,7 @@ class RunLister:
                 await self._read(waiting.pop())
 
         async with trio.open_nursery() as nursery:
-            for _ in range(min(AT_ONCE_MAX, len(listings))):
+            for _ in range(min(CONCURRENCY_MAX, len(listings))):
                 nursery.start_soon(work)
 
     async def _read(self, listing: Listing) -> None:
@@ -72,24 +73,24 @@ class RunLister:
             if page is None and len(answer.body) >= LIST_BYTES_MAX and listing.smaller():
                 continue
             if page is None:
-                listing.why_not = "the server's answer is no list of runs"
+                listing.why_not = "the server's answer is not a list of runs"
                 return
-            cursor = listing.take(page)
+            cursor = listing.add(page)
             if cursor is None:
                 return
 
     async def _page(self, listing: Listing, cursor: str | None) -> Answer | None:
-        """The page; None where it does not come, as the listing then says."""
-        asked = await self._asking.ask(lambda: self._get(listing.query(cursor)))
-        answer = asked.answer
+        """The answer with the page; None if there is none, with the reason in the listing."""
+        reply = await self._requests.request(lambda: self._get(listing.query(cursor)))
+        answer = reply.answer
         if answer is None:
-            listing.why_not = f"the server did not list its runs: {asked.why}"
+            listing.why_not = f"the server did not list its runs: {reply.why}"
             return None
-        if answer.status in NO_SUCH_LIST:
+        if answer.status in NOT_OFFERED:
             listing.why_not = f"the server has no list of runs (HTTP {answer.status})"
             return None
         if answer.status != 200:
-            listing.why_not = f"the server refused to list its runs (HTTP {answer.status})"
+            listing.why_not = f"the server declined to list its runs (HTTP {answer.status})"
             return None
         return answer
 
@@ -98,7 +99,8 @@ class RunLister:
         answer = await self._client.get(self._client.base_url + path, body_bytes_max=LIST_BYTES_MAX)
         date = server_date(answer.headers)
         if date is not None:
-            self.stamps.append(ClockSample(sent, self._now(), date, self._place, self._session))
+            sample = ClockSample(sent, self._now(), date, self._attempt_id, self._session)
+            self.samples.append(sample)
         return answer
 
     def _now(self) -> Instant:

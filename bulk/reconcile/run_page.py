@@ -1,7 +1,6 @@
-"""Reads a page of `GET /v1/runs`; whatever a server sends, it does not raise.
+"""Parses a page of `GET /v1/runs`; it never raises, whatever a server sends.
 
-None of it is promised by the trigger's own page, and several fields may be null: what cannot be
-read is None, which says "cannot tell" and never "is not so".
+Several fields may be null. A field that cannot be read is None, which means "unknown".
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ from datetime import UTC, datetime
 
 from bulk.model import UUID_PATTERN
 
-TEXT_CHARACTERS_MAX = 200  # of a field; ids and names of platforms are shorter
-CURSOR_CHARACTERS_MAX = 2_000  # a request's first line has room for no more at usual servers
+FIELD_CHARACTERS_MAX = 200  # ids and names of platforms are shorter
+CURSOR_CHARACTERS_MAX = 2_000  # common servers limit a request's first line to a few thousand
 
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run as the server lists it; None where it does not say.
+    """A run as the server lists it; None for what it does not say.
 
-    `created_at` is on the server's clock, seconds since the epoch. Ids are in lower case.
+    `created_at` is Unix time by the server's clock. Ids are in lower case.
     """
 
     run_id: str
@@ -36,7 +35,7 @@ class ListedRun:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """One page of the list, newest first. `whole` says that every row of it could be read."""
+    """One page of the list, newest first. `whole`: every row of it could be read."""
 
     runs: tuple[ListedRun, ...]
     next_cursor: str | None
@@ -44,7 +43,7 @@ class RunPage:
 
 
 def read_page(body: bytes) -> RunPage | None:
-    """The page in an answer's body; None where it is no such page."""
+    """The page in an answer's body; None if it is not a page of runs."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -71,16 +70,16 @@ def _run(row: object) -> ListedRun | None:
     run_id = _text(row.get("id"))
     if run_id is None or not UUID_PATTERN.fullmatch(run_id):
         return None
-    given = row.get("input")
-    told = given if isinstance(given, dict) else {}
+    raw_input = row.get("input")
+    run_input = raw_input if isinstance(raw_input, dict) else {}
     return ListedRun(
         run_id=run_id,
         test_id=_text(row.get("testId")),
         platform=_text(row.get("platform")),
         mode=_text(row.get("executionMode")),
         device_model=_text(row.get("deviceModel")),
-        app_id=_text(told.get("appId")),
-        environment_id=_text(told.get("projectEnvironmentId")),
+        app_id=_text(run_input.get("appId")),
+        environment_id=_text(run_input.get("projectEnvironmentId")),
         source=_text(row.get("source")),
         created_at=_instant(row.get("createdAt")),
     )
@@ -89,7 +88,7 @@ def _run(row: object) -> ListedRun | None:
 def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    return value.strip().lower()[:TEXT_CHARACTERS_MAX] or None
+    return value.strip().lower()[:FIELD_CHARACTERS_MAX] or None
 
 
 def _instant(value: object) -> float | None:

@@ -1,5 +1,5 @@
-"""Finds runs that nobody asked for: an upstream that repeats requests makes them, and they are
-billed.
+"""Finds surplus runs, which are billed although no trigger owns them: a gateway that repeats
+requests creates them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ def surplus(
     owned: Collection[str],
     sources: Collection[str],
 ) -> list[ListedRun]:
-    """Those of `runs` that one of our cells could have made within `window`, and nobody owns.
+    """The `runs` that one of our cells could have created within `window` and that nobody owns.
 
-    `cells` by test id. A run that does not tell its test or its time is none: it can be anybody's.
-    `sources` as in `likeness.compare`.
+    `cells` are by test id. A run without a test or a time is left out, because it can be anybody's.
+    `owned` are run ids; `sources` as in `likeness.compare`.
     """
     return [
         run
         for run in {run.run_id: run for run in runs}.values()
         if run.run_id not in owned
         and run.created_at is not None
-        and window.holds(run.created_at)
+        and window.contains(run.created_at)
         and any(compatible(cell, run, sources) for cell in cells.get(run.test_id or "", ()))
     ]

@@ -86,6 +86,7 @@ def test_a_batch_is_found_by_name_by_folder_and_as_the_newest(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "name", [b"it's \\ here", b"-x", b"caf\xe9 '1'", b"line\nend \x1b[1m", b"\xc3\xa9"]
 )
+@pytest.mark.processes
 def test_a_folder_is_called_so_that_a_shell_takes_it(name: bytes) -> None:
     called = BatchFolder(Path(os.fsdecode(name)) / "b").cli_name
     assert called.isprintable()
@@ -96,6 +97,7 @@ def test_a_folder_is_called_so_that_a_shell_takes_it(name: bytes) -> None:
 
 @pytest.mark.parametrize("output", [".", "x", "reports", "./reports/x", "-y"])
 @pytest.mark.parametrize("name", ["b", "my batch", "-b", "it's", "$HOME", "new\nline"])
+@pytest.mark.processes
 def test_what_a_batch_is_called_is_that_batch_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, name: str
 ) -> None:

@@ -36,6 +36,7 @@ def alarm() -> Iterator[None]:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer of this kind here")
 @pytest.mark.usefixtures("alarm")
+@pytest.mark.long
 def test_a_ctrl_c_at_any_moment_ends_it_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,7 +49,7 @@ def test_a_ctrl_c_at_any_moment_ends_it_in_order(
         sandbox = Sandbox(parse_spec("none"), epoch_s=EPOCH)
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.05, 0.25))
         with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
-            run_virtually(run_batch, journal, sandbox, BatchSettings(), epoch_s=EPOCH)
+            run_virtually(run_batch, journal, sandbox, BatchSettings(), t0_unix_s=EPOCH)
         journal.abandon()
         gc.collect()
     assert complaints == []

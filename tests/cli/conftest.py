@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import Terminal
+from tests.cli.terminal import Terminal
 
 
 @pytest.fixture

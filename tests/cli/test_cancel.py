@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import (
+from tests.cli.terminal import (
     ENVIRONMENT,
     KEY,
     Terminal,
@@ -182,7 +182,7 @@ def test_a_key_that_is_missing_or_refused_ends_with_3(terminal: Terminal) -> Non
         missing = terminal.call("cancel", batch.name)
         refused = terminal.call("cancel", batch.name, TESTERARMY_API_KEY="sk_other_CANARY")
         assert (missing.code, "no API key" in missing.err) == (3, True)
-        assert (refused.code, "refused the API key" in refused.err) == (3, True)
+        assert (refused.code, "rejected the API key" in refused.err) == (3, True)
         assert terminal.call("cancel", batch.name, **ENVIRONMENT).code == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import bulk
 from bulk.errors import StorageError
-from tests.cli.talking import (
+from tests.cli.terminal import (
     ENVIRONMENT,
     KEY,
     Terminal,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.talking import ROOT, Terminal
+import pytest
+
+from tests.cli.terminal import Terminal
+from tests.processes import ROOT
 
 MANIFEST = ROOT / "manifests" / "release.yaml"
 
@@ -18,6 +21,7 @@ def reports(batch: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.sockets
 def test_it_reads_the_newest_batch_and_sends_nothing(terminal: Terminal) -> None:
     assert terminal.call(MANIFEST, "--sandbox", "token-bucket 5/s burst 10; latency 20ms").code == 0
     (batch,) = terminal.batches()
@@ -31,6 +35,7 @@ def test_it_reads_the_newest_batch_and_sends_nothing(terminal: Terminal) -> None
     assert reports(batch) == before
 
 
+@pytest.mark.sockets
 def test_json_is_all_that_goes_to_stdout(terminal: Terminal) -> None:
     assert terminal.call(MANIFEST, "--sandbox", "none; latency 5ms").code == 0
     content = json.loads(terminal.call("measure", terminal.batches()[0].name, "--json").out)

@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import ENVIRONMENT, ROOT, Terminal, sandbox, write_manifest
+from tests.cli.terminal import ENVIRONMENT, Terminal, sandbox, write_manifest
+from tests.launch import Request
+from tests.processes import ROOT, Launcher, clean_environment, launcher
 from tests.tools import program
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions are other things there")
+pytestmark = [
+    pytest.mark.sockets,
+    pytest.mark.skipif(os.name == "nt", reason="permissions are other things there"),
+]
 RELEASE = ROOT / "manifests" / "release.csv"
 
 
 def call(folder: Path, *arguments: str | Path, **environment: str) -> tuple[int, str]:
     """Call as one whom permissions bind, even where the tests run as root; code and messages."""
-    unprivileged: list[str] = []
-    if os.geteuid() == 0:
-        capabilities = "-dac_override,-dac_read_search"
-        unprivileged = [program("setpriv"), "--bounding-set", capabilities]
-        unprivileged += ["--inh-caps", capabilities]
-    done = subprocess.run(
-        [*unprivileged, sys.executable, "-m", "bulk", *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
+    process = unprivileged().start(
+        Request([*map(str, arguments)], str(folder), clean_environment(environment))
     )
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stderr
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    return process.wait(), err
+
+
+@cache
+def unprivileged() -> Launcher:
+    """Its processes may do what a user may."""
+    if os.geteuid():
+        return launcher()
+    capabilities = "-dac_override,-dac_read_search"
+    words = (program("setpriv"), "--bounding-set", capabilities, "--inh-caps", capabilities)
+    return launcher(under=words)
 
 
 @contextmanager
@@ -72,7 +77,6 @@ def test_a_batch_that_may_not_be_looked_at_is_named(batch: Path) -> None:
         assert call(folder, RELEASE, "--sandbox", "none", "--quiet")[0] == 0  # others go on
 
 
-@pytest.mark.sockets
 def test_a_journal_that_may_not_be_read_keeps_no_other_batch_from_being_begun(
     batch: Path,
 ) -> None:

@@ -10,7 +10,8 @@ from click.shell_completion import ShellComplete
 
 from bulk.cli import COMMANDS, group
 from bulk.cli.options import Duration, Rate
-from tests.cli.talking import ROOT, Terminal
+from tests.cli.terminal import Terminal
+from tests.processes import ROOT
 
 SMOKE = ROOT / "manifests" / "smoke.csv"
 

@@ -6,11 +6,9 @@ import csv
 import json
 import os
 import re
-import resource
 import shlex
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -25,13 +23,13 @@ import pytest
 import bulk
 from bulk.errors import OptionError
 from bulk.journal import Journal
-from tests.cli.talking import (
+from tests.cli.terminal import (
     ENVIRONMENT,
     KEY,
-    ROOT,
     Said,
     Terminal,
     at_a_terminal,
+    request,
     rows,
     sandbox,
     spawn,
@@ -40,6 +38,7 @@ from tests.cli.talking import (
     wait_until_asked,
     write_manifest,
 )
+from tests.processes import ROOT, Process, launcher
 
 RELEASE = ROOT / "manifests" / "release.csv"
 SLOW = "token-bucket 40/s burst 5; headers retry-after-fractional; latency 20ms"
@@ -202,7 +201,7 @@ def test_a_refused_key_ends_with_3_before_anything_is_made(terminal: Terminal) -
     with sandbox(f"none; reject-key {KEY}") as base_url:
         said = terminal.call(RELEASE, "--base-url", base_url, TESTERARMY_API_KEY=f"{KEY}\n")
     assert said.code == 3
-    assert "refused the API key (HTTP 401); nothing was sent" in said.err
+    assert "rejected the API key (HTTP 401); nothing was sent" in said.err
     assert terminal.batches() == []
 
 
@@ -218,7 +217,7 @@ def test_a_key_refused_by_a_server_without_a_preflight_ends_with_3_too(terminal:
     [
         ("http://127.0.0.1:9", 4, "nothing answers at http://127.0.0.1:9"),
         ("http://127.0.0.1:9/api", 4, "nothing answers"),
-        ("tester.army", 2, "is no http(s) URL"),
+        ("tester.army", 2, "is not an http(s) URL"),
         ("http://127.0.0.1:99999", 2, "--base-url"),
     ],
 )
@@ -282,19 +281,19 @@ def test_a_disk_that_fills_up_ends_with_8_and_loses_no_run(terminal: Terminal) -
     manifest = write_manifest(terminal.folder / "m.csv", 400)
     with sandbox("none; latency 5ms") as base_url:
         # A limit on the size of files stands in for the full disk: 300 kB hold the triggers only.
-        done = subprocess.run(
-            [sys.executable, "-m", "bulk", str(manifest), "--base-url", base_url],
-            cwd=terminal.folder,
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)},
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
-            capture_output=True,
-            text=True,
+        wanted = request(
+            *(manifest, "--base-url", base_url),
+            folder=terminal.folder,
+            environment=ENVIRONMENT,
+            file_bytes_max=300_000,
         )
-        assert (done.returncode, "Traceback" in done.stderr) == (8, False), done.stderr
+        process = launcher().start(wanted)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, "Traceback" in err) == (8, False), err
         (batch,) = terminal.batches()
         with Journal.open(batch / "data" / "journal.sqlite") as journal:
             recorded = journal.run_ids()
-        handed_over = set(re.findall(r"trigger k\w+  run (\S+)", done.stderr))
+        handed_over = set(re.findall(r"trigger k\w+  run (\S+)", err))
         assert recorded | handed_over == {run["run_id"] for run in truth(base_url)["accepted"]}
         again = terminal.call("resume", **ENVIRONMENT)
         assert again.code == 0, again  # what was handed over is found at the server
@@ -569,12 +568,12 @@ atexit.register(lambda: [os.kill(os.getpid(), number) for number in {signals}])
 
 def spawn_signalled(
     terminal: Terminal, when: str, signals: Sequence[signal.Signals], *words: str | Path
-) -> subprocess.Popen[str]:
+) -> Process:
     """A process that gets these signals just then."""
-    numbers = [int(number) for number in signals]
-    (terminal.folder / "sitecustomize.py").write_text(when.format(signals=numbers))
-    path = f"{terminal.folder}{os.pathsep}{ROOT}"
-    return spawn(*words, folder=terminal.folder, **{**ENVIRONMENT, "PYTHONPATH": path})
+    before = when.format(signals=[int(number) for number in signals])
+    return launcher().start(
+        request(*words, folder=terminal.folder, environment=ENVIRONMENT, before=before)
+    )
 
 
 @pytest.mark.parametrize("then", ["resume", "report"])
@@ -690,7 +689,7 @@ def test_the_newer_of_two_batches_is_told_also_where_the_clock_was_set_back_betw
     with sandbox(SLOW) as base_url:
         run = (manifest, "--base-url", base_url)
         with monkeypatch.context() as patch:
-            patch.setattr("bulk.batch.time.time", lambda now=time.time: now() + 86_400)
+            patch.setattr("time.time", lambda now=time.time: now() + 86_400)
             assert terminal.call(*run, "--batch", "first", **ENVIRONMENT).code == 0
         short = ("--batch", "second", "--deadline", "0.5s")
         assert terminal.call(*run, *short, **ENVIRONMENT).code == 11
@@ -761,7 +760,7 @@ def test_a_batch_that_was_moved_leaves_the_reports_of_another_alone(terminal: Te
         out, err = process.communicate(timeout=60)
         assert process.returncode == 8, err
         assert "moved, removed or replaced while this process worked with it" in out
-        assert "no reports were written, for another batch lies there now" in err
+        assert "no reports were written: the folder holds another batch now" in err
         assert len(rows(batch)) == 3
         assert terminal.call("resume", "b", **ENVIRONMENT).code == 0
         assert terminal.call("resume", "moved", **ENVIRONMENT).code == 0
@@ -908,7 +907,7 @@ def test_an_older_server_without_a_list_leaves_them_unknown(terminal: Terminal) 
         assert "2 still unknown" in said.err
         (batch,) = terminal.batches()
         again = terminal.call("resume", **ENVIRONMENT)
-        assert (again.code, again.err.count("asking the server")) == (7, 1), again
+        assert (again.code, again.err.count("in the server's list of runs")) == (7, 1), again
         why = {row["message"] for row in rows(batch) if row["outcome"] == "unknown"}
         assert all("the server has no list of runs (HTTP 404)" in one for one in why)
 

@@ -19,7 +19,8 @@ from bulk.errors import OptionError
 from bulk.http.address import DEFAULT_BASE_URL
 from bulk.journal import Journal
 from bulk.manifest import read_manifest
-from tests.cli.talking import ENVIRONMENT, KEY, ROOT, Said, Terminal, rows, spawn, write_manifest
+from tests.cli.terminal import ENVIRONMENT, KEY, Said, Terminal, rows, spawn, write_manifest
+from tests.processes import ROOT
 
 RELEASE = ROOT / "manifests" / "release.csv"
 BUCKET = "token-bucket 10/s burst 20; headers retry-after; latency 80ms jitter 10ms; seed 7"

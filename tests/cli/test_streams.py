@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import ENVIRONMENT, ROOT, Terminal, rows, sandbox, write_manifest
+from tests.cli.terminal import ENVIRONMENT, Terminal, command_line, rows, sandbox, write_manifest
+from tests.processes import ROOT
 
 FULL = Path("/dev/full")
 COUNT = 3
@@ -32,7 +32,7 @@ def test_a_batch_does_not_end_because_it_cannot_tell(
     manifest = write_manifest(terminal.folder / "m.csv", COUNT)
     with sandbox("none") as base_url, FULL.open("w") as nowhere:
         done = subprocess.run(
-            [sys.executable, "-m", "bulk", manifest, "--base-url", base_url, "--batch", "b"],
+            command_line(manifest, "--base-url", base_url, "--batch", "b"),
             cwd=terminal.folder,
             env={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered, **ENVIRONMENT},
             preexec_fn=None if full else close_both,

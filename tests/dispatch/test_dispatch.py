@@ -1,4 +1,4 @@
-"""The way of a trigger, in virtual time: the real dispatch, client and journal, a model server."""
+"""Dispatch in virtual time: the real dispatcher, client and journal, against a model server."""
 
 from __future__ import annotations
 
@@ -98,14 +98,16 @@ def test_what_may_have_been_executed_is_unknown_and_never_sent_again(
     check_truth(run, came)
 
 
-def test_a_run_id_that_another_trigger_has_is_as_good_as_none(tmp_path: Path) -> None:
+def test_a_run_id_that_belongs_to_another_trigger_leaves_this_one_unknown(tmp_path: Path) -> None:
     spec = "none; latency 50ms; fault duplicate-run-id every 10th"
     # One at a time, so that the rightful owner comes first.
     settings = BatchSettings(concurrency_max=1, on_unknown="report")
     run = VirtualRun(tmp_path / "journal.sqlite", spec, some_triggers(100), settings)
     came = run.go()
     assert outcomes(came) == {"queued": 90, "unknown bad_response": 10}
-    assert any("which another trigger has" in (result.message or "") for result in came.results)
+    assert any(
+        "which belongs to another trigger" in (result.message or "") for result in came.results
+    )
     check_truth(run, came)
 
 
@@ -119,7 +121,7 @@ def test_what_was_never_sent_is_sent_again(tmp_path: Path, fault: str) -> None:
     check_truth(run, came)
 
 
-def test_nothing_at_the_address_stops_the_batch_and_leaves_it_resumable(tmp_path: Path) -> None:
+def test_an_unreachable_server_stops_the_batch_and_leaves_it_resumable(tmp_path: Path) -> None:
     spec = "none; fault connect-refused 100%"
     run = VirtualRun(tmp_path / "journal.sqlite", spec, some_triggers(50))
     came = run.go()
@@ -128,7 +130,7 @@ def test_nothing_at_the_address_stops_the_batch_and_leaves_it_resumable(tmp_path
     assert len(run.sandbox.truth.accepted) == 0
 
 
-def test_a_refused_key_stops_the_batch_at_once(tmp_path: Path) -> None:
+def test_a_rejected_key_stops_the_batch_at_once(tmp_path: Path) -> None:
     spec = "none; latency 50ms; reject-key sk_test_canary"
     run = VirtualRun(tmp_path / "journal.sqlite", spec, some_triggers(200))
     came = run.go()
@@ -137,7 +139,7 @@ def test_a_refused_key_stops_the_batch_at_once(tmp_path: Path) -> None:
     assert len(came.attempts) <= 4
 
 
-def test_twenty_equal_rejections_before_anything_was_accepted_stop_the_batch(
+def test_twenty_equal_rejections_before_any_acceptance_stop_the_batch(
     tmp_path: Path,
 ) -> None:
     triggers = some_triggers(300)
@@ -168,7 +170,7 @@ def test_fail_fast_stops_at_the_first_failure(tmp_path: Path) -> None:
     assert found["unsent aborted"] > 0
 
 
-def test_a_quota_stops_the_batch_and_a_resumed_one_goes_on_from_there(tmp_path: Path) -> None:
+def test_a_quota_stops_the_batch_and_resuming_continues_from_there(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     first = VirtualRun(path, "quota 40; latency 50ms", some_triggers(100))
     came = first.go()
@@ -209,7 +211,7 @@ def test_a_pause_longer_than_the_deadline_stops_without_waiting_for_it(tmp_path:
     assert came.took_s < 1
 
 
-def test_an_interrupt_drains_what_is_under_way_and_keeps_the_rest(tmp_path: Path) -> None:
+def test_an_interrupt_drains_what_is_in_flight_and_keeps_the_rest(tmp_path: Path) -> None:
     run = VirtualRun(
         tmp_path / "journal.sqlite",
         "none; latency 1s",
@@ -227,7 +229,7 @@ def test_an_interrupt_drains_what_is_under_way_and_keeps_the_rest(tmp_path: Path
     check_truth(run, again)
 
 
-def test_a_drain_has_an_end_and_what_it_cuts_off_is_unknown(tmp_path: Path) -> None:
+def test_a_drain_ends_after_its_time_and_what_it_cuts_off_is_unknown(tmp_path: Path) -> None:
     run = VirtualRun(
         tmp_path / "journal.sqlite",
         "none; latency 30s",
@@ -243,7 +245,7 @@ def test_a_drain_has_an_end_and_what_it_cuts_off_is_unknown(tmp_path: Path) -> N
     check_truth(run, again)
 
 
-def test_a_second_interrupt_leaves_at_once_and_the_journal_is_whole(tmp_path: Path) -> None:
+def test_a_second_interrupt_leaves_at_once_and_the_journal_is_intact(tmp_path: Path) -> None:
     run = VirtualRun(
         tmp_path / "journal.sqlite",
         "none; latency 30s",
@@ -303,7 +305,7 @@ def test_the_times_of_a_trigger_are_its_waits_and_its_latencies(tmp_path: Path) 
     assert (first.wait_ms, first.latency_ms, first.total_ms) == (0.0, 100.0, 100.0)
     assert (second.attempts, second.throttles) == (2, 1)
     assert second.latency_ms == pytest.approx(100.0)
-    # Refused after 50 ms, there and back, and told to wait a second; jitter adds up to 70 ms.
+    # Throttled after a round trip of 50 ms, with a Retry-After of 1 s; jitter adds up to 70 ms.
     assert second.wait_ms is not None
     assert 1000.0 <= second.wait_ms <= 1070.0
     assert second.total_ms == pytest.approx(second.wait_ms + 50.0 + 100.0)

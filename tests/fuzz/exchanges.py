@@ -20,14 +20,14 @@ import trio
 
 from bulk.http.answers import (
     Answer,
+    Classification,
     Failure,
-    Verdict,
-    judge,
+    classify,
 )
 from bulk.http.api_key import ApiKey
 from bulk.http.client import (
     BODY_BYTES_MAX,
-    WORDS_MAX,
+    SHOWN_CHARACTERS_MAX,
     Client,
     Timeouts,
 )
@@ -156,10 +156,10 @@ async def _exchange(
         answer = await client.trigger(Trigger(number), 0, trio.CancelScope())
         what = "trigger"
     took = trio.current_time() - began
-    verdict = judge(answer)
-    ends[f"{what}: {verdict.end or 'to be sent again'}"] += 1
+    classification = classify(answer)
+    ends[f"{what}: {classification.end or 'to be sent again'}"] += 1
     wrong = answer_problems(answer)
-    wrong += verdict_problems(answer, verdict, make_answer(seed, turn))
+    wrong += classification_problems(answer, classification, make_answer(seed, turn))
     if took > EXCHANGE_S_MAX:
         wrong.append(f"took {took:.1f} s")
     got = server.requests[seed, turn]
@@ -177,9 +177,9 @@ def answer_problems(answer: Answer) -> list[str]:
     wrong = []
     if len(answer.body) > BODY_BYTES_MAX:
         wrong.append(f"a body of {len(answer.body)} bytes")
-    if len(answer.location) > WORDS_MAX:
+    if len(answer.location) > SHOWN_CHARACTERS_MAX:
         wrong.append(f"a location of {len(answer.location)} characters")
-    if len(answer.failure_text) > WORDS_MAX:
+    if len(answer.failure_text) > SHOWN_CHARACTERS_MAX:
         wrong.append(f"a failure of {len(answer.failure_text)} characters")
     if len(answer.headers) > KEPT_HEADERS_MAX or any(
         len(name) > 100 or len(value) > KEPT_VALUE_CHARACTERS_MAX for name, value in answer.headers
@@ -193,7 +193,7 @@ def answer_problems(answer: Answer) -> list[str]:
         wrong.append(f"shows the key: {answer.body!r}")
     if page is not None:
         listing = Listing(None, since=0.0)
-        listing.take(page)
+        listing.add(page)
         listing.query(page.next_cursor)
         wrong += [f"the run {run}" for run in page.runs if not UUID_PATTERN.fullmatch(run.run_id)]
     for allowance in signals.allowances:
@@ -202,21 +202,27 @@ def answer_problems(answer: Answer) -> list[str]:
     return wrong
 
 
-def verdict_problems(answer: Answer, verdict: Verdict, script: Script) -> list[str]:
-    """What is wrong with a verdict on what was sent for a trigger."""
+def classification_problems(
+    answer: Answer, classification: Classification, script: Script
+) -> list[str]:
+    """What is wrong with a classification on what was sent for a trigger."""
     wrong = []
     sent = {int(status) for status in _STATUS_LINE.findall(script.content)}
     if answer.status is not None and answer.status not in sent:
         wrong.append(f"status {answer.status}, and {sent} was sent")
-    if verdict.end is None and answer.status != 429 and answer.failure is not Failure.CONNECT:
-        wrong.append(f"may be sent again after {answer.status or answer.failure}")
-    if verdict.end is Outcome.QUEUED and (
-        verdict.run_id != RUN or answer.status is None or not 200 <= answer.status < 300
+    if (
+        classification.end is None
+        and answer.status != 429
+        and answer.failure is not Failure.CONNECT
     ):
-        wrong.append(f"queued with {answer.status} and {verdict.run_id!r}")
-    if (verdict.run_id is not None) != (verdict.end is Outcome.QUEUED):
-        wrong.append(f"{verdict.end} with the run {verdict.run_id}")
-    for text in (verdict.error, verdict.message, verdict.failure_code):
+        wrong.append(f"may be sent again after {answer.status or answer.failure}")
+    if classification.end is Outcome.QUEUED and (
+        classification.run_id != RUN or answer.status is None or not 200 <= answer.status < 300
+    ):
+        wrong.append(f"queued with {answer.status} and {classification.run_id!r}")
+    if (classification.run_id is not None) != (classification.end is Outcome.QUEUED):
+        wrong.append(f"{classification.end} with the run {classification.run_id}")
+    for text in (classification.error, classification.message, classification.failure_code):
         if text is not None and (not text.isprintable() or len(text) > 1_100):
             wrong.append(f"words that are not fit to print: {text!r}")
         if text is not None and shows_canary(text):

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from random import Random
 from xml.etree import ElementTree
 
-from bulk.http.answers import Answer, judge
+from bulk.http.answers import Answer, classify
 from bulk.http.rate_limit_headers import kept_headers
 from bulk.manifest.formulas import unescape_formula
 from bulk.model import AttemptRecord, BatchFacts, Outcome, StopCode, Trigger, TriggerResult
@@ -69,14 +69,16 @@ def _result(random: Random, number: int, own: tuple[str, ...]) -> TriggerResult:
     )
     if random.random() < 0.3:
         return queued(number, trigger=said)
-    verdict = judge(Answer(random.choice((200, 400, 404, 500, 504, 429)), body=body(random)))
+    classification = classify(
+        Answer(random.choice((200, 400, 404, 500, 504, 429)), body=body(random))
+    )
     return TriggerResult(
         said,
         Outcome.UNKNOWN if random.random() < 0.5 else Outcome.REJECTED,
-        verdict.failure_code or "http_418",
+        classification.failure_code or "http_418",
         http_status=400,
-        error=verdict.error,
-        message=verdict.message,
+        error=classification.error,
+        message=classification.message,
         candidates=(RUN,) * random.randrange(4),
         attempts=1,
     )

@@ -6,20 +6,20 @@ Looked through are all files (the journal's bytes too), all output, and the proc
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.cli.talking import ROOT, write_manifest
+from tests.cli.terminal import command_line, write_manifest
 from tests.fuzz.canary import CANARY, WAYS, shows_canary
 from tests.fuzz.echoing import PLACES, EchoServer, echo_server
+from tests.launch import Request
+from tests.processes import Process, clean_environment, launcher
 
 pytestmark = [
     pytest.mark.sockets,
@@ -35,29 +35,50 @@ def server() -> Iterator[EchoServer]:
         yield running
 
 
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The canary is the key, unless `more` says otherwise."""
+    variables = clean_environment({"TESTERARMY_API_KEY": CANARY, **(more or {})})
+    return {name: value for name, value in variables.items() if value}
+
+
 def start(
     folder: Path,
     *arguments: str | Path,
-    before: Callable[[], None] | None = None,
+    file_bytes_max: int | None = None,
     more: Mapping[str, str] | None = None,
+) -> Process:
+    """The command, with the canary as its key."""
+    request = Request(
+        [*map(str, arguments)], str(folder), environment(more), file_bytes_max=file_bytes_max
+    )
+    return launcher().start(request)
+
+
+def start_python(
+    folder: Path, *arguments: str | Path, more: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
-    """The command; the canary is its key, in the environment unless `more` of it says other."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TESTERARMY", "GITHUB"))}
-    kept |= {"TESTERARMY_API_KEY": CANARY, "PYTHONPATH": str(ROOT), **(more or {})}
+    """The command as a process of Python's own, in which Python reports what it else keeps quiet
+    about.
+    """
+    python, *words = command_line(*arguments)
     return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-m", "bulk", *map(str, arguments)],
+        [python, "-X", "dev", *words],
         cwd=folder,
-        env={name: value for name, value in kept.items() if value},
+        env=environment(more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=before,
     )
 
 
-def ended(process: subprocess.Popen[str], folder: Path) -> tuple[int, str]:
-    """Its exit code and output; fails where that or a file shows the key, or it crashed."""
+def ended(
+    process: Process | subprocess.Popen[str], folder: Path, said: str = ""
+) -> tuple[int, str]:
+    """Its exit code and output, of which `said` was read before; fails where that or a file shows
+    the key, or it crashed.
+    """
     out, err = process.communicate(timeout=120)
+    err = said + err
     assert "Traceback" not in err, err
     assert not shows_canary(out), out
     assert not shows_canary(err), err
@@ -77,7 +98,7 @@ def test_a_whole_run_and_all_that_follows_it_show_no_key(
         "GITHUB_OUTPUT": str(tmp_path / "output"),
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
     }
-    process = start(tmp_path, manifest, "--base-url", server.base_url, *FAST, more=github)
+    process = start_python(tmp_path, manifest, "--base-url", server.base_url, *FAST, more=github)
     code, _ = ended(process, tmp_path)
     assert code == 7
     assert server.triggers >= EACH_WAY
@@ -120,12 +141,16 @@ def test_an_interrupt_shows_no_key_and_the_journal_is_its_owners(
         assert {"journal.sqlite", "journal.sqlite-wal"} <= {path.name for path in files}
         for path in files:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-        for _ in range(interrupts):
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = ""
+        while "Stopping" not in said:
+            said += process.stderr.readline()
+        if interrupts == 2:
             process.send_signal(signal.SIGINT)
-            time.sleep(0.3)
+            process.wait(timeout=60)  # while the server still keeps its answers back
         server.go_on.set()
-        # The second may also come when all is done but for Python's own end, which it cuts short.
-        assert ended(process, tmp_path)[0] in ((130,) if interrupts == 1 else (130, -signal.SIGINT))
+        assert ended(process, tmp_path, said)[0] == 130
 
 
 def test_a_full_disk_shows_no_key(tmp_path: Path, server: EchoServer) -> None:
@@ -133,7 +158,7 @@ def test_a_full_disk_shows_no_key(tmp_path: Path, server: EchoServer) -> None:
     process = start(
         tmp_path,
         *(manifest, "--base-url", server.base_url, *FAST),
-        before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000)),
+        file_bytes_max=250_000,
     )
     assert ended(process, tmp_path)[0] == 8
 
@@ -152,7 +177,7 @@ def test_only_the_option_shows_the_key_in_the_process_list(
         "option": ("--api-key", CANARY),
     }
     server.go_on.clear()
-    process = start(
+    process = start_python(
         tmp_path / "place",
         *(manifest, "--base-url", server.base_url, *FAST, *given[way]),
         more={} if way == "environment" else {"TESTERARMY_API_KEY": ""},
@@ -164,7 +189,7 @@ def test_only_the_option_shows_the_key_in_the_process_list(
     assert shown == (way == "option")
 
 
-def _wait_for(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def _wait_for(true: Callable[[], bool], process: Process | subprocess.Popen[str]) -> None:
     for _ in range(600):
         if true():
             return

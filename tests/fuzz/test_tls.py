@@ -13,7 +13,7 @@ import click
 import pytest
 
 from bulk.cli import group
-from tests.cli.talking import KEY, spawn, write_manifest
+from tests.cli.terminal import KEY, spawn, write_manifest
 from tests.fuzz.echoing import EchoServer
 from tests.tools import program
 

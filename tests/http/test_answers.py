@@ -12,7 +12,7 @@ from bulk.http.answers import (
     Answer,
     Failure,
     Pace,
-    judge,
+    classify,
 )
 from bulk.model import Outcome, StopCode
 
@@ -21,7 +21,7 @@ GOOD = json.dumps({"status": "queued", "runId": RUN, "testId": RUN}).encode()
 
 
 def error(code: str) -> bytes:
-    return json.dumps({"error": code, "message": "said the server"}).encode()
+    return json.dumps({"error": code, "message": "the server's message"}).encode()
 
 
 # status, body, the trigger's end (None: may be sent again), pace, failure code, stop
@@ -45,14 +45,14 @@ TABLE = [
     (202, b'{"runId": "run-1"}', Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
     (202, b"[" * 100_000, Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
     (204, b"", Outcome.UNKNOWN, Pace.ACCEPTED, "bad_response", None),
-    # Refused for good.
+    # Declined for good.
     (301, b"", Outcome.REJECTED, Pace.NEUTRAL, "http_301", None),
     (400, error("bad_request"), Outcome.REJECTED, Pace.NEUTRAL, "http_400", None),
     (404, error("not_found"), Outcome.REJECTED, Pace.NEUTRAL, "http_404", None),
     (409, b"", Outcome.REJECTED, Pace.NEUTRAL, "http_409", None),
     (413, b"", Outcome.REJECTED, Pace.NEUTRAL, "http_413", None),
     (422, b"", Outcome.REJECTED, Pace.NEUTRAL, "http_422", None),
-    # Refused for all: stop, and keep the trigger for later.
+    # Declined for all: stop, and keep the trigger for later.
     (401, error("unauthorized"), Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
     (403, b"", Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
     (402, b"", Outcome.UNSENT, Pace.NEUTRAL, "quota_exhausted", StopCode.QUOTA_EXHAUSTED),
@@ -72,7 +72,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("status", "body", "end", "pace", "code", "stop"), TABLE)
-def test_each_status_has_its_two_verdicts(
+def test_each_status_has_an_outcome_and_a_meaning_for_the_pace(
     status: int,
     body: bytes,
     end: Outcome | None,
@@ -80,14 +80,19 @@ def test_each_status_has_its_two_verdicts(
     code: str | None,
     stop: StopCode | None,
 ) -> None:
-    verdict = judge(Answer(status=status, body=body))
-    assert (verdict.end, verdict.pace, verdict.failure_code, verdict.stop) == (
+    classification = classify(Answer(status=status, body=body))
+    assert (
+        classification.end,
+        classification.pace,
+        classification.failure_code,
+        classification.stop,
+    ) == (
         end,
         pace,
         code,
         stop,
     )
-    assert verdict.run_id == (RUN if end is Outcome.QUEUED else None)
+    assert classification.run_id == (RUN if end is Outcome.QUEUED else None)
 
 
 @pytest.mark.parametrize(
@@ -102,15 +107,19 @@ def test_each_status_has_its_two_verdicts(
 def test_only_a_failure_to_connect_may_be_sent_again(
     failure: Failure, end: Outcome | None, pace: Pace, code: str
 ) -> None:
-    verdict = judge(Answer(failure=failure, failure_text="why"))
-    assert (verdict.end, verdict.pace, verdict.failure_code) == (end, pace, code)
-    assert verdict.message == "why"
+    classification = classify(Answer(failure=failure, failure_text="why"))
+    assert (classification.end, classification.pace, classification.failure_code) == (
+        end,
+        pace,
+        code,
+    )
+    assert classification.message == "why"
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "texts"),
     [
-        (error("x"), ("x", "said the server")),
+        (error("x"), ("x", "the server's message")),
         (b'{"error": {"code": "x", "message": "m"}}', ("x", "m")),
         (b'{"error": {"type": "x"}, "message": "m"}', ("x", "m")),
         (b'{"error": 7, "message": ["no"]}', ("7", None)),
@@ -120,25 +129,27 @@ def test_only_a_failure_to_connect_may_be_sent_again(
         (b"", (None, None)),
     ],
 )
-def test_the_servers_words_are_kept_printable(
-    body: bytes, said: tuple[str | None, str | None]
+def test_the_servers_texts_are_kept_printable(
+    body: bytes, texts: tuple[str | None, str | None]
 ) -> None:
-    verdict = judge(Answer(status=400, body=body))
-    assert (verdict.error, verdict.message) == said
+    classification = classify(Answer(status=400, body=body))
+    assert (classification.error, classification.message) == texts
 
 
 def test_a_redirect_says_where_to() -> None:
-    verdict = judge(Answer(status=308, location="https://elsewhere.example/"))
-    assert verdict.message == "redirected to https://elsewhere.example/; redirects are not followed"
+    classification = classify(Answer(status=308, location="https://other.example/"))
+    assert (
+        classification.message == "redirected to https://other.example/; redirects are not followed"
+    )
 
 
 @given(st.integers(100, 999), st.binary(max_size=300))
 def test_no_answer_crashes_and_only_a_429_is_sent_again(status: int, body: bytes) -> None:
-    verdict = judge(Answer(status=status, body=body))
-    assert (verdict.end is None) == (status == 429)
-    assert (verdict.end is Outcome.QUEUED) == (verdict.run_id is not None)
-    assert (verdict.end is Outcome.QUEUED) == (verdict.failure_code is None)
-    for text in (verdict.error, verdict.message):
+    classification = classify(Answer(status=status, body=body))
+    assert (classification.end is None) == (status == 429)
+    assert (classification.end is Outcome.QUEUED) == (classification.run_id is not None)
+    assert (classification.end is Outcome.QUEUED) == (classification.failure_code is None)
+    for text in (classification.error, classification.message):
         assert text is None or (text.isprintable() and text.encode("utf-8"))
 
 
@@ -153,13 +164,13 @@ def test_an_answer_is_a_status_or_a_failure() -> None:
     ("test_id", "end"),
     [(RUN, Outcome.QUEUED), (None, Outcome.QUEUED), (RUN.replace("0", "1"), Outcome.UNKNOWN)],
 )
-def test_an_answer_of_another_test_queues_nothing(test_id: str | None, end: Outcome) -> None:
-    verdict = judge(Answer(202, body=GOOD), test_id)
-    assert verdict.end is end
-    assert (verdict.run_id is None) == (end is Outcome.UNKNOWN)
+def test_an_answer_for_another_test_queues_nothing(test_id: str | None, end: Outcome) -> None:
+    classification = classify(Answer(202, body=GOOD), test_id)
+    assert classification.end is end
+    assert (classification.run_id is None) == (end is Outcome.UNKNOWN)
 
 
-@pytest.mark.parametrize("said", ["", None, 7, "test 1", []])
-def test_an_answer_that_names_no_test_is_taken_as_it_is(said: object) -> None:
-    body = json.dumps({"runId": RUN, "testId": said}).encode()
-    assert judge(Answer(202, body=body), RUN).end is Outcome.QUEUED
+@pytest.mark.parametrize("of_test", ["", None, 7, "test 1", []])
+def test_an_answer_without_a_test_id_is_accepted(of_test: object) -> None:
+    body = json.dumps({"runId": RUN, "testId": of_test}).encode()
+    assert classify(Answer(202, body=body), RUN).end is Outcome.QUEUED

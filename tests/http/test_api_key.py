@@ -1,4 +1,4 @@
-"""Where the API key comes from, what is refused as one, and that it does not show itself."""
+"""Where the API key comes from, what is rejected as one, and that it is never shown."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_an_option_beats_a_file_and_a_file_beats_the_environment(tmp_path: Path)
     [
         ("", "is set but empty"),
         (" \n", "is set but empty"),
-        (f"{CANARY}\nsecond", "holds no API key"),
-        (f"{CANARY} {CANARY}", "holds no API key"),
-        (f"{CANARY}\x00", "holds no API key"),
-        (f"{CANARY}é", "holds no API key"),
-        (CANARY * 1000, "holds no API key"),
+        (f"{CANARY}\nsecond", "is not an API key"),
+        (f"{CANARY} {CANARY}", "is not an API key"),
+        (f"{CANARY}\x00", "is not an API key"),
+        (f"{CANARY}é", "is not an API key"),
+        (CANARY * 1000, "is not an API key"),
     ],
 )
-def test_what_is_no_key_is_refused_without_being_shown(text: str, why: str) -> None:
+def test_an_invalid_key_is_rejected_without_being_shown(text: str, why: str) -> None:
     with pytest.raises(AuthError, match=f"^TESTERARMY_API_KEY {why}") as caught:
         find_key(None, None, {"TESTERARMY_API_KEY": text})
     assert CANARY not in str(caught.value)
@@ -58,7 +58,7 @@ def test_what_is_no_key_is_refused_without_being_shown(text: str, why: str) -> N
     [
         (lambda path: None, "No such file"),
         (lambda path: path.mkdir(), "Is a directory"),
-        (lambda path: path.write_bytes(b"\xff\xff"), "is no text file"),
+        (lambda path: path.write_bytes(b"\xff\xff"), "is not a text file"),
         (lambda path: path.write_text("\n"), "is set but empty"),
     ],
 )
@@ -70,7 +70,7 @@ def test_an_unusable_key_file_is_named(tmp_path: Path, make, why: str) -> None: 
     assert str(path) in str(caught.value)
 
 
-def test_a_key_does_not_show_itself() -> None:
+def test_a_key_is_not_shown() -> None:
     key = ApiKey(CANARY, "a test")
     assert CANARY not in f"{key} {key!r} {[key]}"
     assert key.scrub(f"Bearer {CANARY}!") == "Bearer [API key]!"
@@ -104,7 +104,7 @@ def test_a_key_is_found_however_a_server_writes_it(echo: Callable[[str], str]) -
     text = echo(key)
     scrubbed = ApiKey(key, "a test").scrub(f"-{text}-")
     assert "[API key]" in scrubbed
-    assert len(scrubbed) <= len("-[API key]-") + 13  # at most what stood around it
+    assert len(scrubbed) <= len("-[API key]-") + 13  # at most what was around it
     assert ApiKey(key, "a test").scrub_bytes(f"-{text}-".encode()).decode() == scrubbed
 
 
@@ -115,13 +115,13 @@ def test_a_key_is_found_in_what_json_may_be_encoded_as(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\\", "&#0", "%25", "\\u00", "s\\"])
-def test_no_text_takes_long_to_search(text: str) -> None:
+def test_scrubbing_takes_no_longer_on_hostile_text(text: str) -> None:
     key = ApiKey(CANARY, "a test")
     began = time.process_time()
     key.scrub(text * (65_536 // len(text)))
     assert time.process_time() - began < 1
 
 
-def test_a_short_key_is_not_taken_for_other_words() -> None:
+def test_a_short_key_is_not_found_in_other_words() -> None:
     id_as_base64_looks = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
     assert ApiKey("key", "a test").scrub(id_as_base64_looks) == id_as_base64_looks

@@ -17,11 +17,11 @@ import trio
 
 from bulk.errors import AuthError, OptionError, UnreachableError
 from bulk.http.address import check_base_url, is_loopback
-from bulk.http.answers import Answer, Failure, judge
+from bulk.http.answers import Answer, Failure, classify
 from bulk.http.api_key import ApiKey
 from bulk.http.client import (
     BODY_BYTES_MAX,
-    WORDS_MAX,
+    SHOWN_CHARACTERS_MAX,
     Client,
     Timeouts,
     request_body,
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.sockets
 
 
 class Peer:
-    """A server on loopback that records what it is sent and answers with given bytes."""
+    """A server on loopback that records what it receives and answers with the given bytes."""
 
     def __init__(self, *answers: bytes) -> None:
         self.received: list[bytes] = []
@@ -55,7 +55,7 @@ class Peer:
                 await stream.send_all(self._answers.pop(0))
 
     async def _request(self, stream: trio.SocketStream) -> bytes:
-        """All of the next request, however many pieces it comes in; nothing where there is none."""
+        """All of the next request, in however many pieces it arrives; empty if there is none."""
         request, missing = b"", 1
         while missing > 0:
             piece = await stream.receive_some(65_536)
@@ -99,11 +99,11 @@ async def post(base_url: str, trigger: Trigger = PLAIN, **timeouts: float) -> An
         return await one.trigger(trigger, 0, trio.CancelScope())
 
 
-async def test_the_request_is_exactly_the_vendors() -> None:
+async def test_the_request_is_exactly_as_the_vendor_documents_it() -> None:
     body = json.dumps({"status": "queued", "runId": ID, "testId": ID}).encode()
     async with listening(Peer(http("202 Accepted", body))) as peer:
         answer = await post(peer.base_url)
-    assert judge(answer).run_id == ID
+    assert classify(answer).run_id == ID
     (request,) = peer.received
     head, _, content = request.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
@@ -146,11 +146,11 @@ async def test_redirects_are_not_followed() -> None:
 @pytest.mark.parametrize(
     "location", ["x:y", "http://xn--/", "http://[::1", "http://a\u2100b/", "?" * 70_000]
 )
-async def test_a_redirect_to_what_is_no_address_is_still_a_refusal(location: str) -> None:
+async def test_a_redirect_to_an_invalid_address_is_still_a_rejection(location: str) -> None:
     async with listening(Peer(http("307 Moved", b"", f"Location: {location}"))) as peer:
         answer = await post(peer.base_url)
-    assert judge(answer).failure_code == "http_307"
-    assert len(answer.location) <= WORDS_MAX
+    assert classify(answer).failure_code == "http_307"
+    assert len(answer.location) <= SHOWN_CHARACTERS_MAX
 
 
 async def test_no_cookie_is_kept() -> None:
@@ -161,16 +161,16 @@ async def test_no_cookie_is_kept() -> None:
     assert not any(b"cookie" in request.lower() for request in peer.received)
 
 
-async def test_a_packed_answer_is_unpacked_only_so_far() -> None:
+async def test_a_compressed_answer_is_decompressed_only_up_to_the_limit() -> None:
     body = json.dumps({"runId": ID}).encode()
     bomb = zlib.compressobj(wbits=31)
     packed = b"".join(bomb.compress(b"x" * (1 << 20)) for _ in range(64)) + bomb.flush()
-    packed_well = http("202 Accepted", gzip.compress(body), "Content-Encoding: gzip")
-    not_packed = http("202 Accepted", body, "Content-Encoding: deflate")
+    compressed = http("202 Accepted", gzip.compress(body), "Content-Encoding: gzip")
+    not_compressed = http("202 Accepted", body, "Content-Encoding: deflate")
     a_bomb = http("400 Bad Request", packed, "Content-Encoding: gzip")
-    async with listening(Peer(packed_well, not_packed, a_bomb)) as peer:
-        assert judge(await post(peer.base_url)).run_id == ID
-        assert judge(await post(peer.base_url)).run_id == ID
+    async with listening(Peer(compressed, not_compressed, a_bomb)) as peer:
+        assert classify(await post(peer.base_url)).run_id == ID
+        assert classify(await post(peer.base_url)).run_id == ID
         tracemalloc.start()
         answer = await post(peer.base_url)
         _, most = tracemalloc.get_traced_memory()
@@ -179,13 +179,13 @@ async def test_a_packed_answer_is_unpacked_only_so_far() -> None:
     assert most < 8 << 20
 
 
-async def test_an_answer_is_read_only_so_far() -> None:
+async def test_an_answer_is_read_only_up_to_the_limit() -> None:
     async with listening(Peer(http("400 Bad Request", b"x" * 1_000_000))) as peer:
         answer = await post(peer.base_url)
     assert len(answer.body) == BODY_BYTES_MAX
 
 
-async def test_the_key_is_scrubbed_from_all_that_a_server_echoes() -> None:
+async def test_the_key_is_scrubbed_from_everything_that_a_server_echoes() -> None:
     echo = http(
         "400 Bad Request",
         b'{"error": "sk_test_CANARY", "message": "Bearer sk_test_CANARY"}',
@@ -197,21 +197,21 @@ async def test_the_key_is_scrubbed_from_all_that_a_server_echoes() -> None:
     async with listening(Peer(echo)) as peer:
         answer = await post(peer.base_url)
     assert "sk_test" not in repr(answer).lower()
-    assert "sk_test" not in repr(judge(answer))
+    assert "sk_test" not in repr(classify(answer))
 
 
-async def test_a_body_is_not_cut_in_the_midst_of_the_key() -> None:
+async def test_a_body_is_not_cut_in_the_middle_of_the_key() -> None:
     echo = b"x" * (BODY_BYTES_MAX - 8) + b"sk_test_CANARY" * 9
     async with listening(Peer(http("400 Bad Request", echo))) as peer:
         answer = await post(peer.base_url)
     assert answer.body[-20:] == b"x" * 12 + b"[API key"
 
 
-async def test_only_what_cannot_have_left_is_a_failure_to_connect() -> None:
+async def test_only_a_request_that_cannot_have_left_is_a_failure_to_connect() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
-    assert (await post(nobody)).failure is Failure.CONNECT
+        unused = f"http://127.0.0.1:{free.getsockname()[1]}"
+    assert (await post(unused)).failure is Failure.CONNECT
     assert (await post("http://name.invalid")).failure is Failure.CONNECT
     # TLS spoken to a server that speaks none fails before the request is sent.
     async with listening(Peer(b"what?")) as peer:
@@ -233,27 +233,27 @@ async def test_only_what_cannot_have_left_is_a_failure_to_connect() -> None:
         ("not-http", Failure.LOST),
     ],
 )
-async def test_an_answer_lost_on_the_way_is_data(fault: str, failure: Failure) -> None:
+async def test_a_lost_answer_is_data(fault: str, failure: Failure) -> None:
     async with sandbox(f"none; fault {fault} 100%") as served:
         answer = await post(served.url, answer_s=0.3)
     assert answer.failure is failure
 
 
 @pytest.mark.parametrize("fault", ["endless-body", "drip"])
-async def test_an_answer_without_an_end_is_given_up(fault: str) -> None:
+async def test_an_endless_answer_is_given_up(fault: str) -> None:
     async with sandbox(f"none; fault {fault} 100%") as served:
         answer = await post(served.url, connect_s=0.1, answer_s=0.6)
-    assert judge(answer).end is Outcome.UNKNOWN
+    assert classify(answer).end is Outcome.UNKNOWN
 
 
-async def test_a_refusal_whose_body_is_lost_stays_a_refusal() -> None:
+async def test_a_429_whose_body_is_lost_stays_a_429() -> None:
     cut = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 99\r\n\r\nhalf"
     async with listening(Peer(cut)) as peer:
         answer = await post(peer.base_url)
     assert (answer.status, answer.headers) == (429, (("retry-after", "3"),))
 
 
-async def test_what_is_cut_off_by_a_drain_says_so() -> None:
+async def test_a_request_cut_off_by_a_drain_says_so() -> None:
     async with sandbox("none; latency 10s") as served, client(served.url) as one:
         answer = await one.trigger(PLAIN, 0, trio.CancelScope(deadline=trio.current_time() + 0.2))
     assert answer.failure is Failure.CUT_OFF
@@ -271,7 +271,7 @@ async def test_what_is_cut_off_by_a_drain_says_so() -> None:
         ("none; legacy", "/api", "/api"),
     ],
 )
-async def test_the_preflight_finds_where_the_api_lives(spec: str, given: str, found: str) -> None:
+async def test_the_preflight_finds_the_base_url(spec: str, given: str, found: str) -> None:
     async with sandbox(spec) as served, client(served.url + given) as one:
         await settle_base_url(one)
         assert one.base_url == served.url + found
@@ -279,7 +279,7 @@ async def test_the_preflight_finds_where_the_api_lives(spec: str, given: str, fo
 
 async def test_the_preflight_refuses_a_bad_key_and_a_dead_address() -> None:
     async with sandbox("none; reject-key sk_test_CANARY") as served, client(served.url) as one:
-        with pytest.raises(AuthError, match="refused the API key") as caught:
+        with pytest.raises(AuthError, match="rejected the API key") as caught:
             await settle_base_url(one)
     assert "CANARY" not in str(caught.value)
     async with client("http://127.0.0.1:9") as one:
@@ -300,7 +300,7 @@ async def test_the_preflight_refuses_a_bad_key_and_a_dead_address() -> None:
         b"rubbish\r\n\r\n",
     ],
 )
-async def test_a_preflight_without_a_clear_answer_says_nothing(answer: bytes) -> None:
+async def test_a_preflight_without_a_clear_answer_changes_nothing(answer: bytes) -> None:
     async with listening(Peer(answer, answer)) as peer, client(peer.base_url) as one:
         await settle_base_url(one)
         assert one.base_url == peer.base_url
@@ -317,7 +317,7 @@ async def test_a_preflight_without_a_clear_answer_says_nothing(answer: bytes) ->
         ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
-def test_a_base_url_is_brought_into_one_form(given: str, checked: str) -> None:
+def test_a_base_url_is_normalized(given: str, checked: str) -> None:
     assert check_base_url(given) == checked
 
 
@@ -338,7 +338,7 @@ def test_a_base_url_is_brought_into_one_form(given: str, checked: str) -> None:
         "https://\x00",
     ],
 )
-def test_what_is_no_base_url_is_a_clear_error(given: str) -> None:
+def test_an_invalid_base_url_is_a_clear_error(given: str) -> None:
     with pytest.raises(OptionError, match="--base-url") as caught:
         check_base_url(given)
     assert "secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What the headers of an answer say about waiting."""
+"""Rate-limit headers as servers send them, and as hostile servers might."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATE = ("Date", "Tue, 22 Sep 2026 00:00:00 GMT")
         ([("retry-after", " 7 ")], 7.0),
         ([("Retry-After", "4.728")], 4.728),
         ([("Retry-After", "0")], 0.0),
-        # A date is judged against the server's own clock ...
+        # A date is compared with the server's own clock ...
         ([DATE, ("Retry-After", "Tue, 22 Sep 2026 00:00:05 GMT")], 5.0),
         (
             [
@@ -33,13 +33,13 @@ DATE = ("Date", "Tue, 22 Sep 2026 00:00:00 GMT")
             ],
             5.0,
         ),
-        # ... or ours where it sends none; one in the past is no wait.
+        # ... or with ours if it sends none; a date in the past means no wait.
         ([("Retry-After", "Tue, 22 Sep 2026 00:00:09 GMT")], 9.0),
         ([DATE, ("Retry-After", "Mon, 21 Sep 2026 00:00:05 GMT")], 0.0),
         # The obsolete forms of RFC 9110 5.6.7 are dates too.
         ([DATE, ("Retry-After", "Tuesday, 22-Sep-26 00:00:05 GMT")], 5.0),
         ([DATE, ("Retry-After", "Tue Sep 22 00:00:05 2026")], 5.0),
-        # Senseless ones are as good as absent.
+        # Senseless values are ignored.
         ([], None),
         ([("Retry-After", "")], None),
         ([("Retry-After", "soon")], None),
@@ -48,7 +48,7 @@ DATE = ("Date", "Tue, 22 Sep 2026 00:00:00 GMT")
         ([("Retry-After", "inf")], None),
         ([("Retry-After", "\u0663")], None),
         ([("Retry-After", "99999999999999999999")], None),
-        ([("Retry-After", "1790035260")], None),  # an epoch stamp is no span
+        ([("Retry-After", "1790035260")], None),  # Unix time, not a duration
         ([("Retry-After", "Tue, 99 Sep 2026 00:00:05 GMT")], None),
     ],
 )
@@ -87,7 +87,7 @@ def test_no_header_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
             [("RateLimit", '"a";r=1'), ("RateLimit", '"b";r=2')],
             [Allowance(1), Allowance(2)],
         ),
-        # X-RateLimit: spans, stamps and dates, against the server's clock.
+        # X-RateLimit: durations, timestamps and dates, compared with the server's clock.
         ([("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "60")], [Allowance(9, 60.0)]),
         ([("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "0.25")], [Allowance(9, 0.25)]),
         (
@@ -121,7 +121,7 @@ def test_no_header_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
             ],
             [Allowance(9, 5.0)],
         ),
-        # One each for several limits; spans as some large APIs write them.
+        # One each for several limits; durations as some large APIs write them.
         (
             [
                 ("x-ratelimit-limit-requests", "60"),
@@ -132,7 +132,7 @@ def test_no_header_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
             ],
             [Allowance(59, 60.5, 60), Allowance(4, 0.02)],
         ),
-        # Senseless ones are as good as absent; what has passed is due now.
+        # Senseless values are ignored; a reset in the past is due now.
         ([("X-RateLimit-Remaining", "-1"), ("X-RateLimit-Reset", "5")], []),
         ([("X-RateLimit-Remaining", "many")], []),
         ([("X-RateLimit-Limit", "100")], []),

@@ -22,6 +22,7 @@ with begin_lock(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.processes
 def test_one_waits_for_the_other_but_not_for_ever_and_not_for_the_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -337,6 +337,7 @@ def test_what_has_taken_its_place_is_left_alone(tmp_path: Path, gone: str) -> No
         assert there.counts() == {Outcome.QUEUED: 1, None: 2}
 
 
+@pytest.mark.processes
 def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(path: Path) -> None:
     Journal.create(path, a_batch(), some_triggers(3)).close()
     holder = subprocess.Popen(

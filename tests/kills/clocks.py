@@ -1,6 +1,6 @@
 """The clocks of a machine, for real processes: a test can set them, and put the machine to sleep.
 
-Python's clocks of each process that is started with `environment()` are shifted, also as it runs.
+The clocks of each process that is started with these `shifts` are shifted, also while it runs.
 The wall clock can be set. The steady one stands still while the machine sleeps.
 """
 
@@ -10,7 +10,6 @@ import mmap
 import struct
 from pathlib import Path
 
-SHIFTED = Path(__file__).parent / "shifted"  # its sitecustomize shifts the clocks
 WALL, STEADY = 0, 8  # bytes from the file's beginning
 
 
@@ -19,13 +18,9 @@ class Clocks:
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(bytes(16))
-        self._path = path
+        self.path = path
         with path.open("r+b") as file:
             self._shifts = mmap.mmap(file.fileno(), 0)
-
-    def environment(self) -> dict[str, str]:
-        """What a process on this machine needs, beside `SHIFTED` on its `PYTHONPATH`."""
-        return {"SHIFTED_CLOCKS": str(self._path)}
 
     def set_by(self, seconds: float) -> None:
         """Somebody sets the wall clock, forwards or (where negative) back."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from tests.cli.talking import rows
+from tests.cli.terminal import rows
 
 # The outcome that decides the exit code, the most urgent first.
 EXIT_OF = {"throttled": 11, "unknown": 7, "rejected": 1, "unsent": 1}

@@ -5,10 +5,7 @@ Meanwhile the machine's clock is set, and the machine sleeps.
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,11 +15,13 @@ from typing import Any
 
 import trio
 
-from tests.cli.talking import KEY, ROOT, listed_runs, rows, truth, write_manifest
-from tests.kills.clocks import SHIFTED, Clocks
+from tests.cli.terminal import ENVIRONMENT, KEY, listed_runs, rows, truth, write_manifest
+from tests.kills.clocks import Clocks
 from tests.kills.judge import problems
 from tests.kills.looking import begun, reported_at, sessions, told_unfinished
 from tests.kills.proxy import Proxy
+from tests.launch import Request
+from tests.processes import Process, clean_environment, launcher
 
 LIMITS = (
     "none",
@@ -43,7 +42,7 @@ ENDS = frozenset({0, 1, 4, 7, 11})  # of a process that was left alone
 SIGNALLED = {signal.SIGINT: 130, signal.SIGTERM: 143}
 AS_THE_BATCH = ENDS | frozenset(SIGNALLED.values())  # where there is nothing to do
 LAST_TRIES = 4
-STARTED_S = 1.0  # a process takes about as long to load; most mishaps come after that
+MOMENTS_S = (0.0, 0.2, 5.0)  # a process reads and asks for a while before it sends
 PROCESS_S_MAX = 240.0  # one that takes longer hangs
 BEFALL = {"kill": 3, "stop and kill": 1, "stop": 1, "interrupt": 1}  # each with its weight
 BEFALL |= {"set the clock": 1, "sleep": 1, "sleep and kill": 1}
@@ -57,13 +56,15 @@ class Life:
 
     `left` says of each trigger that did not end as queued why.
 
-    `mishaps`: how many there may be. `befall`: which, each with its weight.
+    `mishaps`: how many there may be. `befall`: which, each with its weight. `short_waits`: see
+    `tests.short_waits`.
     """
 
     seed: int
     folder: Path
     mishaps: range
     befall: Mapping[str, int] = field(default_factory=lambda: BEFALL)
+    short_waits: bool = False
     happened: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -83,13 +84,10 @@ class Life:
 
     async def live(self) -> None:
         """Live it through, and judge."""
-        sandbox = await _open(
-            ["sandbox", self.spec], self.folder, self.server_clocks, stdout=subprocess.PIPE
-        )
+        sandbox = self._start(["sandbox", self.spec], self.server_clocks)
         assert sandbox.stdout is not None
         try:
-            said = (await sandbox.stdout.receive_some(1_000)).decode()
-            self.server = said.split()[1]
+            self.server = (await trio.to_thread.run_sync(sandbox.stdout.readline)).split()[1]
             self.proxy = proxy = Proxy(
                 int(self.server.rpartition(":")[2]), self.rng, self.rng.choice((0.0, 0.1, 0.3))
             )
@@ -105,7 +103,8 @@ class Life:
         finally:
             sandbox.terminate()
             with trio.CancelScope(shield=True):
-                await sandbox.wait()
+                await sandbox.wait_in_trio()
+            sandbox.communicate()
 
     def _choose(self, weights: Mapping[str, int]) -> str:
         return self.rng.choices(list(weights), list(weights.values()))[0]
@@ -167,30 +166,30 @@ class Life:
         """Run a process to its end, whichever that is; its exit code."""
         expected = set(ends)
         with (self.folder / "said").open("w+") as said:
-            process = await _open(words, self.folder, self.clocks, stdout=said, stderr=said)
+            process = self._start(words, self.clocks, stdout=said.fileno(), stderr=said.fileno())
             self.happened["processes"] += 1
             try:
                 with trio.move_on_after(PROCESS_S_MAX) as patience:
                     if mishap is not None:
                         expected |= await self._befall(process, mishap)
-                    await process.wait()
+                    await process.wait_in_trio()
             finally:
                 process.kill()  # where it hangs, or another round failed
                 with trio.CancelScope(shield=True):
-                    await process.wait()
+                    await process.wait_in_trio()
             if patience.cancelled_caught:
                 self.broken.append(f"{words} does not end")
             said.seek(0)
             text = said.read()
         code = process.returncode
         assert code is not None
-        # Until our first line runs, Python dies of a Ctrl-C in its own ways, as it says.
-        ours = "Traceback" in text and (mishap != "interrupt" or "_exit_code" in text)
+        # Until our first line runs, a Ctrl-C ends the launcher's fork as it ends Python's start.
+        ours = "Traceback" in text and (mishap != "interrupt" or "/bulk/" in text)
         if ours or KEY in text or code not in expected:
             self.broken.append(f"{words[0]} after {mishap}: exit {code}\n{text}")
         return code
 
-    async def _befall(self, process: trio.Process, mishap: str) -> set[int]:
+    async def _befall(self, process: Process, mishap: str) -> set[int]:
         """What its exit code may be beside the usual ones."""
         await self._wait_for_a_moment(process)
         if process.poll() is not None:
@@ -221,7 +220,7 @@ class Life:
             return {SIGNALLED[number], -number}  # before Python is up, the signal itself
         return set()
 
-    async def _sleep(self, process: trio.Process) -> None:
+    async def _sleep(self, process: Process) -> None:
         """The machine sleeps: its processes stand still, for the server time goes on."""
         self.happened["sleep"] += 1
         slept_s = self.rng.choice(SLEEPS_S)
@@ -235,11 +234,12 @@ class Life:
         self.clocks.wake(slept_s, stopped_s)
         process.send_signal(signal.SIGCONT)
 
-    async def _wait_for_a_moment(self, process: trio.Process) -> None:
+    async def _wait_for_a_moment(self, process: Process) -> None:
         """A random one: by the clock, as the journal is opened, or after some more requests."""
         kind = self.rng.choice(("clock", "clock", "opening", "requests", "requests"))
         if kind == "clock":
-            await trio.sleep(self.rng.choice((0.0, STARTED_S, 5.0)) + self.rng.uniform(0, 1.5))
+            with trio.move_on_after(self.rng.choice(MOMENTS_S) + self.rng.uniform(0, 1.5)):
+                await process.wait_in_trio()
             return
         if kind == "opening":
             log = self.batch / "data" / "journal.sqlite-wal"
@@ -266,17 +266,12 @@ class Life:
     async def _truth(self, *, summary: bool = False) -> Mapping[str, Any]:
         return await trio.to_thread.run_sync(lambda: truth(self.server, summary=summary))
 
-
-async def _open(words: list[str], folder: Path, clocks: Clocks, **streams: Any) -> trio.Process:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TESTERARMY")}
-    return await trio.lowlevel.open_process(
-        [sys.executable, "-m", "bulk", *words],
-        cwd=folder,
-        env={
-            **kept,
-            **clocks.environment(),
-            "PYTHONPATH": f"{SHIFTED}{os.pathsep}{ROOT}",
-            "TESTERARMY_API_KEY": KEY,
-        },
-        **{"stderr": subprocess.DEVNULL, **streams},
-    )
+    def _start(self, words: list[str], clocks: Clocks, **streams: int) -> Process:
+        request = Request(
+            words,
+            str(self.folder),
+            clean_environment(ENVIRONMENT),
+            shifts=str(clocks.path),
+            short_waits=self.short_waits,
+        )
+        return launcher(shifted=True).start(request, **streams)

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.cli.talking import rows
+from tests.cli.terminal import rows
 
 NEVER_ASKED = "the process ended before the answer was recorded"
 

@@ -1,5 +1,6 @@
 /* Loaded before the C library (LD_PRELOAD), it counts the calls below over all threads of a process:
- * those that change a file or a folder, make it durable, take a lock, or say something to a server.
+ * those that change a file or a folder, make it durable, take a lock, or send something to a server.
+ * A fork counts anew, by its own environment as its first call finds it.
  *
  * DIES_AT  n, from 1: the process is killed as it is about to make the nth
  * FULL_AT  n, from 1: from the nth on the disk is full, and nothing becomes durable
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 static atomic_long calls;
+static atomic_int owner; /* the process that has made them */
 static long dies_at, full_at;
 
 static long from_environment(const char *name) {
@@ -26,9 +28,12 @@ static long from_environment(const char *name) {
   return number ? atol(number) : 0;
 }
 
-__attribute__((constructor)) static void begin(void) {
+static void begin(void) {
+  if (atomic_load(&owner) == getpid()) return;
   dies_at = from_environment("DIES_AT");
   full_at = from_environment("FULL_AT");
+  atomic_store(&calls, 0);
+  atomic_store(&owner, getpid());
 }
 
 __attribute__((destructor)) static void end(void) {
@@ -42,6 +47,7 @@ __attribute__((destructor)) static void end(void) {
 
 /* Whether the call is to fail, where a full disk makes it fail with `error`, or 0. */
 static int counted(int error) {
+  begin();
   long now = atomic_fetch_add(&calls, 1) + 1;
   if (now == dies_at) {
     kill(getpid(), SIGKILL);

@@ -26,9 +26,18 @@ MISHAPS = range(5, 12)  # in a round
 
 
 async def soak(
-    kills: int, first: int, folder: Path, at_once: int = AT_ONCE, mishaps: range = MISHAPS
+    kills: int,
+    first: int,
+    folder: Path,
+    at_once: int = AT_ONCE,
+    mishaps: range = MISHAPS,
+    *,
+    short_waits: bool = False,
 ) -> tuple[Counter[str], dict[int, list[str]]]:
-    """Live through rounds until so many processes were killed: counts, and broken promises."""
+    """Live through rounds until so many processes were killed: counts, and broken promises.
+
+    `short_waits`: see `tests.short_waits`.
+    """
     happened: Counter[str] = Counter()
     broken: dict[int, list[str]] = {}
     seeds = count(first)
@@ -38,7 +47,7 @@ async def soak(
             seed = next(seeds)
             place = folder / str(seed)
             place.mkdir()
-            life = Life(seed, place, mishaps)
+            life = Life(seed, place, mishaps, short_waits=short_waits)
             await life.live()
             happened.update(life.happened)
             happened["rounds"] += 1

@@ -25,8 +25,10 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-from tests.cli.talking import ENVIRONMENT, KEY, sandbox, spawn, truth, write_manifest
+from tests.cli.terminal import ENVIRONMENT, KEY, sandbox, truth, write_manifest
 from tests.kills.judge import problems
+from tests.launch import Request
+from tests.processes import clean_environment, launcher
 from tests.telling import tell
 
 SOURCE = Path(__file__).with_name("mortal.c")
@@ -63,12 +65,12 @@ class Place:
     def __init__(self, folder: Path, base_url: str, mortal: Path) -> None:
         self._folder = folder
         self._base_url = base_url
-        self._mortal = {"LD_PRELOAD": str(mortal), "PYTHONDONTWRITEBYTECODE": "1"}
+        self._mortal = mortal
 
     def count_calls(self) -> int:
         """How many a process makes that works a batch off undisturbed."""
         counted = self._folder / "counted"
-        self._process(0, {**self._mortal, "COUNTED": str(counted)})
+        self._process(0, {"COUNTED": str(counted)})
         return int(counted.read_text("utf-8"))
 
     def live_through(self, number: int, *fates: tuple[str, int]) -> tuple[Counter[str], list[str]]:
@@ -76,7 +78,7 @@ class Place:
         met: Counter[str] = Counter()
         broken = []
         for fate, nth in fates:
-            code, said = self._process(number, {**self._mortal, fate: str(nth)})
+            code, said = self._process(number, {fate: str(nth)})
             met[fate] += code == FATAL[fate]
             broken += self._complaints(number, code, said, ENDS | {FATAL[fate]})
         code, said = self._process(number, {})
@@ -93,12 +95,18 @@ class Place:
             manifest.parent.mkdir()
             write_manifest(manifest, CELLS, number * CELLS)
         run = (manifest, "--base-url", self._base_url, *WORDS)
-        process = spawn(*run, folder=manifest.parent, **ENVIRONMENT, **environment)
+        process = launcher(preload=str(self._mortal)).start(
+            Request(
+                [*map(str, run)],
+                str(manifest.parent),
+                clean_environment({**ENVIRONMENT, **environment}),
+            )
+        )
         try:
             out, err = process.communicate(timeout=PROCESS_S_MAX)
         finally:
             process.kill()
-        return process.returncode, out + err
+        return process.wait(), out + err
 
     def _complaints(self, number: int, code: int, said: str, expected: set[int]) -> list[str]:
         folder = self._manifest(number).parent

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.kills.clocks import SHIFTED, Clocks
+from tests.kills.clocks import Clocks
 from tests.kills.life import Life
+from tests.processes import SHIFTED
 
 LATE_S = 60.0  # a busy machine may take so long for a moment's work
 TELL_TIME = """
-import sys, time, trio
+import pathlib, sitecustomize, sys, time, trio
+sitecustomize.shift_by(pathlib.Path(sys.argv[1]))
 async def tell():
     for _ in sys.stdin:
         print(time.time(), trio.current_time(), time.monotonic(), flush=True)
@@ -27,11 +29,12 @@ trio.run(tell)
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="cannot stop a process here")
 
 
+@pytest.mark.processes
 def test_the_clocks_of_a_running_process_shift(tmp_path: Path) -> None:
     clocks = Clocks(tmp_path / "clocks")
     process = subprocess.Popen(
-        [sys.executable, "-c", TELL_TIME],
-        env={**os.environ, **clocks.environment(), "PYTHONPATH": str(SHIFTED)},
+        [sys.executable, "-c", TELL_TIME, str(clocks.path)],
+        env={**os.environ, "PYTHONPATH": str(SHIFTED)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -66,7 +69,7 @@ async def test_the_clock_is_set_and_the_machine_sleeps_as_answers_are_lost(tmp_p
         for seed, mishap in enumerate(("sleep", "set the clock")):
             folder = tmp_path / str(seed)
             folder.mkdir()
-            lives.append(Life(seed, folder, range(2, 3), {mishap: 1}))
+            lives.append(Life(seed, folder, range(2, 3), {mishap: 1}, short_waits=True))
             lives[-1].spec = (
                 "token-bucket 20/s burst 5; latency 20ms; "
                 f"fault reset-before 5%; fault 504-queued 5%; seed {seed}"

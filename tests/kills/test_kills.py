@@ -6,18 +6,16 @@ real time allows: `python -m tests.kills.soak --from 17 --kills 1`.
 
 from __future__ import annotations
 
-import resource
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.cli.talking import ENVIRONMENT, ROOT, Terminal, sandbox, spawn, truth, write_manifest
+from tests.cli.terminal import ENVIRONMENT, Terminal, request, sandbox, spawn, truth, write_manifest
 from tests.kills.judge import problems
 from tests.kills.soak import soak
+from tests.processes import launcher
 
 SLOW = "token-bucket 40/s burst 5; headers retry-after-fractional; latency 20ms"
 IN_USE = "another bulk-trigger is at work on this batch"
@@ -28,7 +26,9 @@ pytestmark = pytest.mark.sockets
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="cannot stop a process here")
 async def test_killed_stopped_interrupted_and_cut_off(tmp_path: Path) -> None:
-    happened, broken = await soak(5, 200, tmp_path, at_once=5, mishaps=range(1, 3))
+    happened, broken = await soak(
+        5, 200, tmp_path, at_once=5, mishaps=range(1, 3), short_waits=True
+    )
     assert happened["kill"] >= 5
     assert broken == {}
 
@@ -40,16 +40,13 @@ def test_a_disk_that_is_full_at_any_write(terminal: Terminal, seed: int) -> None
     manifest = write_manifest(terminal.folder / "m.csv", 60)
     with sandbox("none; latency 5ms") as base_url:
         run = (str(manifest), "--base-url", base_url, "--batch", "b", *PATIENCE)
-        done = subprocess.run(
-            [sys.executable, "-m", "bulk", *run],
-            cwd=terminal.folder,
-            env={"PYTHONPATH": str(ROOT), **ENVIRONMENT},
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-            capture_output=True,
-            text=True,
+        wanted = request(
+            *run, folder=terminal.folder, environment=ENVIRONMENT, file_bytes_max=limit
         )
-        assert (done.returncode, "Traceback" in done.stderr) == (8, False), done.stderr
-        said = done.stdout + done.stderr
+        process = launcher().start(wanted)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, "Traceback" in err) == (8, False), err
+        said = out + err
         assert "resume b" in said or "nothing was sent. See to the disk" in said
         again = terminal.call(*run, "--on-unknown", "report", **ENVIRONMENT)
         assert again.code in (0, 7), again

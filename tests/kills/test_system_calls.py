@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from tests.cli.talking import sandbox
+from tests.cli.terminal import sandbox
 from tests.kills.system_calls import DIES, FULL, SPEC, Place, build, soak
 
 MOMENTS = 6  # from the making of the journal to the writing of the reports

@@ -19,6 +19,7 @@ from bulk.manifest import read_manifest
 from bulk.manifest.formulas import escape_formula, unescape_formula
 from bulk.manifest.matrix import Entry, Matrix, expand
 from bulk.model import DEVICES_BY_PLATFORM, Mode, Platform, Trigger
+from tests.properties import examples
 
 IDS = st.uuids(version=4).map(str)
 # No surrogates, which cannot be encoded, and no NUL, which a manifest must not contain.
@@ -63,7 +64,7 @@ def triggers(draw: st.DrawFn) -> Trigger:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(triggers(), min_size=1, max_size=8, unique_by=lambda trigger: trigger.key),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
@@ -139,7 +140,7 @@ def check_rejected_or_read(name: str, content: bytes) -> None:
             assert len(list(manifest.triggers())) == manifest.count > 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(WORDS, max_size=25).map("".join))
 @example("? a\n")
 @example("!\n")
@@ -151,13 +152,13 @@ def test_any_yaml_is_read_or_rejected_with_a_message(text: str) -> None:
     check_rejected_or_read("release.yaml", text.encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(CSV_WORDS, max_size=25).map("".join))
 def test_any_csv_is_read_or_rejected_with_a_message(text: str) -> None:
     check_rejected_or_read("release.csv", text.encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=60), st.sampled_from(["release.csv", "release.yaml"]))
 @example(b"\xff\xfe\x00\xd8", "release.csv")
 @example(b"\xff\xfe\x00\x00\x00", "release.yaml")
@@ -199,7 +200,7 @@ def expand_naively(
     return [{**original, **extra} for original, extra in kept] + new, matched
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(AXES, st.lists(ENTRIES, max_size=3), st.lists(ENTRIES, max_size=4))
 def test_a_matrix_expands_by_githubs_rules(
     axes: tuple[tuple[str, tuple[str, ...]], ...], excludes: list[Any], includes: list[Any]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import terminal as terminal
-from tests.cli.talking import ENVIRONMENT, Terminal, rows, sandbox, truth, write_manifest
+from tests.cli.terminal import ENVIRONMENT, Terminal, rows, sandbox, truth, write_manifest
 from tests.tools import program
 
 pytestmark = [pytest.mark.nginx, pytest.mark.sockets]

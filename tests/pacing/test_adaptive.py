@@ -14,6 +14,7 @@ from bulk.http.rate_limit_headers import Allowance, RateLimitHeaders
 from bulk.model import StopCode
 from bulk.pacing import AnotherTest, Decision, Observation, Send, Stop, WaitForEvent, WaitUntil
 from bulk.pacing.adaptive import AdaptiveController
+from tests.properties import examples
 
 
 class NoJitter(Random):
@@ -383,7 +384,7 @@ def test_a_test_that_is_refused_for_good_ends_the_batch_once_all_others_are_thro
     assert isinstance(pacing.ask(now, "one more"), Send), "and the others may go on"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 2**32))
 def test_whatever_a_server_answers_it_is_survived(seed: int) -> None:
     """Answers by chance, of every kind, with headers by chance: no order of them may be fatal.

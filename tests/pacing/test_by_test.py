@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk.pacing.by_test import REFUSALS_MIN, Suspects
+from tests.properties import examples
 
 
 def test_a_test_that_alone_is_refused_is_singled_out_at_the_third_refusal() -> None:
@@ -48,7 +49,7 @@ def test_a_test_with_half_of_the_requests_needs_more_refusals_to_stand_out() -> 
     assert 8 <= refusals <= 16
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 40), st.floats(0.005, 0.7))
 def test_where_whom_it_refuses_is_chance_nobody_is_singled_out(
     seed: int, tests: int, share: float

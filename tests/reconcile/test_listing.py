@@ -1,4 +1,4 @@
-"""Pages of runs, as hostile as they may be, and what a listing is worth as evidence."""
+"""Pages of runs, hostile ones too, and whether a listing is evidence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def page(*ages: float, cursor: str | None = None, first: int = 0) -> RunPage:
     return RunPage(tuple(runs), cursor)
 
 
-def test_a_page_is_read_with_all_that_it_says() -> None:
+def test_every_field_of_a_page_is_read() -> None:
     row = {
         "id": RUN.upper(),
         "testId": TEST,
@@ -47,7 +47,7 @@ def test_a_page_is_read_with_all_that_it_says() -> None:
 
 
 @pytest.mark.parametrize("row", [None, 7, {}, {"id": None}, {"id": "x"}, {"id": ["a"]}])
-def test_a_row_that_cannot_be_read_makes_the_page_no_evidence(row: object) -> None:
+def test_a_page_with_a_row_that_cannot_be_read_is_not_evidence(row: object) -> None:
     found = read_page(json.dumps({"runs": [{"id": RUN}, row]}).encode())
     assert found is not None
     assert not found.whole
@@ -55,7 +55,7 @@ def test_a_row_that_cannot_be_read_makes_the_page_no_evidence(row: object) -> No
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"runs": {}}', b"\xff", b"[" * 100_000, b"{}"])
-def test_what_is_no_page_is_none(body: bytes) -> None:
+def test_a_body_that_is_not_a_page_is_none(body: bytes) -> None:
     assert read_page(body) is None
 
 
@@ -66,7 +66,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("cursor", ["\udcff", "a\nb", "c" * 100_000])
-def test_a_cursor_that_cannot_be_sent_makes_the_list_no_evidence(cursor: str) -> None:
+def test_a_list_with_a_cursor_that_cannot_be_sent_is_not_evidence(cursor: str) -> None:
     found = read_page(json.dumps({"runs": [], "nextCursor": cursor}).encode())
     assert found is not None
     assert (found.next_cursor, found.whole) == (None, False)
@@ -86,13 +86,13 @@ def test_no_page_crashes(rows: list[dict[str, object]], cursor: object) -> None:
     assert found is not None
 
 
-def test_a_listing_is_complete_where_it_ends_or_goes_back_far_enough() -> None:
+def test_a_listing_is_complete_if_it_ends_or_goes_back_far_enough() -> None:
     listing = Listing(TEST, since=50.0)
-    assert listing.take(page(100.0, 90.0, cursor="a")) == "a"
-    assert listing.take(page(80.0, 30.0, cursor="b", first=2)) is None
+    assert listing.add(page(100.0, 90.0, cursor="a")) == "a"
+    assert listing.add(page(80.0, 30.0, cursor="b", first=2)) is None
     assert listing.complete
     other = Listing(TEST, since=50.0)
-    assert other.take(page(100.0, 90.0)) is None
+    assert other.add(page(100.0, 90.0)) is None
     assert other.complete
     assert (listing.reaches, other.reaches) == (50.0, -math.inf)
 
@@ -100,32 +100,32 @@ def test_a_listing_is_complete_where_it_ends_or_goes_back_far_enough() -> None:
 @pytest.mark.parametrize(
     ("pages", "why"),
     [
-        ([page(100.0, cursor="a"), page(90.0, cursor="a", first=1)], "circles"),
-        ([page(cursor="a")], "circles"),
+        ([page(100.0, cursor="a"), page(90.0, cursor="a", first=1)], "repeats"),
+        ([page(cursor="a")], "repeats"),
         ([page(100.0, cursor="a"), page(200.0, cursor="b", first=1)], "order"),
         ([RunPage((), None, whole=False)], "cannot be read"),
     ],
 )
-def test_a_listing_with_a_gap_is_no_evidence(pages: list[RunPage], why: str) -> None:
+def test_a_listing_with_a_gap_is_not_evidence(pages: list[RunPage], why: str) -> None:
     listing = Listing(TEST, since=0.0)
     for one in pages:
-        following = listing.take(one)
+        following = listing.add(one)
     assert following is None
     assert not listing.complete
     assert why in listing.why_not
 
 
-def test_a_list_without_an_end_does_not_hold_us() -> None:
+def test_an_endless_list_is_given_up() -> None:
     listing = Listing(None, since=0.0)
     for number in range(PAGES_MAX + 1):
-        following = listing.take(page(1e9 - number, cursor=str(number), first=number))
+        following = listing.add(page(1e9 - number, cursor=str(number), first=number))
     assert following is None
     assert "longer than" in listing.why_not
 
 
-def test_evidence_shows_the_runs_that_are_known_as_ours() -> None:
+def test_a_listing_is_evidence_if_it_shows_the_runs_known_to_be_ours() -> None:
     listing = Listing(TEST, since=50.0)
-    listing.take(page(100.0, 90.0))
+    listing.add(page(100.0, 90.0))
     shown = KnownRun(run_id(0), TEST, CreationWindow(60.0, 70.0))
     hidden = KnownRun(run_id(9), TEST, CreationWindow(60.0, 70.0))
     before = KnownRun(run_id(9), TEST, CreationWindow(40.0, 70.0))
@@ -136,7 +136,7 @@ def test_evidence_shows_the_runs_that_are_known_as_ours() -> None:
     assert "0 of 0" in listing.lacks([])
 
 
-def test_where_answers_are_too_large_less_is_asked_a_page() -> None:
+def test_pages_become_smaller_if_answers_are_too_large() -> None:
     listing = Listing(TEST, since=0.0)
     assert "limit=100" in listing.query(None)
     assert listing.smaller()

@@ -1,4 +1,4 @@
-"""Reconciliation in virtual time: the real dispatch, client and journal, a model of the server."""
+"""Reconciliation in virtual time: the real dispatcher, client and journal, and a model server."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bulk.model import Mode, Origin, Outcome, Platform, StopCode, Trigger
 from bulk.sandbox.wire import Request
 from tests.virtual import Outcomes, VirtualRun, some_triggers
 
-ASKS = BatchSettings()
+RECONCILES = BatchSettings()
 
 
 def a_run(path: Path, spec: str, triggers: list[Trigger], **settings: object) -> VirtualRun:
-    return VirtualRun(path / "journal.sqlite", spec, triggers, replace(ASKS, **settings))  # type: ignore[arg-type]
+    return VirtualRun(path / "journal.sqlite", spec, triggers, replace(RECONCILES, **settings))  # type: ignore[arg-type]
 
 
 def outcomes(came: Outcomes) -> Counter[str]:
@@ -32,11 +32,12 @@ def accepted(run: VirtualRun) -> Counter[tuple[str | None, ...]]:
 
 
 def reads(run: VirtualRun) -> int:
-    """How many requests were no trigger."""
+    """How many requests were not triggers."""
     counts = run.sandbox.truth.counts
     return counts.requests - counts.accepted - counts.refused - counts.faulted
 
 
+@pytest.mark.long
 def test_a_batch_of_two_thousand_that_loses_three_in_a_hundred_ends_with_each_queued_once(
     tmp_path: Path,
 ) -> None:
@@ -64,7 +65,7 @@ def test_what_was_executed_is_found_at_once(tmp_path: Path) -> None:
     ("fault", "least_s", "most_s"),
     [("500", 10, 25), ("504", 120, 140), ("hang", 120, 200)],  # the time-out itself takes a minute
 )
-def test_what_was_not_executed_is_sent_again_once_its_run_could_not_come_up_any_more(
+def test_what_was_not_executed_is_sent_again_once_its_run_cannot_be_created_any_more(
     tmp_path: Path, fault: str, least_s: float, most_s: float
 ) -> None:
     run = a_run(tmp_path, f"none; latency 50ms; fault {fault} first 3", some_triggers(50))
@@ -100,20 +101,20 @@ def test_a_server_without_a_list_leaves_them_unknown(tmp_path: Path) -> None:
     assert outcomes(came) == {"queued": 17, "unknown": 3}
 
 
-def test_who_wants_a_report_only_is_asked_for_nothing(tmp_path: Path) -> None:
+def test_with_on_unknown_report_no_runs_are_listed(tmp_path: Path) -> None:
     spec = "none; latency 50ms; fault 500 first 3"
     run = a_run(tmp_path, spec, some_triggers(20), on_unknown="report")
     assert outcomes(run.go()) == {"queued": 17, "unknown": 3}
     assert reads(run) == 0
 
 
-def test_nobody_is_asked_where_no_answer_was_lost(tmp_path: Path) -> None:
+def test_no_runs_are_listed_if_no_answer_was_lost(tmp_path: Path) -> None:
     run = a_run(tmp_path, "token-bucket 10/s burst 5; latency 50ms", some_triggers(50))
     assert outcomes(run.go()) == {"queued": 50}
     assert reads(run) == 0
 
 
-def test_repetitions_are_settled_by_count(tmp_path: Path) -> None:
+def test_repetitions_are_resolved_by_count(tmp_path: Path) -> None:
     cell = some_triggers(1)[0]
     triggers = [replace(cell, repetition=number) for number in range(1, 21)]
     spec = "none; latency 50ms; fault 500 20%; fault 500-queued 20%; seed 5"
@@ -124,7 +125,7 @@ def test_repetitions_are_settled_by_count(tmp_path: Path) -> None:
     assert any(result.origin is Origin.BY_COUNT for result in came.results)
 
 
-def test_a_run_of_somebody_else_leaves_the_trigger_unknown_with_its_candidates(
+def test_a_run_of_someone_else_leaves_the_trigger_unknown_with_its_candidates(
     tmp_path: Path,
 ) -> None:
     triggers = some_triggers(20)
@@ -132,15 +133,15 @@ def test_a_run_of_somebody_else_leaves_the_trigger_unknown_with_its_candidates(
     body = b'{"platform": "web", "mode": "fast"}'
     path = f"/v1/tests/{triggers[0].test_id}/runs"
     request = Request("POST", path, "", "Bearer sk_other", "application/json", body)
-    run.sandbox.send(0.02, request)  # beside our own first one, which meets the fault
+    run.sandbox.send(0.02, request)  # at the same time as our own first one, which fails
     came = run.go()
     result = came.results[0]
     assert result.outcome is Outcome.UNKNOWN
     assert len(result.candidates) == 2
-    assert "2 runs could be of 1 trigger" in (result.message or "")
+    assert "2 runs could belong to 1 trigger" in (result.message or "")
 
 
-def test_a_gateway_that_repeats_requests_makes_surplus_runs_that_are_named(tmp_path: Path) -> None:
+def test_surplus_runs_of_a_gateway_that_repeats_requests_are_named(tmp_path: Path) -> None:
     triggers = some_triggers(20)
     run = a_run(tmp_path, "none; latency 50ms; fault 500 every 10th", triggers)
     body = b'{"platform": "web", "mode": "fast"}'
@@ -153,7 +154,7 @@ def test_a_gateway_that_repeats_requests_makes_surplus_runs_that_are_named(tmp_p
     assert surplus not in {result.run_id for result in came.results}
 
 
-def test_an_interrupt_ends_the_asking_at_once(tmp_path: Path) -> None:
+def test_an_interrupt_ends_reconciliation_at_once(tmp_path: Path) -> None:
     run = a_run(tmp_path, "none; latency 50ms; fault 504 first 3", some_triggers(20))
     run.interrupts = ((20.0, StopCode.INTERRUPTED),)
     came = run.go()
@@ -173,22 +174,22 @@ def test_a_stop_keeps_absent_triggers_from_being_sent_until_the_batch_is_resumed
     came = run.go()
     assert came.end.stop is StopCode.FAIL_FAST
     assert outcomes(came)["unknown"] == 0
-    run.settings = ASKS
+    run.settings = RECONCILES
     assert outcomes(run.go()) == {"queued": 100}
     assert set(accepted(run).values()) == {1}
 
 
-def test_only_what_is_asked_for_is_done_where_nothing_is_to_be_sent(tmp_path: Path) -> None:
+def test_reconcile_only_sends_nothing(tmp_path: Path) -> None:
     run = a_run(tmp_path, "none; latency 50ms; fault 500 first 3", some_triggers(20))
-    run.settings = replace(ASKS, on_unknown="report")
+    run.settings = replace(RECONCILES, on_unknown="report")
     run.go()
-    run.settings = replace(ASKS, reconcile_only=True)
+    run.settings = replace(RECONCILES, reconcile_only=True)
     came = run.go()
     assert outcomes(came) == {"queued": 17, "unsent": 3}
     assert len(run.sandbox.truth.accepted) == 17
 
 
-def test_listings_are_read_at_the_pace_that_their_own_limit_allows(tmp_path: Path) -> None:
+def test_listings_are_read_at_the_pace_of_their_own_limit(tmp_path: Path) -> None:
     spec = "token-bucket 5/s burst 5; scope all; latency 50ms; fault 500-queued 10%; seed 4"
     run = a_run(tmp_path, spec, some_triggers(100, tests=25))
     came = run.go()
@@ -199,10 +200,10 @@ def test_listings_are_read_at_the_pace_that_their_own_limit_allows(tmp_path: Pat
 def test_one_list_serves_many_tests(tmp_path: Path) -> None:
     run = a_run(tmp_path, "none; latency 50ms; fault 500-queued 20%; seed 4", some_triggers(400))
     assert outcomes(run.go()) == {"queued": 400}
-    assert reads(run) <= 6  # 80 tests in doubt, 400 runs
+    assert reads(run) <= 6  # 80 tests with unknown triggers, 400 runs
 
 
-def test_a_cell_that_does_not_say_its_mode_is_not_mixed_up_with_one_that_does(
+def test_a_cell_without_a_mode_is_not_confused_with_one_that_has_a_mode(
     tmp_path: Path,
 ) -> None:
     test_id = some_triggers(1)[0].test_id

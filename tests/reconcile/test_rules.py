@@ -1,4 +1,4 @@
-"""What became of lost triggers: each rule of the judgement, by its smallest case."""
+"""Each rule that resolves unknown triggers, by its smallest case."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bulk.model import (
     Undecided,
 )
 from bulk.reconcile.likeness import Likeness, compare, compatible
-from bulk.reconcile.rules import TOO_LATE, UnresolvedTrigger, judge
+from bulk.reconcile.rules import TOO_LATE, UnresolvedTrigger, resolve
 from bulk.reconcile.run_page import ListedRun
 from bulk.reconcile.server_clock import CreationWindow
 from bulk.reconcile.surplus import surplus
@@ -33,12 +33,14 @@ def a_trigger(mode: Mode | None = Mode.FAST, **fields: object) -> Trigger:
     return Trigger(**({"test_id": TEST, "platform": Platform.WEB, "mode": mode} | fields))  # type: ignore[arg-type]
 
 
-def a_doubt(seq: int = 1, trigger: Trigger | None = None, opens: float = 0.0) -> UnresolvedTrigger:
+def unresolved(
+    seq: int = 1, trigger: Trigger | None = None, opens: float = 0.0
+) -> UnresolvedTrigger:
     return UnresolvedTrigger(seq, trigger or a_trigger(), (CreationWindow(opens, opens + 100.0),))
 
 
 def a_run(number: int = 1, /, **fields: Any) -> ListedRun:
-    told: dict[str, Any] = {
+    listed: dict[str, Any] = {
         "run_id": str(UUID(int=(4 << 76) + (8 << 60) + 1000 + number)),
         "test_id": TEST,
         "platform": "web",
@@ -46,43 +48,45 @@ def a_run(number: int = 1, /, **fields: Any) -> ListedRun:
         "source": "api",
         "created_at": 50.0,
     }
-    return ListedRun(**(told | fields))
+    return ListedRun(**(listed | fields))
 
 
-def judged(
-    doubts: Sequence[UnresolvedTrigger], runs: Sequence[ListedRun], owned: Sequence[ListedRun] = ()
+def resolved(
+    triggers: Sequence[UnresolvedTrigger],
+    runs: Sequence[ListedRun],
+    owned: Sequence[ListedRun] = (),
 ) -> list[Resolution]:
-    return judge(doubts, runs, owned={run.run_id for run in owned}, sources={"api"})
+    return resolve(triggers, runs, owned={run.run_id for run in owned}, sources={"api"})
 
 
-def test_the_one_run_that_fits_is_the_triggers() -> None:
+def test_the_only_run_that_matches_is_the_triggers() -> None:
     run = a_run()
-    assert judged([a_doubt()], [run]) == [Found(1, run.run_id, by_count=False)]
+    assert resolved([unresolved()], [run]) == [Found(1, run.run_id, by_count=False)]
 
 
-def test_a_run_that_came_late_is_neither_the_triggers_nor_nobodys() -> None:
-    stopped = UnresolvedTrigger(1, a_trigger(), (CreationWindow(0.0, 100.0, late=5_000.0),))
+def test_a_late_run_leaves_a_trigger_of_a_stopped_process_undecided() -> None:
+    stopped = UnresolvedTrigger(1, a_trigger(), (CreationWindow(0.0, 100.0, latest=5_000.0),))
     run = a_run(created_at=4_000.0)
-    assert judged([stopped], [run]) == [Undecided(1, (run.run_id,), TOO_LATE)]
-    assert judged([stopped], [run], owned=[run]) == [Missing(1)]
-    assert judged([stopped], [a_run(created_at=6_000.0)]) == [Missing(1)]
+    assert resolved([stopped], [run]) == [Undecided(1, (run.run_id,), TOO_LATE)]
+    assert resolved([stopped], [run], owned=[run]) == [Missing(1)]
+    assert resolved([stopped], [a_run(created_at=6_000.0)]) == [Missing(1)]
     in_time = a_run(2)
-    assert judged([stopped], [run, in_time]) == [Found(1, in_time.run_id, by_count=False)]
+    assert resolved([stopped], [run, in_time]) == [Found(1, in_time.run_id, by_count=False)]
 
 
-def test_a_run_of_a_trigger_that_was_sent_again_in_doubt_is_no_others() -> None:
-    """The one got its run by the second attempt; the first may have made another."""
+def test_a_run_that_may_be_a_resent_triggers_is_no_other_triggers() -> None:
+    """The resent trigger has the run of its second attempt; the first may have created another."""
     run = a_run(mode=None)
-    doubt, resent = a_doubt(1, a_trigger(Mode.FAST)), a_doubt(2, a_trigger(Mode.DEEP))
-    (one,) = judge([doubt], [run], owned=(), sources={"api"}, resent=[resent])
+    lost, resent = unresolved(1, a_trigger(Mode.FAST)), unresolved(2, a_trigger(Mode.DEEP))
+    (one,) = resolve([lost], [run], owned=(), sources={"api"}, resent=[resent])
     assert isinstance(one, Undecided)
     assert one.candidates == (run.run_id,)
-    (one,) = judge([doubt], [a_run()], owned=(), sources={"api"}, resent=[resent])
+    (one,) = resolve([lost], [a_run()], owned=(), sources={"api"}, resent=[resent])
     assert isinstance(one, Found)
 
 
 def test_nothing_listed_is_missing() -> None:
-    assert judged([a_doubt()], []) == [Missing(1)]
+    assert resolved([unresolved()], []) == [Missing(1)]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_nothing_listed_is_missing() -> None:
     ],
 )
 def test_a_run_that_differs_is_not_the_triggers(fields: dict[str, Any]) -> None:
-    assert judged([a_doubt()], [a_run(**fields)]) == [Missing(1)]
+    assert resolved([unresolved()], [a_run(**fields)]) == [Missing(1)]
 
 
 @pytest.mark.parametrize(
@@ -108,27 +112,27 @@ def test_a_run_that_differs_is_not_the_triggers(fields: dict[str, Any]) -> None:
         {"platform": "mobile"},
     ],
 )
-def test_what_cannot_be_told_does_not_speak_against_a_run(fields: dict[str, Any]) -> None:
+def test_a_field_that_cannot_be_compared_does_not_exclude_a_run(fields: dict[str, Any]) -> None:
     run = a_run(**fields)
-    assert judged([a_doubt()], [run]) == [Found(1, run.run_id, by_count=False)]
+    assert resolved([unresolved()], [run]) == [Found(1, run.run_id, by_count=False)]
 
 
-def test_an_owned_run_is_nobody_elses() -> None:
+def test_an_owned_run_is_no_other_triggers() -> None:
     run = a_run()
-    assert judged([a_doubt()], [run], owned=[run]) == [Missing(1)]
+    assert resolved([unresolved()], [run], owned=[run]) == [Missing(1)]
 
 
 def test_two_runs_of_one_trigger_leave_it_undecided() -> None:
     runs = [a_run(1), a_run(2)]
-    (only,) = judged([a_doubt()], runs)
+    (only,) = resolved([unresolved()], runs)
     assert isinstance(only, Undecided)
     assert set(only.candidates) == {run.run_id for run in runs}
 
 
-def test_equal_triggers_are_settled_by_count() -> None:
-    doubts = [a_doubt(seq, a_trigger(repetition=seq)) for seq in (1, 2, 3)]
+def test_equal_triggers_are_resolved_by_count() -> None:
+    triggers = [unresolved(seq, a_trigger(repetition=seq)) for seq in (1, 2, 3)]
     runs = [a_run(1), a_run(2)]
-    came = judged(doubts, runs)
+    came = resolved(triggers, runs)
     found = [one for one in came if isinstance(one, Found)]
     assert {one.run_id for one in found} == {run.run_id for run in runs}
     assert all(one.by_count for one in found)
@@ -136,68 +140,70 @@ def test_equal_triggers_are_settled_by_count() -> None:
 
 
 def test_more_runs_than_equal_triggers_leave_all_of_them_undecided() -> None:
-    doubts = [a_doubt(seq, a_trigger(repetition=seq)) for seq in (1, 2)]
-    came = judged(doubts, [a_run(1), a_run(2), a_run(3)])
+    triggers = [unresolved(seq, a_trigger(repetition=seq)) for seq in (1, 2)]
+    came = resolved(triggers, [a_run(1), a_run(2), a_run(3)])
     assert [type(one) for one in came] == [Undecided, Undecided]
 
 
-def test_equal_triggers_get_the_runs_of_their_own_times() -> None:
-    doubts = [a_doubt(1, opens=1_000.0), a_doubt(2, opens=0.0)]
+def test_equal_triggers_get_the_runs_within_their_own_windows() -> None:
+    triggers = [unresolved(1, opens=1_000.0), unresolved(2, opens=0.0)]
     early, late = a_run(1, created_at=50.0), a_run(2, created_at=1_050.0)
-    assert set(judged(doubts, [late, early])) == {
+    assert set(resolved(triggers, [late, early])) == {
         Found(1, late.run_id, by_count=True),
         Found(2, early.run_id, by_count=True),
     }
 
 
-def test_a_run_that_could_be_of_two_cells_leaves_both_undecided() -> None:
-    doubts = [a_doubt(1, a_trigger(Mode.FAST)), a_doubt(2, a_trigger(Mode.DEEP))]
-    came = judged(doubts, [a_run(mode=None)])
+def test_a_run_that_could_belong_to_two_cells_leaves_both_undecided() -> None:
+    triggers = [unresolved(1, a_trigger(Mode.FAST)), unresolved(2, a_trigger(Mode.DEEP))]
+    came = resolved(triggers, [a_run(mode=None)])
     assert [type(one) for one in came] == [Undecided, Undecided]
 
 
 def test_as_many_runs_as_tied_triggers_mean_that_all_were_executed() -> None:
-    doubts = [a_doubt(1, a_trigger(Mode.FAST)), a_doubt(2, a_trigger(Mode.DEEP))]
+    triggers = [unresolved(1, a_trigger(Mode.FAST)), unresolved(2, a_trigger(Mode.DEEP))]
     nameless, deep = a_run(1, mode=None), a_run(2, mode="deep")
-    assert set(judged(doubts, [nameless, deep])) == {
+    assert set(resolved(triggers, [nameless, deep])) == {
         Found(1, nameless.run_id, by_count=True),
         Found(2, deep.run_id, by_count=True),
     }
 
 
-def test_a_run_that_an_answer_gave_to_a_trigger_it_cannot_be_of_is_left_alone() -> None:
+def test_a_run_that_an_answer_gave_to_the_wrong_trigger_is_not_adopted() -> None:
     run = a_run()
-    (only,) = judge(
-        [a_doubt()], [run], owned={run.run_id}, sources=set(), misnamed=frozenset({run.run_id})
+    (only,) = resolve(
+        [unresolved()], [run], owned={run.run_id}, sources=set(), misnamed=frozenset({run.run_id})
     )
     assert isinstance(only, Undecided)
 
 
-def test_another_batch_at_work_on_the_test_makes_a_run_anybodys() -> None:
-    (only,) = judge([a_doubt()], [a_run()], owned=(), sources=(), theirs=lambda run, test_id: True)
+def test_a_run_that_another_batch_may_claim_is_not_adopted() -> None:
+    (only,) = resolve(
+        [unresolved()], [a_run()], owned=(), sources=(), claimed_by_others=lambda run, test_id: True
+    )
     assert isinstance(only, Undecided)
 
 
-def test_where_the_trigger_is_silent_the_server_chose() -> None:
+def test_a_field_that_the_trigger_does_not_set_is_the_servers_choice() -> None:
     plain = Trigger(test_id=TEST, platform=Platform.IOS)
     run = a_run(platform="ios", mode="deep", app_id=APP, device_model="iphone")
     assert compatible(plain, run)
     assert compare(plain, run)["mode"] is Likeness.CANNOT_TELL
 
 
-def test_a_device_left_out_is_a_phone() -> None:
+def test_without_a_device_model_the_server_takes_a_phone() -> None:
     plain = Trigger(test_id=TEST, platform=Platform.IOS)
     assert not compatible(plain, a_run(platform="ios", device_model="ipad"))
     pad = Trigger(test_id=TEST, platform=Platform.IOS, device_model=DeviceModel.IPAD)
     assert compatible(pad, a_run(platform="ios", device_model="ipad"))
 
 
-def test_a_source_tells_nothing_where_ours_are_not_known() -> None:
+def test_a_source_excludes_no_run_if_ours_is_not_known() -> None:
     assert compatible(a_trigger(), a_run(source="scheduled"), sources=())
     assert not compatible(a_trigger(), a_run(source="scheduled"), sources={"api"})
 
 
-def test_surplus_are_runs_of_our_cells_in_our_time_that_nobody_owns() -> None:
+def test_surplus_runs_are_of_our_cells_and_time_and_have_no_owner() -> None:
     ours, early, other, deep = (
         a_run(1),
         a_run(2, created_at=-5.0),

@@ -32,6 +32,7 @@ from bulk.report import (
 from bulk.report.advice import ADVICE
 from bulk.report.page import ROWS_MAX
 from bulk.report.summary import EXIT_BY_STOP, exit_code, span
+from tests.properties import examples
 from tests.report.records import (
     HOSTILE,
     MIXED,
@@ -140,7 +141,7 @@ def test_an_own_column_is_text_whatever_its_name(name: str) -> None:
 
 
 @given(texts=st.lists(any_text, min_size=1, max_size=5))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_no_cell_is_a_formula_and_each_text_can_be_read_back(texts: list[str]) -> None:
     head, *lines = table(rendered(hostile_results(texts)))
     assert len(lines) == len(texts)
@@ -309,7 +310,7 @@ def test_junit_has_one_case_per_trigger_and_errors_but_no_failures() -> None:
 
 
 @given(texts=st.lists(any_text, min_size=1, max_size=5))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_junit_is_xml_whatever_the_names(texts: list[str]) -> None:
     root = ElementTree.fromstring(content(rendered(hostile_results(texts)), "data/junit.xml"))
     assert len(root.findall(".//testcase")) == len(texts)
@@ -363,7 +364,7 @@ def test_the_page_has_no_script_and_loads_nothing() -> None:
 
 
 @given(texts=st.lists(any_text, min_size=1, max_size=4))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 def test_no_name_adds_an_element_to_the_page(texts: list[str]) -> None:
     plain = Page(content(rendered(hostile_results(["plain"] * len(texts))), "report.html"))
     page = Page(content(rendered(hostile_results(texts)), "report.html"))

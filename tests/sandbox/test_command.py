@@ -29,6 +29,7 @@ LAUNCH = "from bulk.cli.sandbox import command; command()"
         (["none", "--host", "203.0.113.7"], "cannot listen on 203.0.113.7"),
     ],
 )
+@pytest.mark.sockets
 def test_a_mistake_is_reported_with_exit_code_2(arguments: list[str], reason: str) -> None:
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 2
@@ -44,6 +45,7 @@ def test_help_shows_the_spec_language(option: str) -> None:
         assert word in result.output
 
 
+@pytest.mark.processes
 def test_help_imports_nothing_but_click() -> None:
     code = (
         "import sys; from bulk.cli.sandbox import command\n"

@@ -39,6 +39,7 @@ def test_only_the_transport_uses_httpx_and_only_the_server_uses_h11() -> None:
     assert users == {"httpx": ["transport"], "h11": ["server"]}
 
 
+@pytest.mark.processes
 def test_importing_the_package_loads_no_library() -> None:
     code = (
         "import sys, bulk.sandbox as s; s.DEFAULT_SPEC; s.parse_spec(s.DEFAULT_SPEC)\n"

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from bulk.sandbox import SandboxConfig, Served, parse_spec, serve
 from bulk.sandbox.openapi import document_bytes
+from tests.properties import examples
 
 pytestmark = [pytest.mark.sockets]
 
@@ -53,7 +54,7 @@ schema = schemathesis.openapi.from_dict(json.loads(document_bytes(SandboxConfig(
 
 @schema.parametrize()
 @settings(
-    max_examples=25,
+    max_examples=examples(25),
     derandomize=True,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from bulk.sandbox import Served, parse_spec, serve
 from bulk.sandbox.server import is_loopback
+from tests.properties import examples
 
 pytestmark = pytest.mark.sockets
 
@@ -204,7 +205,7 @@ async def test_garbage_gets_an_error_or_is_dropped_and_the_server_survives() -> 
             assert (await http.post(RUNS, json={})).status_code == 202
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(min_size=1, max_size=200), min_size=20, max_size=20))
 async def test_the_server_survives_any_bytes(garbage: list[bytes]) -> None:
     async with serving() as served:

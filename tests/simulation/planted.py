@@ -20,9 +20,10 @@ import bulk.reconcile
 import bulk.reconcile.reconciler
 import bulk.reconcile.rules
 import bulk.reconcile.server_clock
+from bulk.dispatch.paced_gate import PacedGate
 from bulk.dispatch.stopping import Stopping
 from bulk.errors import StorageError
-from bulk.http.answers import Answer, Failure, Verdict
+from bulk.http.answers import Answer, Classification, Failure
 from bulk.journal import (
     AttemptEnded,
     Entry,
@@ -59,13 +60,15 @@ def skip_the_intent(patch: pytest.MonkeyPatch) -> None:
 
 def resend_on_time_out(patch: pytest.MonkeyPatch) -> None:
     """A time-out is taken for "not executed"."""
-    judge = bulk.http.answers.judge
+    classify = bulk.http.answers.classify
 
-    def eager(answer: Answer, *more: Any) -> Verdict:
-        verdict = judge(answer, *more)
-        return replace(verdict, end=None) if answer.failure is Failure.TIMED_OUT else verdict
+    def eager(answer: Answer, *more: Any) -> Classification:
+        classification = classify(answer, *more)
+        if answer.failure is Failure.TIMED_OUT:
+            return replace(classification, end=None)
+        return classification
 
-    patch.setattr(bulk.dispatch.dispatcher, "judge", eager)
+    patch.setattr(bulk.dispatch.dispatcher, "classify", eager)
 
 
 def drop_an_outcome(patch: pytest.MonkeyPatch) -> None:
@@ -87,12 +90,12 @@ def drop_an_outcome(patch: pytest.MonkeyPatch) -> None:
 
 def forget_an_owner(patch: pytest.MonkeyPatch) -> None:
     """Runs that a trigger owns are free for others."""
-    judge = bulk.reconcile.rules.judge
+    resolve = bulk.reconcile.rules.resolve
 
     def forgetful(*arguments: object, owned: set[str], **more: object) -> object:
-        return judge(*arguments, owned=set(sorted(owned)[::2]), **more)  # type: ignore[arg-type]
+        return resolve(*arguments, owned=set(sorted(owned)[::2]), **more)  # type: ignore[arg-type]
 
-    patch.setattr(bulk.reconcile.reconciler, "judge", forgetful)
+    patch.setattr(bulk.reconcile.reconciler, "resolve", forgetful)
 
 
 def overlook_other_batches(patch: pytest.MonkeyPatch) -> None:
@@ -128,8 +131,9 @@ def trust_the_steady_clock(patch: pytest.MonkeyPatch) -> None:
 
 
 def send_after_the_stop(patch: pytest.MonkeyPatch) -> None:
-    """An interrupt is noted, and the line goes on."""
-    patch.setattr(Stopping, "asked", property(lambda self: False))
+    """An interrupt is recorded, and dispatch continues."""
+    patch.setattr(Stopping, "requested", property(lambda self: False))
+    patch.setattr(PacedGate, "closed", property(lambda self: False))
 
 
 BUGS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {

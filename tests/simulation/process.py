@@ -82,7 +82,7 @@ class Process:
                 journal,
                 life.sandbox,
                 self._settings,
-                epoch_s=EPOCH,
+                t0_unix_s=EPOCH,
                 clock_s=self._began_s,
                 seed=world.seed,
                 key=KEY,

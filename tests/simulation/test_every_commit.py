@@ -15,6 +15,8 @@ from tests.simulation.life import Life, live, memory_folder
 from tests.simulation.world import Crash, World
 from tests.virtual import some_triggers
 
+pytestmark = pytest.mark.long
+
 COMMITS_MIN = 15  # fewer would mean that the world is over before it has begun
 WORLD = World(
     seed=0,

@@ -9,15 +9,23 @@ import pytest
 
 from tests.simulation.planted import BUGS, catch
 
-# Most show themselves in the first few worlds. These take hundreds, so begin shortly before.
+# A world that shows it, and takes least. From there on others are tried, should the product have
+# changed so that this one shows it no more. `make soak` searches from the first world on.
 FIRST = {
-    "overlook_other_batches": 115,
-    "trust_the_wall_clock": 445,
-    "trust_the_steady_clock": 200,
+    "skip_the_intent": 6,
+    "resend_on_time_out": 5,
+    "drop_an_outcome": 9,
+    "forget_an_owner": 9,
+    "overlook_other_batches": 122,
+    "adopt_a_siblings_run": 93,
+    "believe_one_look": 3,
+    "trust_the_wall_clock": 453,
+    "trust_the_steady_clock": 206,
+    "send_after_the_stop": 43,
 }
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str) -> None:
-    _, worlds, _ = catch(name, FIRST.get(name, 0))
+    _, worlds, _ = catch(name, FIRST[name])
     assert worlds, "no world showed it"

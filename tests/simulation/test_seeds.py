@@ -1,6 +1,6 @@
 """Worlds by the hundred: whatever befalls a batch, nothing is sent twice and nothing is lost.
 
-`make soak` lives through more of them. A world that fails is played back by its number:
+A world that fails is played back by its number:
 
     python -m tests.simulation.soak --from 234 --worlds 1
 """
@@ -16,8 +16,9 @@ from tests.simulation.judge import problems
 from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
 
-WORLDS = 2_000  # as many as take about two minutes
-GROUP = 100
+WORLDS = 500  # `make soak` lives through twenty times as many
+WORLDS_FAST = 100  # in `make test-fast`
+GROUP = 25
 # Worlds that once failed, and what they showed.
 REGRESSIONS = {
     234: "the wall clock was set in a process that heard no date",
@@ -37,7 +38,13 @@ def live_through(seed: int) -> None:
     assert not found, f"world {seed}: {found}"
 
 
-@pytest.mark.parametrize("first", range(0, WORLDS, GROUP))
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(first, marks=[pytest.mark.long] if first >= WORLDS_FAST else [])
+        for first in range(0, WORLDS, GROUP)
+    ],
+)
 def test_no_world_breaks_a_promise(first: int) -> None:
     for seed in range(first, first + GROUP):
         live_through(seed)

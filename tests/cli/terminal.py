@@ -1,4 +1,4 @@
-"""Calls the command line as a user does: in this process where that tells the same."""
+"""Calls the command line as a user does: in this process where that shows the same."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
+import trio
 
-from bulk.cli import _exit_code
+from bulk.cli import main
 from bulk.cli.interrupts import STOP_SIGNALS
+from bulk.sandbox import Served, parse_spec, serve
+from tests.launch import Request
+from tests.processes import Process, clean_environment, launcher
+from tests.short_waits import shorten
 
-ROOT = Path(__file__).parent.parent.parent
 KEY = "sk_live_CANARY_7f3a"
 ENVIRONMENT = {"TESTERARMY_API_KEY": KEY}
 
@@ -45,6 +50,7 @@ class Terminal:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
         monkeypatch.chdir(folder)
+        shorten(monkeypatch.setattr)
         for name in list(os.environ):
             if name.startswith(("TESTERARMY_", "GITHUB_")):
                 monkeypatch.delenv(name)
@@ -57,13 +63,16 @@ class Terminal:
                 patch.setenv(name, value)
             before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
             try:
-                code = _exit_code()
+                main()
+            except SystemExit as end:
+                code = end.code
             finally:
                 for number, handler in before.items():
                     signal.signal(number, handler)
         out, err = self._capsys.readouterr()
         assert "CANARY" not in out + err
         assert "Traceback" not in err
+        assert isinstance(code, int)
         return Said(int(code), out, err)
 
     def batches(self, output: str = "reports") -> list[Path]:
@@ -78,15 +87,25 @@ def rows(batch: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def spawn(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.Popen[str]:
+def spawn(*arguments: str | Path, folder: Path, **environment: str) -> Process:
     """Call in a process of its own, in a folder."""
-    return subprocess.Popen(
-        command(*arguments),
-        cwd=folder,
-        env=surroundings(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    return launcher().start(request(*arguments, folder=folder, environment=environment))
+
+
+def request(
+    *arguments: str | Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    before: str = "",
+    file_bytes_max: int | None = None,
+) -> Request:
+    """What a launcher is asked for, with an environment without surprises."""
+    return Request(
+        [*map(str, arguments)],
+        str(folder),
+        clean_environment(environment),
+        before=before,
+        file_bytes_max=file_bytes_max,
     )
 
 
@@ -95,46 +114,41 @@ def at_a_terminal(
 ) -> tuple[int, str]:
     """Call at a terminal, where it is answered; the exit code, and what was said on stderr."""
     ours, theirs = os.openpty()
-    with subprocess.Popen(
-        command(*arguments),
-        cwd=folder,
-        env=surroundings(environment),
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        os.write(ours, f"{answer}\n".encode())
-        process.wait(timeout=60)
+    wanted = request(*arguments, folder=folder, environment=environment)
+    process = launcher().start(wanted, stdin=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, f"{answer}\n".encode())
+    process.communicate(timeout=60)
     said = os.read(ours, 10_000).decode()
     os.close(ours)
-    return process.returncode, said
+    return process.wait(), said
 
 
-def command(*arguments: str | Path) -> list[str]:
-    """What calls us with these arguments."""
+def command_line(*arguments: str | Path) -> list[str]:
+    """What starts Python with the command, for what only that start can show."""
     return [sys.executable, "-m", "bulk", *map(str, arguments)]
-
-
-def surroundings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a process that is called in this environment, without surprises."""
-    return {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("TESTERARMY", "GITHUB"))},
-        "PYTHONPATH": str(ROOT),
-        **environment,
-    }
 
 
 @contextmanager
 def sandbox(spec: str) -> Iterator[str]:
-    """A sandbox in a process of its own; its address."""
-    process = spawn("sandbox", spec, folder=ROOT)
-    assert process.stdout is not None
+    """A sandbox on a port of its own, served from a thread; its address."""
+    started: Queue[tuple[trio.lowlevel.TrioToken, trio.CancelScope, str]] = Queue()
+
+    async def serve_until_cancelled() -> None:
+        async with trio.open_nursery() as nursery:
+            served: Served = await nursery.start(serve, config)
+            token = trio.lowlevel.current_trio_token()
+            started.put((token, nursery.cancel_scope, served.url))
+
+    config = parse_spec(spec)
+    thread = threading.Thread(target=trio.run, args=[serve_until_cancelled], name="sandbox")
+    thread.start()
+    token, scope, url = started.get(timeout=60)
     try:
-        yield process.stdout.readline().split()[1]
+        yield url
     finally:
-        process.terminate()
-        process.communicate(timeout=60)
+        token.run_sync_soon(scope.cancel)
+        thread.join()
 
 
 def truth(base_url: str, *, summary: bool = False) -> Mapping[str, Any]:
