@@ -1,9 +1,9 @@
-"""What the journal costs: the same batch with it, and with one that writes nothing.
+"""What the journal costs: the same batch with it and with one that writes nothing.
 
     python -m benchmarks.journal [--triggers 10000] [--times 5]
 
-Real sockets, against an unlimited sandbox in a process of its own; side by side, in turns, medians.
-Whatever is measured, the disk is that of `--folder` (the system's temporary folder if not given).
+Uses real sockets and an unlimited sandbox in a process of its own. The two variants alternate, and
+medians are printed. The journal is written below `--folder` (default: the temporary folder).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEY = ApiKey("sk_benchmark", "the benchmark's key")
 
 @contextmanager
 def sandbox() -> Iterator[str]:
-    """An unlimited sandbox's address."""
+    """Run an unlimited sandbox and yield its address."""
     command = [sys.executable, "-m", "bulk", "sandbox", "none"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -48,20 +48,20 @@ def sandbox() -> Iterator[str]:
 
 
 def triggers(count: int) -> Iterator[Trigger]:
-    """That many cells of different tests."""
+    """`count` cells of different tests."""
     for number in range(count):
         test_id = str(UUID(int=(4 << 76) + (8 << 60) + number))
         yield Trigger(test_id=test_id, platform=Platform.WEB, mode=Mode.FAST, line=number + 2)
 
 
-class Forgetful(Journal):
-    """A journal that keeps nothing of the attempts."""
+class NullJournal(Journal):
+    """A journal that records no attempts."""
 
     def stage(self, entries: Iterable[Entry]) -> None:
-        """Nothing is written."""
+        """Write nothing."""
 
     def commit(self) -> None:
-        """Of what was staged nothing is there to commit."""
+        """Commit what creation wrote; there are no staged entries."""
         if self._sql.in_transaction:
             super().commit()
 
@@ -73,7 +73,7 @@ def took_s(base_url: str, path: Path, count: int, *, kept: bool) -> float:
     async def work() -> float:
         settings = BatchSettings()
         async with live_client(base_url, KEY, settings) as client:
-            with (Journal if kept else Forgetful).create(path, born, triggers(count)) as journal:
+            with (Journal if kept else NullJournal).create(path, born, triggers(count)) as journal:
                 began = time.perf_counter()
                 end = await run_batch(journal, client, settings, RunContext(random=Random(1)))
                 assert end.stop is None, end
@@ -91,15 +91,15 @@ def main() -> None:
     given = parser.parse_args()
     found: dict[bool, list[float]] = {True: [], False: []}
     with sandbox() as base_url, tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        for turn in range(given.times):
+        for number in range(given.times):
             for kept in (True, False):
-                path = Path(folder) / f"{turn}-{kept}.sqlite"
+                path = Path(folder) / f"{number}-{kept}.sqlite"
                 found[kept].append(took_s(base_url, path, given.triggers, kept=kept))
     with_it, without = (statistics.median(found[kept]) for kept in (True, False))
     print(f"{given.triggers:,} triggers, medians of {given.times}:")
     print(f"  with the journal    {with_it:6.2f} s  ({given.triggers / with_it:,.0f}/s)")
     print(f"  writing nothing     {without:6.2f} s  ({given.triggers / without:,.0f}/s)")
-    print(f"  the journal's part  {1 - without / with_it:6.1%}")
+    print(f"  the journal's share {1 - without / with_it:6.1%}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How much time, CPU and memory large batches take.
+"""Measures the time, CPU and memory of large batches.
 
     python -m benchmarks.scale [--triggers 100000] [--rows 1000000]
 
 1. A release of many triggers against an unlimited sandbox in a process of its own.
 2. A manifest of many rows with `--dry-run`.
 
-Each runs in a process of its own, whose peak memory and CPU the system reports when it ends.
+Each runs in a process of its own. The system reports its CPU and peak memory when it exits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KEY = {"TESTERARMY_API_KEY": "sk_benchmark"}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a process took; memory is its peak resident set."""
+    """What a process used; `peak_mb` is its peak resident set."""
 
     wall_s: float
     cpu_s: float
@@ -35,7 +35,7 @@ class Cost:
 
 
 def measured(arguments: list[str], stdout: Path) -> Cost:
-    """Run bulk-trigger to its end."""
+    """Run bulk-trigger until it exits."""
     began = time.perf_counter()
     with stdout.open("wb") as file:
         process = subprocess.Popen(
@@ -54,7 +54,7 @@ def measured(arguments: list[str], stdout: Path) -> Cost:
 
 
 def write_manifest(path: Path, rows: int) -> None:
-    """A row a trigger, each of a test of its own, as a generated manifest has it."""
+    """Write a manifest of `rows` rows, one trigger each, all of different tests."""
     platforms, modes = ("web", "ios", "android"), ("fast", "deep")
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -74,7 +74,7 @@ def write_manifest(path: Path, rows: int) -> None:
 
 
 def show(what: str, count: int, cost: Cost) -> None:
-    """One line of the table."""
+    """Print one line of the table."""
     print(
         f"{what:<34} {count:>9,}  {cost.wall_s:7.1f} s  {count / cost.wall_s:9,.0f}/s  "
         f"{cost.cpu_s / count * 1e6:8.0f} us CPU each  {cost.peak_mb:6.0f} MB  "

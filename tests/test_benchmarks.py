@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.pacing.bounds import bound, ended, narrowed, opening, refused_at
+from benchmarks.pacing.bounds import bound, ended, narrowed, opening, throttled_at
 from benchmarks.pacing.cases import Case, Goal, Server, cases_of
 from benchmarks.pacing.drawn import drawn_rows
 from benchmarks.pacing.grid import ROWS
@@ -98,7 +98,7 @@ CONSTANT = Case("r", Server("token-bucket 50/s burst 20", "none", "80ms", 300), 
 
 def test_the_oracle_wastes_nothing_and_takes_the_least_time() -> None:
     figures = work(Job(CONSTANT, "oracle"))
-    assert (figures.crashed, figures.refused, figures.accepted) == ("", 0, 300)
+    assert (figures.crashed, figures.throttles, figures.accepted) == ("", 0, 300)
     assert figures.times_least == pytest.approx(1.0, abs=0.001)
 
 
@@ -111,7 +111,7 @@ def test_every_client_gets_all_through_once(client: str) -> None:
 
 
 def test_a_crash_is_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def crashes(errand: object) -> None:
+    async def crashes(workload: object) -> None:
         raise ZeroDivisionError("seven")
 
     monkeypatch.setitem(RIVALS, "backoff", crashes)
@@ -120,33 +120,33 @@ def test_a_crash_is_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_goal_is_missed_by_the_figure_that_misses_it() -> None:
     goal = Goal(times_least=1.1, waste=0.01)
-    good = Figures(CONSTANT, PRODUCT, 10.0, 10.9, accepted=300, done=300, refused=3)
+    good = Figures(CONSTANT, PRODUCT, 10.0, 10.9, accepted=300, done=300, throttles=3)
     assert not misses(good, goal)
-    slow, loud = replace(good, took_s=12.0), replace(good, took_s=12.0, refused=60)
+    slow, loud = replace(good, took_s=12.0), replace(good, took_s=12.0, throttles=60)
     early = replace(good, done=200, stop="rate_limited")
     by = [miss.by for figures in (slow, loud, early) for miss in misses(figures, goal)]
     assert by == [pytest.approx(12 / 11), pytest.approx(12 / 11), 20.0, float("inf")]
     assert all(before <= after for before, after in pairwise(by))
 
 
-def test_a_refusal_tells_the_rate_between_bounds_that_hold_it() -> None:
+def test_a_429_bounds_the_rate_from_both_sides() -> None:
     sends = opening(1_000, 0.08)
-    refused = refused_at(60.0, 12, sends)
-    assert refused is not None
-    low, high = narrowed(0.5, 1_000.0, 12, sends[: refused + 1])
+    throttled = throttled_at(60.0, 12, sends)
+    assert throttled is not None
+    low, high = narrowed(0.5, 1_000.0, 12, sends[: throttled + 1])
     assert low < 60.0 < high
     assert high - low < 60.0
 
 
-def test_where_refusals_are_dear_a_short_batch_cannot_be_near_the_least_time() -> None:
-    long, refusals = bound(100.0, 10, 10_000, 0.08)
+def test_if_429s_are_expensive_a_short_batch_cannot_come_near_the_least_time() -> None:
+    long, throttles = bound(100.0, 10, 10_000, 0.08)
     assert 1.0 < long < 1.05
-    assert refusals >= 1
+    assert throttles >= 1
     short, _ = bound(100.0, 10, 400, 0.08)
     assert short > 1.10 + 6 * 0.08 / 3.9, "beyond the goal of so short a batch"
 
 
-def test_a_limit_that_ended_costs_what_passes_until_it_is_known() -> None:
+def test_a_limit_that_ended_costs_the_time_until_the_client_knows_it() -> None:
     assert ended(10.0, 1000, 2000, 0.032, 0) == 1.0
     assert ended(10.0, 1000, 2000, 0.032, 100) == pytest.approx(1.0 + (10 - 0.1) / 101, abs=1e-3)
     assert ended(10.0, 1000, 2000, 0.032, 5000) == pytest.approx(200 / 101, abs=1e-3)

@@ -1,1 +1,1 @@
-"""Measures how well the product paces, side by side with other clients, in virtual time."""
+"""Compares the product's pacing with that of other clients, in virtual time."""

@@ -1,7 +1,7 @@
 """Measures the pacing and writes the page of results: `python -m benchmarks.pacing`.
 
-Only a whole run of the report set writes RESULTS.md by itself; any other prints, and writes where
-`--output` says.
+Only a complete run of the report set writes RESULTS.md. Any other run prints the page, and
+writes it to `--output` if given.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DRAWN_SEED = 8
 
 
 def main() -> None:
-    """Run what was asked for and show it."""
+    """Run the selected cases and print the page."""
     options = _options()
     every = (*ROWS, *drawn_rows(options.drawn)) if options.set == "report" else ROWS
     rows = [row for row in every if not options.only or row.name in options.only]
@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
 
 
 def _jobs(rows: Sequence[Row], options: argparse.Namespace) -> list[Job]:
-    """All jobs, the long ones first, so that the last minutes keep all cores busy."""
+    """All jobs, longest first, so that all cores stay busy to the end."""
     jobs = []
     for row in rows:
         for case in cases_of(row, options.set, seeds=options.seeds, quick=options.quick):
@@ -107,7 +107,7 @@ def _facts(jobs: Sequence[Job], took_s: float, options: argparse.Namespace) -> l
         f"seeds {min(seeds)} to {max(seeds)}{drawn}",
     ]
     if options.quick:
-        facts.append("quick: N is at most 1,000, so what learning costs weighs ten times as much")
+        facts.append("quick: N is at most 1,000, so the cost of learning weighs ten times as much")
     return facts
 
 

@@ -1,10 +1,10 @@
 """The adaptive retry mode of the AWS SDKs, from its published description: a cubic rate.
 
-All requests share a token bucket that is off until the first refusal. A refusal sets the rate to
-BETA of what was measured; after it the rate grows as a cubic in time, flat around the rate at which
-the refusal came and steep beyond, but never above twice the rate measured. A refused request waits
-an exponential backoff with full jitter as well. The SDKs give up after a few attempts; here none
-does, and there is no retry quota: all have to get through.
+All requests share a token bucket that is off until the first 429. A 429 sets the rate to BETA times
+the measured rate. The rate then grows as a cubic of time, flat around the rate at which the 429
+came and steep beyond it, but never above twice the measured rate. A throttled request also waits
+for an exponential backoff with full jitter. The SDKs give up after a few attempts and have a retry
+quota; here every request is retried until it gets through.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 
 import trio
 
-from benchmarks.pacing.clients import THROTTLED, Errand
+from benchmarks.pacing.clients import THROTTLED, Workload
 
 WORKERS = 32
 BETA, SCALE, SMOOTH = 0.7, 0.4, 0.8
@@ -21,7 +21,7 @@ RATE_MIN, CAPACITY_MIN = 0.5, 1.0
 MEASURED_EACH_S = 0.5
 BACKOFF_CAP_S = 20.0
 DOUBLINGS_MAX = 20
-DUST = 1e-9  # of sums of floats
+DUST = 1e-9  # rounding error of summed floats
 
 
 class CubicBucket:
@@ -36,8 +36,8 @@ class CubicBucket:
         self._span_began = math.floor(now / MEASURED_EACH_S) * MEASURED_EACH_S
         self._rate_before, self._refused_at = 0.0, now
 
-    async def take(self) -> None:
-        """Return when there is a token; the wait is worked out anew when the rate changed."""
+    async def acquire(self) -> None:
+        """Wait for a token and consume it; the wait is recomputed after each sleep."""
         while self._on:
             self._fill(trio.current_time())
             if self._tokens >= 1 - DUST:
@@ -46,7 +46,7 @@ class CubicBucket:
             await trio.sleep((1 - self._tokens) / self._rate)
 
     def learn(self, now: float, *, throttled: bool) -> None:
-        """An answer came."""
+        """Adapt the rate to an answer."""
         self._measure(now)
         if throttled:
             rate = min(self._measured, self._rate) if self._on else self._measured
@@ -74,24 +74,24 @@ class CubicBucket:
             self._count, self._span_began = 0, span
 
 
-async def adaptive_mode(errand: Errand) -> None:
-    """32 workers before one bucket, which they enter in the order they came."""
+async def adaptive_mode(workload: Workload) -> None:
+    """32 workers share one bucket and get tokens in the order they ask."""
     bucket, door = CubicBucket(trio.current_time()), trio.Lock()
-    left = iter(errand.test_ids)
+    remaining = iter(workload.test_ids)
 
     async def work() -> None:
-        for test_id in left:
-            refusals = 0
+        for test_id in remaining:
+            throttles = 0
             while True:
                 async with door:
-                    await bucket.take()
-                throttled = (await errand.post(test_id)).status == THROTTLED
+                    await bucket.acquire()
+                throttled = (await workload.post(test_id)).status == THROTTLED
                 bucket.learn(trio.current_time(), throttled=throttled)
                 if not throttled:
                     break
-                longest_s = min(BACKOFF_CAP_S, 2 ** min(refusals, DOUBLINGS_MAX))
-                await trio.sleep(errand.random.uniform(0.0, longest_s))
-                refusals += 1
+                longest_s = min(BACKOFF_CAP_S, 2 ** min(throttles, DOUBLINGS_MAX))
+                await trio.sleep(workload.random.uniform(0.0, longest_s))
+                throttles += 1
 
     async with trio.open_nursery() as nursery:
         for _ in range(WORKERS):

@@ -1,7 +1,7 @@
-"""The same question over real sockets and on the real clock: nginx's own limits, the real command.
+"""The same comparison on real sockets and the real clock: nginx's own limits, the real command.
 
-nginx stands before a sandbox in a process of its own that limits nothing. Loopback only; each of
-the runs ends after RUN_S_MAX at the latest.
+nginx forwards to a sandbox without limits in a process of its own. Everything is on loopback, and
+each run ends after RUN_S_MAX at the latest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import trio
 
 from benchmarks.pacing.backoff import backoff
 from benchmarks.pacing.cases import Case, Server
-from benchmarks.pacing.clients import THROTTLED, Api, Errand, Reply
+from benchmarks.pacing.clients import THROTTLED, Api, Reply, Workload
 from tests.cli.terminal import command_line, rows, truth, write_manifest
 from tests.nginx.test_behind_nginx import nginx
 from tests.processes import clean_environment
@@ -39,12 +39,12 @@ RATE_AND_BURST = (*RATE, "--burst", str(BURST))
 class Limit:
     """A limit of nginx, and the least time from the first accepted to the last.
 
-    `told`: the options by which the product knows it from the start.
+    `options` state the limit to the product.
     """
 
     directive: str
     least_s: float
-    told: tuple[str, ...]
+    options: tuple[str, ...]
 
 
 LIMITS = (
@@ -62,46 +62,47 @@ LIMITS = (
 
 
 def section() -> str:
-    """The part of the page about nginx; where it is not installed, it says so."""
+    """The page's section about nginx; it says so if nginx is not installed."""
     lines = ["## Behind nginx, over real sockets", ""]
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     if shutil.which("nginx", path=path) is None:
         return "\n".join([*lines, "Skipped: nginx is not installed.", ""])
     lines += [
         f"N = {COUNT}, {PER_S} requests a second, round trip {TRIP_S * 1000:.0f} ms; from the "
-        "first accepted to the last. Real time, on a machine whose load varies: where connections "
-        "are limited, each request takes as long as the machine needs for it, so read that row "
-        "beside its last columns. *Told*: bulk-trigger with the limit named by its options.",
+        "first accepted trigger to the last. Time is real, on a machine whose load varies. If "
+        "connections are limited, each request takes as long as the machine needs for it, so "
+        "compare that row with its last columns. *With options*: bulk-trigger with the limit "
+        "stated by its options.",
         "",
         "| limit | bulk-trigger: time / least | 429s | backoff: time / least | 429s "
-        "| told: time / least | 429s |",
+        "| with options: time / least | 429s |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for limit in LIMITS:
-        clients = (partial(_product, ()), _backoff, partial(_product, limit.told))
+        clients = (partial(_product, ()), _backoff, partial(_product, limit.options))
         cells = [_cell(limit, client) for client in clients]
         lines.append(f"| `{limit.directive}` | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
 def _cell(limit: Limit, client: Callable[[Path, str], int]) -> str:
-    """Time by least time and 429s per accepted, each client with a fresh server."""
+    """Time / least time, and 429s per accepted trigger; each client has a fresh server."""
     with tempfile.TemporaryDirectory() as name, _sandbox(UPSTREAM) as upstream:
         folder = Path(name)
         with nginx(folder / "nginx", upstream, limit.directive) as base_url:
             try:
-                refused = client(folder, base_url)
+                throttles = client(folder, base_url)
             except (subprocess.SubprocessError, trio.TooSlowError) as error:
                 return f"not over: {type(error).__name__} | –"
         instants = sorted(run["at_s"] for run in truth(upstream)["accepted"])
     if len(instants) != COUNT:
-        return f"only {len(instants)} of {COUNT} | {refused / max(1, len(instants)):.1%}"
-    return f"{(instants[-1] - instants[0]) / limit.least_s:.3f} | {refused / COUNT:.1%}"
+        return f"only {len(instants)} of {COUNT} | {throttles / max(1, len(instants)):.1%}"
+    return f"{(instants[-1] - instants[0]) / limit.least_s:.3f} | {throttles / COUNT:.1%}"
 
 
 @contextmanager
 def _sandbox(spec: str) -> Iterator[str]:
-    """A sandbox in a process of its own; its address."""
+    """Run a sandbox in a process of its own and yield its address."""
     with subprocess.Popen(
         command_line("sandbox", spec),
         env=clean_environment({}),
@@ -117,7 +118,7 @@ def _sandbox(spec: str) -> Iterator[str]:
 
 
 def _product(options: tuple[str, ...], folder: Path, base_url: str) -> int:
-    """The real command in a process of its own; how often it was refused."""
+    """Run the real command in a process of its own; returns its number of 429s."""
     manifest = write_manifest(folder / "release.csv", COUNT)
     output = str(folder / "reports")
     arguments = (str(manifest), "--base-url", base_url, "--output", output, *options)
@@ -133,24 +134,24 @@ def _product(options: tuple[str, ...], folder: Path, base_url: str) -> int:
 
 
 def _backoff(_: Path, base_url: str) -> int:
-    """The same worker client as in virtual time, in this process; how often it was refused."""
+    """Run the backoff client in this process; returns its number of 429s."""
     return trio.run(partial(_backoff_over_sockets, base_url))
 
 
 async def _backoff_over_sockets(base_url: str) -> int:
-    api, refused = Api(base_url), 0
+    api, throttles = Api(base_url), 0
     case = Case("nginx", Server("none", "none", "30ms", COUNT), 1, COUNT, with_rivals=True)
 
     async def post(test_id: str) -> Reply:
-        nonlocal refused
+        nonlocal throttles
         reply = await api.post(test_id)
-        refused += reply.status == THROTTLED
+        throttles += reply.status == THROTTLED
         return reply
 
     with trio.fail_after(RUN_S_MAX):
-        await backoff(Errand(post, case.test_ids, Random(1), case.config, case.start_unix_s))
+        await backoff(Workload(post, case.test_ids, Random(1), case.config, case.start_unix_s))
     await api.aclose()
-    return refused
+    return throttles
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
-"""Owns what can be reached at all where each refusal costs a second, and where a limit ends.
+"""Computes what any client can reach if each 429 costs a second, and if a limit ends.
 
-A token bucket of a high rate and a small burst, behind a server that asks for a whole second at
-each refusal: while a client obeys, the bucket overflows, and rate - burst requests are lost. Who
-does not know the rate has to be refused once at least, for nothing else bounds it from above. One
-burst of n requests tells it to about 1 / n; then to stay below by that costs as large a part of all
-the rest, or another refusal.
+**429s that cost a second.** A token bucket has a high rate and a small burst, and its server asks
+for a whole second at each 429. While a client waits, the bucket overflows and rate - burst requests
+are lost. A client that does not know the rate needs at least one 429, because nothing else bounds
+the rate from above. One burst of n requests determines it to about 1 / n. Staying that much below
+it costs the same share of all remaining requests, or another 429.
 
-The client here is told the burst, that a refusal costs a second, and when each refusal comes. Its
-network has no jitter. It opens as ours does, and of its plans (how slowly to go from the lowest
-possible rate to the highest, after each refusal anew) the best is taken with hindsight. That is no
-proof for every other opening, but no real client is so lucky.
+The client here knows the burst, the cost of a 429, and when each 429 comes. Its network has no
+jitter. It opens like ours. Its plan says how slowly to go from the lowest possible rate to the
+highest, again after each 429; the best plan is chosen with hindsight. This proves nothing about
+other openings, but no real client is so lucky.
 
-Where nothing is told, only a refusal shows that a limit is still there. So whoever is refused every
-n requests may know that it has ended n requests after the last refusal, and no sooner. The client
-here knows the limit exactly, takes the first refusal that does not come for its end, and has all it
-may in flight from that instant on. When between two refusals the limit ends is chance: the mean is
-half of n, the worst is n.
+**A limit that ends.** If the server advertises nothing, only a 429 shows that a limit still exists.
+A client that is throttled every n requests can know that the limit has ended n requests after the
+last 429, and no sooner. The client here knows the limit exactly, concludes its end from the first
+429 that is missing, and then sends as fast as its requests in flight allow. When the limit ends
+between two 429s is chance: the mean is half of n, the worst is n.
 
     python -m benchmarks.pacing.bounds
 """
@@ -27,12 +27,12 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 
 PAUSE_S = 1.0
-START, EARLY = 4.0, 8.0  # in flight at first; and from where on one more a round trip is let out
+START, EARLY = 4.0, 8.0  # in flight at first; from EARLY on, one more per round trip
 IN_FLIGHT_MAX = 32.0
 RAMPS = (30, 100, 200, 400, 800, 1600)  # requests from the lowest rate to the highest
 PLANS = [(), *((ramp,) for ramp in RAMPS), *combinations(RAMPS, 2)]
-PACE_MAX = 1.5  # times the way from the lowest to the highest rate: a ramp ends there
-SPENT = 0.9  # of the burst, after a pause, once no more is to be learned
+PACE_MAX = 1.5  # times the distance from the lowest to the highest rate: where a ramp ends
+SPENT = 0.9  # share of the burst sent after a pause, once the rate is known
 LOWEST, HIGHEST = 0.5, 1000.0  # requests a second
 HALVINGS = 24
 
@@ -42,11 +42,14 @@ COUNTS = (10_000, 1_000, 400, 100)
 
 ENDED_RATE, ENDED_TRIP_S, ENDED_COUNT = 16.0, 0.06, 5_000
 ENDED_AFTER = (1_000, 1_750, 2_432, 3_500)  # requests
-REFUSED_EVERY = (1_000, 400, 200, 100)  # requests
+THROTTLED_EVERY = (1_000, 400, 200, 100)  # requests
 
 
-def refused_at(rate: float, burst: int, sends: Sequence[float]) -> int | None:
-    """The first of these sends, in seconds, that a full bucket refuses; None if all pass."""
+def throttled_at(rate: float, burst: int, sends: Sequence[float]) -> int | None:
+    """The index of the first send that a bucket, full at first, throttles; None if all pass.
+
+    `sends` are instants in seconds.
+    """
     level, last = float(burst), sends[0]
     for index, at in enumerate(sends):
         level, last = min(burst, level + rate * (at - last)), at
@@ -57,15 +60,15 @@ def refused_at(rate: float, burst: int, sends: Sequence[float]) -> int | None:
 
 
 def narrowed(low: float, high: float, burst: int, sends: Sequence[float]) -> tuple[float, float]:
-    """The rates between these two that refuse the last of the sends, and none before."""
+    """The range within `low` and `high` of rates that throttle the last send and none before."""
     last = len(sends) - 1
 
     def too_low(rate: float) -> bool:
-        index = refused_at(rate, burst, sends)
+        index = throttled_at(rate, burst, sends)
         return index is not None and index < last
 
     def low_enough(rate: float) -> bool:
-        return refused_at(rate, burst, sends) is not None
+        return throttled_at(rate, burst, sends) is not None
 
     low = _change(too_low, low, high)
     return low, _change(low_enough, low, high)
@@ -79,7 +82,7 @@ def _change(holds: Callable[[float], bool], low: float, high: float) -> float:
 
 
 def opening(count: int, trip_s: float) -> list[float]:
-    """Sends, in seconds, while nothing is known: ever more in flight."""
+    """The instants of the sends, in seconds, while nothing is known: ever more in flight."""
     sends: list[float] = []
     at, in_flight = 0.0, START
     while len(sends) < count:
@@ -95,13 +98,13 @@ def opening(count: int, trip_s: float) -> list[float]:
 def played(
     rate: float, burst: int, count: int, trip_s: float, plan: Sequence[int]
 ) -> tuple[float, int]:
-    """Seconds until the last send under a plan, and how many refusals that took."""
+    """Seconds until the last send under a plan, and the number of 429s."""
     sends = opening(count, trip_s)
-    done = refused_at(rate, burst, sends)
+    done = throttled_at(rate, burst, sends)
     if done is None:
         return sends[-1], 0
     low, high = narrowed(LOWEST, HIGHEST, burst, sends[: done + 1])
-    start, refusals = sends[done] + PAUSE_S, 1
+    start, throttles = sends[done] + PAUSE_S, 1
     for ramp in (*plan, None):
         at, at_once = start, burst * SPENT - 1 if ramp is None else 0.0
         sends = []
@@ -112,25 +115,28 @@ def played(
                 at_once -= 1
             else:
                 at += 1 / pace
-        refused = refused_at(rate, burst, sends)
-        if refused is None:
-            return sends[-1], refusals
-        refusals += 1
-        done += refused
-        low, high = narrowed(low * 0.999, high * 1.001, burst, sends[: refused + 1])
-        start = sends[refused] + PAUSE_S
-    return start + (count - done) / low, refusals
+        throttled = throttled_at(rate, burst, sends)
+        if throttled is None:
+            return sends[-1], throttles
+        throttles += 1
+        done += throttled
+        low, high = narrowed(low * 0.999, high * 1.001, burst, sends[: throttled + 1])
+        start = sends[throttled] + PAUSE_S
+    return start + (count - done) / low, throttles
 
 
 def bound(rate: float, burst: int, count: int, trip_s: float) -> tuple[float, int]:
-    """The best plan's time over the least, and its refusals."""
+    """The best plan's time divided by the least time, and its 429s."""
     least_s = max((count - burst) / rate, count * trip_s / IN_FLIGHT_MAX) + trip_s
-    last_s, refusals = min(played(rate, burst, count, trip_s, plan) for plan in PLANS)
-    return (last_s + trip_s) / least_s, refusals
+    last_s, throttles = min(played(rate, burst, count, trip_s, plan) for plan in PLANS)
+    return (last_s + trip_s) / least_s, throttles
 
 
 def ended(rate: float, after: int, count: int, trip_s: float, since: float) -> float:
-    """Time over the least, if a limit ends after so many requests and is known to `since` later."""
+    """Time divided by the least time, if a limit ends after `after` requests.
+
+    The client knows of it `since` requests later.
+    """
     gap_s = trip_s / IN_FLIGHT_MAX
     found = min(float(count), after + since)
     least_s = after / rate + (count - after) * gap_s + trip_s
@@ -139,13 +145,13 @@ def ended(rate: float, after: int, count: int, trip_s: float, since: float) -> f
 
 def main() -> None:
     """Print the bounds as tables."""
-    _print_dear()
+    _print_costly()
     print(
-        f"\n| {ENDED_RATE:.0f}/s, refused every |"
+        f"\n| {ENDED_RATE:.0f}/s, a 429 every |"
         + "".join(f" ends after {n:,} |" for n in ENDED_AFTER)
     )
     print("| --- |" + " --- |" * len(ENDED_AFTER))
-    for every in REFUSED_EVERY:
+    for every in THROTTLED_EVERY:
         shown = ""
         for after in ENDED_AFTER:
             mean, worst = (
@@ -156,13 +162,13 @@ def main() -> None:
         print(f"| {every:,} requests |{shown}")
 
 
-def _print_dear() -> None:
+def _print_costly() -> None:
     print("| limit | round trip |" + "".join(f" N = {count:,} |" for count in COUNTS))
     print("| --- | --- |" + " --- |" * len(COUNTS))
     for rate, burst in LIMITS:
         for trip_s in TRIPS_S:
             cells = [bound(rate, burst, count, trip_s) for count in COUNTS]
-            shown = "".join(f" {times:.3f} ({refusals}) |" for times, refusals in cells)
+            shown = "".join(f" {times:.3f} ({throttles}) |" for times, throttles in cells)
             print(f"| {rate:.0f}/s burst {burst} | {trip_s * 1000:.0f} ms |{shown}", flush=True)
 
 

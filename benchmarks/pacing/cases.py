@@ -1,4 +1,4 @@
-"""Owns what is measured: goals, rows and cases; runs nothing. The figures are in `grid`."""
+"""What is measured: goals, rows and cases; runs nothing. Their values are in `grid`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from uuid import UUID
 from bulk.sandbox import SandboxConfig, parse_spec
 from bulk.sandbox.limit_spec import LimitKind
 
-T0 = 1_790_035_200.0  # a whole day: aligned windows of every length begin there
+T0 = 1_790_035_200.0  # midnight: aligned windows of every length start there
 WINDOWS = (LimitKind.FIXED_WINDOW, LimitKind.SLIDING_WINDOW, LimitKind.SLIDING_COUNTER)
 SLACK_TRIPS = 6  # round trips that learning a limit may cost a short batch
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the product ought to reach; None where nothing is asked.
+    """What the product should reach; None sets no bound.
 
-    `times_least` and, with `slack`, one window more (of a limit in windows; else SLACK_TRIPS round
-    trips). `waste`: 429s per accepted; `throttles`: 429s in all. `stop_throttles`: of a quota, 429s
-    after the answer to the first, spread over at least `stop_span_s`.
+    `times_least`: time divided by the least time; `slack` allows one window more, or SLACK_TRIPS
+    round trips if the limit has no windows. `waste`: 429s per accepted trigger. `throttles`: 429s
+    in total. `stop_throttles`: at a quota, 429s to requests sent after the first 429 had arrived,
+    spread over at least `stop_span_s`.
     """
 
     times_least: float | None = None
@@ -32,7 +33,7 @@ class Goal:
     stop_span_s: float = 0.0
 
     def describe(self) -> str:
-        """As a cell of the table."""
+        """The goal as a cell of the table."""
         parts = []
         if self.times_least is not None:
             slack = " + a window or 6 round trips" if self.slack else ""
@@ -49,10 +50,11 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server of a row: its limits and faults, its headers, its round trip, and how many for it.
+    """A server of a row: its limits and faults, headers, round trip, and the number of triggers.
 
-    `tests`: how many different tests the triggers are of; 0 for as many as triggers. They stand in
-    the manifest in turn, or one after the other if `sorted`; `large`: the share of the first one.
+    `tests`: how many different tests the triggers have; 0 for a different test in each trigger. In
+    the manifest they are interleaved, or grouped by test if `sorted`. `large`: the first test's
+    share of the triggers.
     """
 
     limits: str
@@ -66,14 +68,14 @@ class Server:
 
     @property
     def spec(self) -> str:
-        """As the sandbox reads it, but for the seed."""
+        """The sandbox's spec, without the seed."""
         clauses = [self.limits, f"headers {self.headers}", f"latency {self.latency}", self.more]
         return "; ".join(filter(None, clauses))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table. `name` is for the command line; `rivals`: how many servers they meet."""
+    """A row of the table. `name` is for the command line; rivals run the first `rivals`."""
 
     name: str
     title: str
@@ -86,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Case:
-    """One batch against one server, under one seed. `with_rivals`: the others meet it as well."""
+    """One batch against one server with one seed. `with_rivals`: the rivals run it too."""
 
     row: str
     server: Server
@@ -101,12 +103,12 @@ class Case:
 
     @property
     def start_unix_s(self) -> float:
-        """The wall clock at the start: another phase of the server's windows with each seed."""
+        """The Unix time at the start; each seed starts in another phase of the server's windows."""
         return T0 + self.seed * 7.31 % 600
 
     @property
     def test_ids(self) -> tuple[str, ...]:
-        """One a trigger, in the order of the manifest."""
+        """One per trigger, in the order of the manifest."""
         tests = self.server.tests or self.count
         large = round(self.server.large * self.count)
         numbers = [0] * large + [number % tests for number in range(self.count - large)]
@@ -114,7 +116,7 @@ class Case:
 
     @property
     def window_s(self) -> float:
-        """The longest window of its limits; 0 where there is none."""
+        """The longest window of its limits in seconds; 0 if there is none."""
         return max(
             (
                 spec.per_s
@@ -127,7 +129,7 @@ class Case:
 
     @property
     def slack_s(self) -> float:
-        """What learning may cost a short batch."""
+        """The time that learning the limit may cost a short batch, in seconds."""
         return self.window_s or SLACK_TRIPS * self.config.latency.base_s
 
 
@@ -136,7 +138,7 @@ def _test_id(number: int) -> str:
 
 
 def cases_of(row: Row, which: str, *, seeds: int | None = None, quick: bool = False) -> list[Case]:
-    """The cases of a row in the `tune` or the `report` set, whose seeds differ as well."""
+    """The cases of a row in the `tune` or the `report` set; the sets share no seed."""
     first_seed = 1 if which == "tune" else 4001
     servers = row.tune if which == "tune" else row.report
     count_max = 1_000 if quick else 1_000_000
@@ -144,10 +146,10 @@ def cases_of(row: Row, which: str, *, seeds: int | None = None, quick: bool = Fa
         Case(
             row.name,
             server,
-            first_seed + number * 10 + turn,
+            first_seed + number * 10 + repeat,
             min(server.count, count_max),
-            with_rivals=number < row.rivals and turn == 0,
+            with_rivals=number < row.rivals and repeat == 0,
         )
         for number, server in enumerate(islice(servers, 1 if quick else None))
-        for turn in range(1 if quick else seeds or row.seeds)
+        for repeat in range(1 if quick else seeds or row.seeds)
     ]

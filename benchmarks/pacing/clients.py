@@ -1,4 +1,4 @@
-"""Owns how the rival clients speak to the API: one POST, its status and its Retry-After."""
+"""How the rival clients call the API: one POST, its status and its Retry-After."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWER_S_MAX = 60.0  # as the product's default
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; `status` is None where none came."""
+    """An answer; `status` is None if there was none."""
 
     status: int | None
     retry_after_s: float | None = None
@@ -27,7 +27,7 @@ class Reply:
 class Api:
     """POSTs triggers. Without a `transport` it uses real sockets.
 
-    `passed`: attempts that were not refused, whatever became of them.
+    `passed`: attempts that were not throttled, whatever their result.
     """
 
     def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -41,7 +41,7 @@ class Api:
         )
 
     async def post(self, test_id: str) -> Reply:
-        """One attempt; never raises for what the network or the server does."""
+        """Make one attempt; failures of the network or the server raise nothing."""
         url = f"{self._base_url}/v1/tests/{test_id}/runs"
         try:
             answer = await self._http.post(url, json={"platform": "web", "mode": "fast"})
@@ -56,16 +56,16 @@ class Api:
         return Reply(answer.status_code, _retry_after_s(answer.headers))
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._http.aclose()
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """What a rival is sent to do: `post` each of `test_ids` until it is no longer refused.
+class Workload:
+    """What a rival has to do: `post` each of `test_ids` until it is no longer throttled.
 
-    To compare pace with pace, none resends anything but a 429. `config` and `start_unix_s` are the
-    server's secrets, for the oracle alone.
+    Only 429s are resent, so that the comparison is of pacing alone. `config` and `start_unix_s` are
+    the server's secrets, for the oracle only.
     """
 
     post: Callable[[str], Awaitable[Reply]]
@@ -75,7 +75,7 @@ class Errand:
     start_unix_s: float
 
 
-Rival = Callable[[Errand], Awaitable[None]]
+Rival = Callable[[Workload], Awaitable[None]]
 
 
 def _retry_after_s(headers: httpx.Headers) -> float | None:

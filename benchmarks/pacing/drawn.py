@@ -1,6 +1,6 @@
-"""Draws limiters at random, so that no one can have had them in mind; owns what is likely.
+"""Draws limiters at random, so that the pacing cannot have been tuned to them.
 
-The same seed draws the same. Each row is held to the goal of the row it is named after.
+A seed always draws the same limiters. Each row has the goal of the row it is named after.
 """
 
 from __future__ import annotations
@@ -12,17 +12,22 @@ from random import Random
 from benchmarks.pacing.cases import Row, Server
 from benchmarks.pacing.grid import ROWS
 
-EACH = 30  # servers a row: enough for a share, and some minutes in all
+EACH = 30  # servers per row: enough for a percentage, in a few minutes
 HEADERS = (
     *("none", "none", "none", "retry-after", "retry-after-fractional", "draft-6", "draft-7"),
     *("draft-current", "x-ratelimit", "x-ratelimit-epoch"),
 )
 LENGTHS_S = (5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 25, 30, 30, 40, 45, 60, 60, 60, 90)
-SPLITS = ("", " split 10/80/10", " split 5/90/5", " split 3/94/3")  # of a request's way
+SPLITS = (
+    "",
+    " split 10/80/10",
+    " split 5/90/5",
+    " split 3/94/3",
+)  # out, in service, back
 
 
 def drawn_rows(seed: int, each: int = EACH) -> tuple[Row, ...]:
-    """Rows of servers that this seed draws."""
+    """The rows of servers that this seed draws."""
     draws: dict[str, Callable[[Random], Server]] = {
         "bucket-1k": lambda draw: _bucket(draw, 1_000),
         "windows-1k": lambda draw: _window(draw, 1_000),
@@ -37,7 +42,7 @@ def drawn_rows(seed: int, each: int = EACH) -> tuple[Row, ...]:
             f"drawn at random: {goals[name].title}",
             goals[name].goal,
             tune=(),
-            report=tuple(one(Random(f"{seed}:{name}:{turn}")) for turn in range(each)),
+            report=tuple(one(Random(f"{seed}:{name}:{number}")) for number in range(each)),
             rivals=0,
         )
         for name, one in draws.items()
@@ -45,7 +50,7 @@ def drawn_rows(seed: int, each: int = EACH) -> tuple[Row, ...]:
 
 
 def _likely(draw: Random, least: float, most: float) -> float:
-    """Between the two, each size as likely as any."""
+    """Log-uniform between the two: each order of magnitude is equally likely."""
     return math.exp(draw.uniform(math.log(least), math.log(most)))
 
 

@@ -1,4 +1,4 @@
-"""Owns the figures: each row's goal and its servers, for tuning and, others, for the report."""
+"""Each row's goal and its servers: one set for tuning, another for the report."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ OTHERS = (
     ),
     Row(
         "counting",
-        "refused requests count too, N = 3,000",
+        "throttled requests count too, N = 3,000",
         Goal(times_least=1.10, waste=0.01),
         tune=(
             Server("token-bucket 10/s burst 20 counting-refusals", "none", A80, 3_000),
@@ -175,7 +175,7 @@ OTHERS = (
 QUOTAS = (
     Row(
         "quota-code",
-        "quota, its answer names it, N = 1,000",
+        "quota, named in the answer, N = 1,000",
         Goal(stop_throttles=2),
         tune=(Server("quota 400", "none", A80, 1_000),),
         report=(
@@ -223,7 +223,7 @@ WITHOUT_GOAL = (
     ),
     Row(
         "shedding",
-        "refusals by chance beside a bucket, N = 1,000",
+        "random 429s in addition to a bucket, N = 1,000",
         Goal(),
         tune=(
             Server("token-bucket 20/s burst 20", "none", A80, 1_000, more="fault 429 1%"),
@@ -237,7 +237,7 @@ WITHOUT_GOAL = (
     ),
     Row(
         "per-test",
-        "each test has a limit of its own, N = 2,000 of 20 tests",
+        "a limit per test, N = 2,000 of 20 tests",
         Goal(),
         tune=(Server("token-bucket 1/s burst 2 per-test", "none", A80, 2_000, tests=20),),
         report=(
@@ -247,7 +247,7 @@ WITHOUT_GOAL = (
     ),
     Row(
         "per-test-sorted",
-        "the same, N = 240 and 4,000, the manifest sorted by test",
+        "the same, N = 240 and 4,000, manifest sorted by test",
         Goal(),
         tune=(
             Server("token-bucket 1/s burst 3 per-test", "none", A80, 240, tests=20, sorted=True),
@@ -266,7 +266,7 @@ WITHOUT_GOAL = (
     ),
     Row(
         "per-test-large",
-        "the same, N = 1,000, a quarter of it of one test",
+        "the same, N = 1,000, a quarter of them of one test",
         Goal(),
         tune=(
             Server("token-bucket 1/s burst 5 per-test", "none", A80, 1_000, 200, large=0.25),

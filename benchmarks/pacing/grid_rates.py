@@ -1,10 +1,10 @@
-"""Owns the figures of the rows about rates and windows, which are most of them; see `grid`."""
+"""The rows about rates and windows, which are most of them; `grid` has the others."""
 
 from __future__ import annotations
 
 from benchmarks.pacing.cases import Goal, Row, Server
 
-# Round trips: near, usual and far. No two sets share one, but where a row names its own.
+# Round trips: near, typical and far. The sets share none, unless a row names its own.
 A20, A80, A200 = "20ms jitter 4ms", "80ms jitter 10ms", "200ms jitter 25ms"
 B25, B60, B120, B180 = (
     "25ms jitter 5ms",
@@ -101,7 +101,7 @@ BUCKETS = (
 
 WINDOWS = (
     Row(
-        "windows-told-10k",
+        "windows-advertised-10k",
         "fixed or sliding window, headers, N = 10,000",
         Goal(times_least=1.03, waste=0.005),
         tune=(
@@ -181,7 +181,7 @@ WINDOWS = (
     ),
     Row(
         "release",
-        "a usual release, N = 100-400",
+        "a typical release, N = 100-400",
         Goal(times_least=1.10, slack=True, throttles=15),
         tune=(
             Server("token-bucket 5/s burst 10", "retry-after", A80, 200),

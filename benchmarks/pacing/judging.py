@@ -1,4 +1,4 @@
-"""Owns whether a case met its row's goal, and by how much it missed it; runs and prints nothing."""
+"""Decides whether a case met its row's goal, and by how much it missed; runs and prints nothing."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from benchmarks.pacing.measuring import Figures
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A figure beyond what the goal allows; `by` is figure through bound, so above 1."""
+    """A figure beyond the goal's bound; `by` is the figure divided by the bound, so above 1."""
 
     text: str
     by: float
 
 
 def misses(figures: Figures, goal: Goal) -> list[Miss]:
-    """All in which a case falls short; empty where it meets its goal, or has none."""
+    """Every bound that a case misses; empty if it meets its goal or has none."""
     if figures.crashed:
         return [Miss(f"crashed: {figures.crashed}", math.inf)]
     if goal == Goal():
@@ -37,11 +37,11 @@ def misses(figures: Figures, goal: Goal) -> list[Miss]:
             text = f"took {figures.took_s:.1f} s, allowed {bound_s:.1f} s"
             found.append(Miss(text, figures.took_s / bound_s))
     if goal.waste is not None and figures.waste > goal.waste:
-        by = figures.waste / goal.waste if goal.waste else 1.0 + figures.refused
+        by = figures.waste / goal.waste if goal.waste else 1.0 + figures.throttles
         found.append(Miss(f"429s per accepted {figures.waste:.2%}, allowed {goal.waste:.2%}", by))
-    if goal.throttles is not None and figures.refused > goal.throttles:
-        text = f"{figures.refused} 429s, allowed {goal.throttles}"
-        found.append(Miss(text, figures.refused / goal.throttles))
+    if goal.throttles is not None and figures.throttles > goal.throttles:
+        text = f"{figures.throttles} 429s, allowed {goal.throttles}"
+        found.append(Miss(text, figures.throttles / goal.throttles))
     if figures.time_outs:
         found.append(Miss(f"{figures.time_outs} time-outs", 1.0 + figures.time_outs))
     return found
@@ -51,10 +51,12 @@ def _misses_at_quota(figures: Figures, goal: Goal, allowed: int) -> list[Miss]:
     found = []
     if figures.stop != "quota_exhausted":
         found.append(Miss(f"stopped with {figures.stop or 'nothing'}", math.inf))
-    if figures.refused_later > allowed:
-        text = f"{figures.refused_later} 429s after the first answer, allowed {allowed}"
-        found.append(Miss(text, figures.refused_later / allowed))
-    if figures.refused_span_s < goal.stop_span_s:
-        text = f"gave up after {figures.refused_span_s:.0f} s, not before {goal.stop_span_s:.0f} s"
-        found.append(Miss(text, goal.stop_span_s / max(1.0, figures.refused_span_s)))
+    if figures.throttles_later > allowed:
+        text = f"{figures.throttles_later} 429s after the first answer, allowed {allowed}"
+        found.append(Miss(text, figures.throttles_later / allowed))
+    if figures.throttles_span_s < goal.stop_span_s:
+        text = (
+            f"gave up after {figures.throttles_span_s:.0f} s, not before {goal.stop_span_s:.0f} s"
+        )
+        found.append(Miss(text, goal.stop_span_s / max(1.0, figures.throttles_span_s)))
     return found

@@ -1,7 +1,7 @@
-"""Owns the least time in which a limit could have let a batch through; sends nothing, has no clock.
+"""Computes the least time in which a limit can let a batch through; sends nothing, has no clock.
 
-The limiter's own model is replayed for a client that knows it, the phase of its windows too, and
-that has at most so many requests in flight as the product may have.
+It replays the limiter for a client that knows it, including the phase of its windows, and that has
+at most as many requests in flight as the product.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from bulk.sandbox.limit_spec import LimitKind, LimitPhase
 
 IN_FLIGHT_MAX = 32  # the default of --max-concurrency
 SPACING_WASTE_MAX = 0.01  # what the best constant spacing may waste under jitter
-SPACING_ARRIVALS = 4_000  # enough to tell 1 % to a tenth of it
-SPACING_STEPS = 20  # from no room for jitter to room for all of it
+SPACING_ARRIVALS = 4_000  # enough to measure 1 % to a tenth of it
+SPACING_STEPS = 20  # from no room for jitter to full room
 
 
 def least_s(
     config: SandboxConfig, test_ids: Sequence[str], start_unix_s: float, in_flight_max: int = 0
 ) -> float | None:
-    """Seconds until the last answer at the earliest; None where not all can be accepted.
+    """Seconds until the last answer at the earliest; None if not all triggers can be accepted.
 
-    `test_ids`: one a trigger, in order. A limit for each test takes as long as the slowest test.
+    `test_ids`: one per trigger, in order. A limit per test takes as long as the slowest test.
     """
     in_flight = in_flight_max or IN_FLIGHT_MAX
     kinds = {spec.kind for phase in config.limits for spec in phase.all_of}
@@ -45,7 +45,7 @@ def least_s(
 
 
 def mean_trip(latency: Latency) -> Trip:
-    """The round trip of mean length, in its three parts."""
+    """The mean round trip, in its three parts."""
     match latency.shape:
         case LatencyShape.UNIFORM:
             mean_s = (latency.base_s + latency.spread) / 2
@@ -57,7 +57,7 @@ def mean_trip(latency: Latency) -> Trip:
 
 
 def out_spread_s(latency: Latency) -> float:
-    """By how much the way out may be shorter or longer than its mean."""
+    """By how much the time to the server may differ from its mean, in seconds."""
     if latency.shape is LatencyShape.CONSTANT:
         return 0.0
     spread_s = latency.spread if latency.shape is LatencyShape.JITTER else latency.base_s
@@ -65,7 +65,7 @@ def out_spread_s(latency: Latency) -> float:
 
 
 def without_caps(phases: tuple[LimitPhase, ...]) -> tuple[LimitPhase, ...]:
-    """The limits but those on concurrency, which a client keeps by counting what is in flight."""
+    """The limits except concurrency caps, which a client keeps by counting requests in flight."""
     return tuple(
         replace(
             phase,
@@ -76,7 +76,7 @@ def without_caps(phases: tuple[LimitPhase, ...]) -> tuple[LimitPhase, ...]:
 
 
 def cap_of(phases: tuple[LimitPhase, ...], in_flight_max: int) -> int:
-    """How many may be in flight at once: the lowest cap of all phases."""
+    """How many requests may be in flight at once: the lowest cap of all phases."""
     caps = [
         int(spec.count)
         for phase in phases
@@ -89,7 +89,7 @@ def cap_of(phases: tuple[LimitPhase, ...], in_flight_max: int) -> int:
 def _replayed_s(
     config: SandboxConfig, count: int, start_unix_s: float, in_flight_max: int
 ) -> float:
-    """Each arrives as soon as the limiter lets it pass and a request in flight has come back."""
+    """Each request arrives as soon as the limiter lets it pass and an answer has freed its slot."""
     trip = mean_trip(config.latency)
     gate = Gate(without_caps(config.limits), start_unix_s)
     back_at_s: deque[float] = deque(maxlen=cap_of(config.limits, in_flight_max))
@@ -99,7 +99,7 @@ def _replayed_s(
         if len(back_at_s) == back_at_s.maxlen:
             at_s = max(at_s, back_at_s[0] + trip.out_s)
         admission = gate.ask(at_s, "", trip.service_s)
-        while admission.refused_by is not None:  # only where a phase has just changed
+        while admission.refused_by is not None:  # only if a phase has just changed
             at_s += admission.retry_s
             admission = gate.ask(at_s, "", trip.service_s)
         last_s = at_s + admission.delay_s + trip.service_s + trip.back_s
@@ -109,15 +109,15 @@ def _replayed_s(
 
 
 def _spaced_s(config: SandboxConfig, count: int, start_unix_s: float) -> float:
-    """At the best constant spacing that wastes no more than SPACING_WASTE_MAX."""
+    """With the best constant spacing that wastes at most SPACING_WASTE_MAX."""
     gap_s, waste = best_spacing(config, start_unix_s)
     trip = mean_trip(config.latency)
     return trip.out_s + (count - 1) * gap_s / (1 - waste) + trip.service_s + trip.back_s
 
 
-@lru_cache(maxsize=64)  # each client of a case asks
+@lru_cache(maxsize=64)  # each client of a case needs it
 def best_spacing(config: SandboxConfig, start_unix_s: float) -> tuple[float, float]:
-    """The gap in seconds between sends that is through first, and the share refused at it."""
+    """The gap between sends, in seconds, that finishes first, and the share throttled at it."""
     (spec,) = config.limits[0].all_of
     exact_s = spec.per_s / spec.count
     step_s = 2 * out_spread_s(config.latency) / SPACING_STEPS
@@ -134,5 +134,5 @@ def _waste(config: SandboxConfig, gap_s: float, start_unix_s: float) -> float:
     draw, latency = Random(1), config.latency
     gate = Gate(config.limits, start_unix_s)
     arrivals = sorted(n * gap_s + latency.draw(draw).out_s for n in range(SPACING_ARRIVALS))
-    refused = sum(gate.ask(at_s, "", 0.0).refused_by is not None for at_s in arrivals)
-    return refused / SPACING_ARRIVALS
+    throttled = sum(gate.ask(at_s, "", 0.0).refused_by is not None for at_s in arrivals)
+    return throttled / SPACING_ARRIVALS

@@ -1,6 +1,6 @@
-"""Runs one client through one case in virtual time and brings back its figures; a job a process.
+"""Runs one client in one case in virtual time and returns its figures; one job per process.
 
-A client that crashes is a figure as well: the table tells of it and the run goes on.
+A crash of a client is a figure too: the table reports it and the run continues.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trio.testing import MockClock
 from benchmarks.pacing.adaptive_mode import adaptive_mode
 from benchmarks.pacing.backoff import backoff
 from benchmarks.pacing.cases import Case
-from benchmarks.pacing.clients import Api, Errand, Rival
+from benchmarks.pacing.clients import Api, Rival, Workload
 from benchmarks.pacing.least import least_s
 from benchmarks.pacing.oracle import oracle
 from bulk.batch.running import BatchSettings, run_batch
@@ -33,22 +33,23 @@ from bulk.sandbox.limit_spec import LimitKind
 
 PRODUCT = "bulk-trigger"
 RIVALS: dict[str, Rival] = {"backoff": backoff, "adaptive mode": adaptive_mode, "oracle": oracle}
-# None of the rivals stops at a quota. An hour shows what they do there.
+# None of the rivals stops at a quota. An hour is enough to show what they do.
 RIVAL_QUOTA_S = 3_600.0
 RIVAL_TIMES_LEAST_MAX, RIVAL_MORE_S = 30.0, 600.0
-# On the real clock, several times what the slowest case took: beyond, it hangs.
+# Real time: several times what the slowest case takes. A case that takes longer hangs.
 REAL_S_MAX, REAL_S_EACH = 120, 0.02
-MEMORY_FOLDER = Path("/dev/shm")  # the journal's fsyncs are not what is measured
+MEMORY_FOLDER = Path("/dev/shm")  # so that the journal's fsyncs are not measured
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came of one client in one case. Times are virtual seconds.
+    """The figures of one client in one case. Times are virtual seconds.
 
     `done`: triggers that got past the limit. `idle_s`: the longest time in which nothing was
-    accepted. `refused_later`: 429s (of the quota, where there is one) after the answer to the first
-    one had come, the last of them `refused_span_s` after it. `stop`: why the product stopped early.
-    `crashed`: the error, else empty; then the rest means nothing.
+    accepted. `throttles`: 429s, as the server counts them. `throttles_later`: 429s (of the quota,
+    if there is one) to requests sent after the first 429 had arrived; the last of them came
+    `throttles_span_s` after the first. `stop`: why the product stopped early. `crashed`: the error,
+    or empty; after a crash the other figures mean nothing.
     """
 
     case: Case
@@ -57,9 +58,9 @@ class Figures:
     took_s: float = 0.0
     accepted: int = 0
     done: int = 0
-    refused: int = 0
-    refused_later: int = 0
-    refused_span_s: float = 0.0
+    throttles: int = 0
+    throttles_later: int = 0
+    throttles_span_s: float = 0.0
     idle_s: float = 0.0
     time_outs: int = 0
     stop: str = ""
@@ -67,15 +68,15 @@ class Figures:
 
     @property
     def times_least(self) -> float | None:
-        """Time taken by least time; None where there is no least time, or not all got through."""
+        """Time divided by the least time; None without a least time or if not all got through."""
         if self.crashed or self.least_s is None or not self.complete:
             return None
         return self.took_s / self.least_s
 
     @property
     def waste(self) -> float:
-        """429s per accepted."""
-        return self.refused / max(1, self.accepted)
+        """429s per accepted trigger."""
+        return self.throttles / max(1, self.accepted)
 
     @property
     def complete(self) -> bool:
@@ -92,12 +93,12 @@ class Job:
 
     @property
     def cost(self) -> float:
-        """Roughly how long it takes: the long ones go first."""
+        """Roughly how long it takes, for starting the longest jobs first."""
         return self.case.count * (3.0 if self.client == PRODUCT else 1.0)
 
 
 def work(job: Job) -> Figures:
-    """Do a job; what goes wrong is in the figures."""
+    """Run a job; an error is reported in the figures."""
     case = job.case
     try:
         sandbox = Sandbox(case.config, epoch_s=case.start_unix_s)
@@ -105,7 +106,7 @@ def work(job: Job) -> Figures:
         run = _product if job.client == PRODUCT else _rival
         with _at_most(REAL_S_MAX + int(case.count * REAL_S_EACH)):
             figures = run(job, sandbox, Figures(case, job.client, least))
-    except Exception as error:  # whatever it is, it belongs in the table
+    except Exception as error:  # any error belongs in the table
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
         text = f"{type(error).__name__}: {error}"
@@ -148,9 +149,11 @@ def _rival(job: Job, sandbox: Sandbox, blank: Figures) -> Figures:
 
     async def go() -> Figures:
         api = Api(BASE_URL, SandboxTransport(sandbox))
-        errand = Errand(api.post, case.test_ids, Random(case.seed), case.config, case.start_unix_s)
+        workload = Workload(
+            api.post, case.test_ids, Random(case.seed), case.config, case.start_unix_s
+        )
         with trio.move_on_after(longest_s) as scope:
-            await RIVALS[job.client](errand)
+            await RIVALS[job.client](workload)
         took_s = trio.current_time()
         await api.aclose()
         stop = "" if scope.cancelled_caught else "itself"
@@ -160,30 +163,30 @@ def _rival(job: Job, sandbox: Sandbox, blank: Figures) -> Figures:
 
 
 def _with_truth(figures: Figures, sandbox: Sandbox) -> Figures:
-    """The server's own count has the last word."""
+    """The figures with the server's own counts."""
     case, truth = figures.case, sandbox.truth
     sandbox.settle()
     instants = [case.start_unix_s, *(accepted.at_s for accepted in truth.accepted)]
-    # Before a quota is used up another limit may refuse as well, which is not the quota's answer.
+    # Before a quota is used up, another limit may throttle too; those 429s are not the quota's.
     quota = any(refusal.reason == LimitKind.QUOTA for refusal in truth.refusals)
-    refused_at = [r.at_s for r in truth.refusals if not quota or r.reason == LimitKind.QUOTA]
+    throttled_at = [r.at_s for r in truth.refusals if not quota or r.reason == LimitKind.QUOTA]
     trip_s = case.config.latency.base_s + case.config.latency.spread
-    # Sent after the first one's answer had come, so it arrives a way back and a way out later.
-    later = [at_s for at_s in refused_at if at_s > refused_at[0] + trip_s / 2]
-    span_s = later[-1] - refused_at[0] if later else 0.0
+    # Sent after the first 429 had arrived, so at the server at least a round trip's travel later.
+    later = [at_s for at_s in throttled_at if at_s > throttled_at[0] + trip_s / 2]
+    span_s = later[-1] - throttled_at[0] if later else 0.0
     return replace(
         figures,
         accepted=len(truth.accepted),
-        refused=truth.refused,
-        refused_later=len(later),
-        refused_span_s=span_s,
+        throttles=truth.refused,
+        throttles_later=len(later),
+        throttles_span_s=span_s,
         idle_s=max((after - before for before, after in pairwise(instants)), default=0.0),
     )
 
 
 @contextmanager
 def _at_most(seconds: int) -> Iterator[None]:
-    """Ends a client that hangs in real time, where the system can."""
+    """Stop a client that hangs in real time, if the system has alarms."""
 
     def expire(_: int, __: FrameType | None) -> None:
         raise TimeoutError(f"hangs: not over after {seconds} s of real time")

@@ -1,4 +1,4 @@
-"""Owns the page of results: Markdown out of figures; measures nothing."""
+"""Renders figures as the page of results in Markdown; measures nothing."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ AGAINST = (
 AT_QUOTA = ("row", "server", "client", "429s after the first answer", "over", "ended by")
 WORST = ("row", "server", "N", "seed", "time / least", "429s", "idle", "missed", "by")
 READING = """\
-Time is virtual, from the start to the last answer. **Least** is the earliest a client could have
-been through that knows the limit and the phase of its windows, with at most 32 requests in flight;
-with an average round trip, so by luck of the draw a figure can lie a little below 1. Of a cap on
-concurrency it is the time with as many in flight as the cap; the server counts a request while it
-serves it, not on its way, so who dares more and takes the 429s can be faster. **429s** are
-the server's count, per accepted trigger. **Idle** is the longest time in which nothing was
-accepted; against windows most of it cannot be avoided. **Met**: cases in which all of the goal was
-reached. Where a goal names a window or 6 round trips, they come on top of the time.
+Time is virtual, from the start to the last answer. **Least** is the earliest end for a client that
+knows the limit and the phase of its windows and has at most 32 requests in flight. It assumes an
+average round trip, so a lucky client can be slightly below 1. For a concurrency cap it is the time
+with as many requests in flight as the cap. The server counts a request only while it serves it, not
+while it travels, so a client that risks 429s can be faster. **429s** are the server's count, per
+accepted trigger. **Idle** is the longest time in which nothing was accepted; with windows, most of
+it cannot be avoided. **Met** counts the cases that reached the whole goal. If a goal names a window
+or 6 round trips, these are added to the allowed time.
 
-Others: *backoff* is ten workers with exponential backoff and full jitter that heed `Retry-After`;
-*adaptive mode* the cubic rate of the AWS SDKs with 32 workers; *oracle* is told the limit. To
-compare pace with pace none of them gives up, and none resends anything but a 429."""
+The other clients: *backoff* is ten workers with exponential backoff and full jitter that obey
+`Retry-After`. *Adaptive mode* is the cubic rate of the AWS SDKs with 32 workers. The *oracle* knows
+the limit. So that only pacing is compared, none of them gives up or resends anything but a 429."""
 
 
 def page(rows: Sequence[Row], figures: Sequence[Figures], facts: Sequence[str]) -> str:
-    """The whole page. `facts` are when, with what and how it was made, a line each."""
+    """The whole page. `facts` say when, with what and how it was made, one line each."""
     by_row = {row.name: [f for f in figures if f.case.row == row.name] for row in rows}
     parts = ["# Pacing, measured", "\n".join(f"- {fact}" for fact in facts), READING]
     timed = [row for row in rows if row.goal.stop_throttles is None]
@@ -49,7 +49,7 @@ def page(rows: Sequence[Row], figures: Sequence[Figures], facts: Sequence[str]) 
         parts += [
             "## Quotas",
             _table(AT_QUOTA, lines),
-            "The oracle was told of the quota.",
+            "The oracle knows the quota.",
         ]
     parts += ["## Worst cases, by name", _worst(rows, by_row)]
     return "\n\n".join(parts) + "\n"
@@ -70,7 +70,7 @@ def _against_goal(row: Row, figures: Sequence[Figures]) -> tuple[str, ...]:
         _number(max, times),
         _share(median, [f.waste for f in sound]),
         _share(max, [f.waste for f in sound]),
-        str(max((f.refused for f in sound), default="–")),
+        str(max((f.throttles for f in sound), default="–")),
         f"{median(f.idle_s for f in sound):.1f} s" if sound else "–",
         f"{ending}, {crashed} crashed" if crashed else ending,
     )
@@ -98,14 +98,14 @@ def _at_quota(row: Row, figures: Sequence[Figures]) -> Iterable[tuple[str, ...]]
             f"{row.title} ({row.goal.describe()})",
             f"`{f.case.server.spec}`",
             f.client,
-            str(f.refused_later),
-            f"{f.refused_span_s:,.0f} s",
+            str(f.throttles_later),
+            f"{f.throttles_span_s:,.0f} s",
             f"crashed: {f.crashed}" if f.crashed else ending,
         )
 
 
 def _worst(rows: Sequence[Row], by_row: dict[str, list[Figures]]) -> str:
-    """The cases that miss their goals by most; what falls off the list is counted."""
+    """The cases that miss their goals by the most, and how many miss theirs in total."""
     found: list[tuple[float, Row, Figures, list[Miss]]] = []
     for row in rows:
         for figures in by_row[row.name]:
@@ -115,8 +115,8 @@ def _worst(rows: Sequence[Row], by_row: dict[str, list[Figures]]) -> str:
         return "None: each case met its goal."
     found.sort(key=lambda entry: entry[0], reverse=True)
     lines = [_worst_line(*entry) for entry in found[:WORST_SHOWN]]
-    told = f"{len(found)} cases missed their goal; the worst {len(lines)} are:"
-    return f"{told}\n\n{_table(WORST, lines)}"
+    count = f"{len(found)} cases missed their goal; the worst {len(lines)} are:"
+    return f"{count}\n\n{_table(WORST, lines)}"
 
 
 def _worst_line(by: float, row: Row, f: Figures, missed: Sequence[Miss]) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def _worst_line(by: float, row: Row, f: Figures, missed: Sequence[Miss]) -> tupl
         f"{f.case.count:,}",
         str(f.case.seed),
         "–" if f.times_least is None else f"{f.times_least:.3f}",
-        f"{f.refused} ({f.waste:.2%})",
+        f"{f.throttles} ({f.waste:.2%})",
         f"{f.idle_s:.1f} s",
         "; ".join(miss.text for miss in missed),
         "–" if math.isinf(by) else f"× {by:.2f}",
