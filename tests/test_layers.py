@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bulk.cli import COMMANDS
 from tools.architecture import BEGIN, END, PAGE, drawing, imports, modules
 
 ROOT = Path(__file__).parent.parent
@@ -107,6 +108,19 @@ def test_each_place_on_the_plan_exists() -> None:
     names = {name for name, _ in modules()}
     assert set(LAYER_OF) <= names
     assert set(FOREIGN) <= names
+
+
+def test_no_two_modules_share_a_name() -> None:
+    """Except a command's module, which bears the command's name, and a room's main module."""
+    names = [name.split(".") for name, _ in modules()]
+    leaves = [
+        leaf
+        for *rooms, leaf in names
+        if rooms and rooms != [leaf] and not (rooms == ["cli"] and leaf in COMMANDS)
+    ]
+    rooms = {name for name, *rest in names if not rest}
+    twice = {leaf for leaf in leaves if leaves.count(leaf) > 1 or leaf in rooms}
+    assert twice <= {"windows"}  # of pacing and measure, which will be rewritten together
 
 
 def test_the_drawing_is_what_the_imports_are() -> None:

@@ -18,7 +18,7 @@ from tests.fuzz.echoing import EchoServer
 from tests.tools import program
 
 pytestmark = pytest.mark.sockets
-# What switches verification off other_claims, or replaces certificates other_claims.
+# What switches verification off elsewhere, or replaces certificates elsewhere.
 VARIABLES = {
     "PYTHONHTTPSVERIFY": "0",
     "NODE_TLS_REJECT_UNAUTHORIZED": "0",
