@@ -19,8 +19,8 @@ from bulk.journal import (
     BatchInUseError,
     Journal,
     NewBatch,
-    born_of,
-    keys_of,
+    peek_batch,
+    peek_keys,
 )
 from bulk.journal.tally import Tally
 from bulk.manifest import Manifest
@@ -99,7 +99,7 @@ def next_number(output: Path) -> int:
     last = latest_name(output)
     batches = [BatchFolder(output / last)] if last is not None else []
     batches += newest_batches(output, BATCHES_READ_MAX)
-    born = [born_of(folder.journal) for folder in batches]
+    born = [peek_batch(folder.journal) for folder in batches]
     return 1 + max((one.number for one in born if one is not None), default=0)
 
 
@@ -120,12 +120,12 @@ def other_claims(folder: BatchFolder, since: float) -> Claims:
 
     A batch at another API or at an embedded sandbox claims nothing, if its journal says so.
     """
-    ours = born_of(folder.journal)
+    ours = peek_batch(folder.journal)
     claims = Claims()
     for other in newest_batches(folder.path.parent, BATCHES_READ_MAX):
         if other.name == folder.name:
             continue
-        born = born_of(other.journal)
+        born = peek_batch(other.journal)
         if born is not None and (
             born.sandbox is not None
             or (ours is not None and not same_api(born.base_url, ours.base_url))
@@ -150,7 +150,7 @@ def _newest_first(
     """
     found: list[tuple[BatchFolder, NewBatch | None]] = []
     for folder in batches:
-        born = born_of(folder.journal)
+        born = peek_batch(folder.journal)
         if born is None:
             if os.access(folder.journal, os.R_OK):
                 found.append((folder, None))
@@ -171,7 +171,7 @@ def _keys(manifest: Manifest) -> set[str]:
 def _peek(journal: Path, ours: set[str]) -> Set[str]:
     """The keys of a batch's triggers. If they cannot be read, it may have all of ours."""
     for _ in range(PEEKS_MAX):
-        keys = keys_of(journal)
+        keys = peek_keys(journal)
         if keys is not None:
             return keys
         time.sleep(PEEK_WAIT_S)
@@ -188,5 +188,5 @@ def _is_done(journal: Journal, tally: Tally) -> bool:
     """Whether nothing is left to send, the last process has written its reports, and no unknown
     trigger still has to be reconciled because a process was cut short.
     """
-    asked = not tally.unknown or not journal.left_unasked()
+    asked = not tally.unknown or not journal.reconciliation_due()
     return not tally.left and asked and journal.reported()

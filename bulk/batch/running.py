@@ -288,7 +288,7 @@ def write_reports(journal: Journal, folder: BatchFolder, now: float) -> WrittenR
     if journal.displaced:
         problem = f"{folder.path}: no reports were written: the folder holds another batch now"
         return WrittenReports(facts, rendered.summary, (problem,))
-    problems = write_files(folder, rendered.files)
+    problems = [*write_files(folder, rendered.files), *journal.complete_runs_file()]
     with suppress(StorageError):
         journal.note_reported(now)
     return WrittenReports(facts, rendered.summary, tuple(problems))

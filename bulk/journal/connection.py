@@ -17,28 +17,29 @@ from pathlib import Path
 from random import SystemRandom
 
 from bulk.errors import BulkError, DamagedError, DiskError, StorageError
-from bulk.journal import schema
+from bulk.journal import tables
 
 
 class BatchInUseError(BulkError):
     """Another process has the batch open. Not raised for a process that died."""
 
 
-# Of two processes that look at a file at the same moment each keeps the other from its lock. Both
-# let go and try again, at random moments; who works with the file has it for longer than that.
+# Two processes that look at a file at the same moment keep each other from its lock. Both let go
+# and try again, at random moments. A process that works with the file keeps it for longer.
 TRIES = 6
 PAUSE_S = (0.01, 0.1)
-# What SQLite says where a file's content, or the disk below it, cannot be right.
+# SQLite's codes where a file's content, or the disk below it, cannot be right.
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 DISK_DAMAGE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ})
 DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
-NO_TEXT = "Could not decode to UTF-8"  # Python's own words, without a code of SQLite's
+NO_TEXT = "Could not decode to UTF-8"  # Python's own message, without a code of SQLite's
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that syncs every commit. It holds no lock yet."""
     # Statements run in the event loop's thread and commits in others, never two at once.
     sql = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    sql.row_factory = sqlite3.Row
     try:
         sql.execute("PRAGMA locking_mode = EXCLUSIVE")
         sql.execute("PRAGMA synchronous = FULL")  # reads the file, so it meets another's lock
@@ -52,13 +53,13 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def lock(sql: sqlite3.Connection) -> None:
-    """Take the file for this process alone."""
+    """Lock the file for this process alone."""
     sql.execute("BEGIN EXCLUSIVE")
     sql.execute("COMMIT")
 
 
-def patiently(opened: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-    """What `opened` opens and locks, tried more than once where another has the file just then."""
+def retried(opened: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+    """What `opened` opens and locks, retried while another process has the file for a moment."""
     for _ in range(TRIES - 1):
         try:
             return opened()
@@ -69,27 +70,27 @@ def patiently(opened: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
     return opened()
 
 
-def to_our_format(sql: sqlite3.Connection, path: Path) -> None:
-    """Make sure that this is a journal we can work with; one of a format before is brought up.
+def migrate(sql: sqlite3.Connection, path: Path) -> None:
+    """Bring a journal of an earlier format to ours.
 
     Raises StorageError where it is of a format we do not know.
     """
-    (version,) = sql.execute("PRAGMA user_version").fetchone()
-    if version in schema.MIGRATIONS:
+    version = sql.execute("PRAGMA user_version").fetchone()["user_version"]
+    if version in tables.MIGRATIONS:
         sql.execute("BEGIN")
-        for step in range(version, schema.FORMAT_VERSION):
-            for statement in schema.MIGRATIONS[step].split(";\n"):
+        for step in range(version, tables.FORMAT_VERSION):
+            for statement in tables.MIGRATIONS[step].split(";\n"):
                 sql.execute(statement)
-        sql.execute(f"PRAGMA user_version = {schema.FORMAT_VERSION}")
+        sql.execute(f"PRAGMA user_version = {tables.FORMAT_VERSION}")
         sql.execute("COMMIT")
-    elif version != schema.FORMAT_VERSION:
+    elif version != tables.FORMAT_VERSION:
         raise StorageError(
             f"{path}: the journal's format is {version}, and this bulk-trigger knows "
-            f"{schema.FORMAT_VERSION}; use the version that made it"
+            f"{tables.FORMAT_VERSION}; use the version that made it"
         )
 
 
-def put(made: Path, path: Path) -> None:
+def publish(made: Path, path: Path) -> None:
     """Give a complete, closed journal its name. Raises FileExistsError where that is taken."""
     try:
         os.link(made, path)
@@ -116,7 +117,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def in_use(path: Path) -> BatchInUseError:
-    """The error that says so."""
+    """The error that says that another process has the batch open."""
     return BatchInUseError(
         f"{path}: another bulk-trigger is at work on this batch; wait for it to end"
     )
@@ -148,7 +149,7 @@ def mapped(path: Path) -> Iterator[None]:
 
 @contextmanager
 def decoded(path: Path) -> Iterator[None]:
-    """As `mapped`, for rows that become records: one that cannot was never written so."""
+    """As `mapped`, for rows that become records: a row that cannot was not written by us."""
     with mapped(path):
         try:
             yield

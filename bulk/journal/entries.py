@@ -1,4 +1,4 @@
-"""What dispatch writes into the journal and reads from it; knows no SQL."""
+"""The records that other parts write into the journal and read from it; knows no SQL."""
 
 from __future__ import annotations
 
@@ -6,6 +6,30 @@ from dataclasses import dataclass
 
 from bulk.http.rate_limit_headers import Headers
 from bulk.model import AttemptTimes, Cancelled, ClockSample, Outcome, Resolution, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """What a batch is created with, and never changes. `sandbox` is the embedded sandbox's spec.
+
+    `simulated`: in virtual time, against a model of that sandbox; such a batch is never continued.
+    `fingerprint` identifies the set of its cells; `settings` never hold the API key. `number` is
+    higher than that of all batches begun before it in the same folder, whatever the clock said; 0
+    where an earlier version created the batch. `created_at` is Unix time in seconds.
+    """
+
+    name: str
+    manifest: str
+    base_url: str
+    created_at: float
+    version: str
+    fingerprint: str
+    sandbox: str | None = None
+    simulated: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    own_columns: tuple[str, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +48,7 @@ class Intent:
     attempt_id: int
     seq: int
     number: int
-    at: float  # wall clock, seconds since the epoch
+    at: float  # Unix time, seconds
     steady_at: float | None = None  # the same instant on the process's steady clock
 
 
@@ -37,7 +61,7 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """What came of an attempt. `outcome` is the trigger's; None means it is to be sent again."""
+    """How an attempt ended. `outcome` is the trigger's; None: the trigger is to be sent again."""
 
     attempt_id: int
     seq: int
@@ -59,7 +83,7 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What the server's list of runs, seen at wall time `at`, says of an unknown trigger."""
+    """What the server's list of runs, read at Unix time `at`, says of an unknown trigger."""
 
     judged: Resolution
     at: float
@@ -67,14 +91,14 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True)
 class SentAgain:
-    """An unknown trigger is to be sent once more, because the user said so by a named option."""
+    """An unknown trigger is to be sent once more, because a named option says so."""
 
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """A run in the batch's time that no trigger owns. `created_at` is the server's instant."""
+    """A run of the batch's tests and time that no trigger owns, created at the server's time."""
 
     run_id: str
     test_id: str
@@ -83,7 +107,7 @@ class Surplus:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """What came of asking the server to cancel a trigger's run."""
+    """What the server answered when asked to cancel a trigger's run."""
 
     seq: int
     run_id: str
@@ -95,15 +119,15 @@ Entry = Intent | Withdrawn | AttemptEnded | Reconciled | SentAgain | Surplus | C
 
 @dataclass(frozen=True, slots=True)
 class QueuedRun:
-    """A run that a trigger owns and that may still go on."""
+    """A run that a trigger owns and that may still be in progress."""
 
     seq: int
     run_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A trigger that may have been executed, and its attempts that may have done so."""
+class LostTrigger:
+    """A trigger that may have been executed, and the attempts that may have executed it."""
 
     seq: int
     trigger: Trigger
@@ -112,7 +136,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A run id that an answer gave to a trigger, which is shown as its cell, in that attempt."""
+    """A run id that the answer to `attempt` gave to a trigger, of which `cell` is what was sent."""
 
     run_id: str
     cell: Trigger
@@ -120,16 +144,16 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What reconciliation has to know of a batch beside its lost triggers.
+class BatchHistory:
+    """What reconciliation needs to know of a batch besides its lost triggers.
 
-    `cells` are all that it triggers, each once; `first` and `last` its outermost attempts. `resent`
-    are triggers that were sent again while they were in doubt, and are not any more.
+    `cells` are all that it triggers, each once; `first` and `last` are its first and last attempt.
+    `resent` are triggers that were sent again while they were in doubt, and no longer are.
     """
 
     answered: tuple[Answered, ...] = ()
-    stamps: tuple[ClockSample, ...] = ()
-    resent: tuple[Lost, ...] = ()
+    clock_samples: tuple[ClockSample, ...] = ()
+    resent: tuple[LostTrigger, ...] = ()
     cells: tuple[Trigger, ...] = ()
     first: AttemptTimes | None = None
     last: AttemptTimes | None = None

@@ -1,8 +1,8 @@
-"""Makes entries durable, many in one commit; knows the journal and nothing of what they mean.
+"""Makes entries durable, many in one commit; knows nothing of what they mean.
 
-The first to come becomes the leader: it waits for the commit before it to end, then writes what
-has gathered since, its own entry and the others', in one transaction. So the slower the disk, the
-larger the groups, and nobody waits for more than two commits.
+The first task to record an entry leads its group: it waits for the commit before it to end, then
+writes all entries that have gathered since in one transaction. So the slower the disk, the larger
+the groups, and no task waits for more than two commits.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class _Group:
 
 
 class GroupCommit:
-    """The one way to the journal while a batch runs: it is used by one task at a time."""
+    """What a batch's tasks use the journal through while it runs, one task at a time."""
 
     def __init__(self, journal: Journal, runner: Runner) -> None:
         self._journal = journal
         self._runner = runner
-        self._turn = trio.Lock()
+        self._lock = trio.Lock()
         self._gathering = _Group()
 
     async def record(self, entry: Entry) -> None:
@@ -71,17 +71,17 @@ class GroupCommit:
             raise StorageError(str(group.failure)) from group.failure
 
     async def pending(self, after_seq: int, rows_max: int) -> list[Pending]:
-        """The next triggers still to be sent, in order, after place `after_seq`."""
-        async with self._turn:
+        """The next triggers still to be sent, in order, after `after_seq`."""
+        async with self._lock:
             return await self._runner(partial(self._journal.pending, after_seq, rows_max))
 
     async def uncancelled(self) -> list[QueuedRun]:
-        """The runs of queued triggers that may still go on."""
-        async with self._turn:
+        """The runs of queued triggers that may still be in progress."""
+        async with self._lock:
             return await self._runner(self._journal.uncancelled)
 
     async def _lead(self, group: _Group) -> None:
-        async with self._turn:
+        async with self._lock:
             self._gathering = _Group()
             try:
                 await self._write(group.entries)
@@ -91,12 +91,12 @@ class GroupCommit:
                 group.done.set()
 
     async def _write(self, entries: list[Entry]) -> None:
-        """As `Journal.write`. The statements run here and only the waiting for the disk in the
-        runner: a thread that takes turns with this one at each statement costs half as much again.
+        """As `Journal.write`. Statements run here and only the wait for the disk in the runner: a
+        thread that alternates with this one at each statement costs half as much again.
         """
         journal = self._journal
-        if journal.has_long_log:
-            await self._runner(journal.begin_log)
+        if journal.checkpoint_due:
+            await self._runner(journal.checkpoint)
         try:
             journal.stage(entries)
             await self._runner(journal.commit)

@@ -1,7 +1,7 @@
-"""The journal's SQLite file: opened, locked and written; knows nothing of async.
+"""The open journal: opened, locked and written; knows nothing of async.
 
-While a batch runs, SQLite's write-ahead log makes a commit one sequential write and one fsync; a
-clean end folds the log back, so that one file is left.
+While a batch runs, SQLite's write-ahead log makes a commit one sequential write and one fsync. A
+clean end moves the log into the file, so that one file is left.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ from functools import partial
 from pathlib import Path
 
 from bulk.errors import StorageError
-from bulk.journal import schema
-from bulk.journal.checking import check, check_complete, index_of, lacks_its_log, log_of
+from bulk.journal import tables
 from bulk.journal.connection import (
     connect,
     lock,
     mapped,
-    patiently,
-    to_our_format,
+    migrate,
+    retried,
 )
-from bulk.journal.create import make
-from bulk.journal.entries import Entry
-from bulk.journal.reading import JournalReader, NewBatch, SessionEnd
-from bulk.journal.writing import write_entry
+from bulk.journal.create import create
+from bulk.journal.entries import Entry, NewBatch
+from bulk.journal.entry_writer import write_entry
+from bulk.journal.integrity import check
+from bulk.journal.journal_reader import JournalReader, SessionEnd
+from bulk.journal.runs_file import RunsFile
+from bulk.journal.wal import begin_wal, check_mark, lost_its_wal, shm_path, wal_path
 from bulk.model import ServerTime, StopCode, Trigger
 
-LOGGED_MAX = 500  # entries in the log, of some four pages each, before it is begun anew
+LOGGED_MAX = 500  # entries in the log, of some four pages each, before a checkpoint
 
 
 class Journal(JournalReader):
@@ -39,6 +41,8 @@ class Journal(JournalReader):
         self._file = _identity(path)
         self._session_id = 0
         self._logged = 0
+        self._runs: RunsFile | None = None
+        self._new_runs: list[sqlite3.Row] = []  # of this transaction
 
     @classmethod
     def create(cls, path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> Journal:
@@ -47,7 +51,7 @@ class Journal(JournalReader):
         Raises StorageError where the folder cannot hold a journal, and whatever `triggers` raises;
         in both cases no batch is left behind.
         """
-        make(path, batch, triggers)
+        create(path, batch, triggers)
         with mapped(path):
             journal = cls(path, _opened(path))
             if batch.simulated:  # half a simulation is worth nothing, so it need not survive
@@ -65,28 +69,30 @@ class Journal(JournalReader):
             return cls(path, _opened(path))
 
     def close(self) -> None:
-        """Fold the log back into the one file and let go of it."""
-        if not self._in_place():  # what lies at its path is another batch's, log and all
+        """Move the log into the file and close it."""
+        self._close_runs()
+        if not self._in_place():  # the file at its path is another batch's, and so is the log
             self._sql.close()
             return
         with mapped(self.path):
             try:
                 self._sql.execute("PRAGMA journal_mode = DELETE")
-                with suppress(OSError):  # of a process that died as it looked whether this is sound
-                    index_of(self.path).unlink(missing_ok=True)
+                with suppress(OSError):  # left by a process that died while it checked this file
+                    shm_path(self.path).unlink(missing_ok=True)
             finally:
-                _let_go(self._sql, self.path)
+                _close(self._sql, self.path)
 
     def abandon(self) -> None:
-        """Let go of the file without a further write, as where the disk is full."""
+        """Close the file without a further write, as where the disk is full."""
+        self._close_runs()
         if self._in_place():
-            _let_go(self._sql, self.path)
+            _close(self._sql, self.path)
         else:
             self._sql.close()
 
     @property
     def displaced(self) -> bool:
-        """Whether another file lies at the path of this one, which was moved or removed."""
+        """Whether another file is at the path of this one, which was moved or removed."""
         return _identity(self.path) not in (None, self._file)
 
     def _in_place(self) -> bool:
@@ -100,29 +106,53 @@ class Journal(JournalReader):
         self.close()
 
     def begin_session(self, now: float, *, failed_again: bool = False) -> None:
-        """A process takes the batch up at wall time `now`: settle what the last one left open.
+        """A process begins to work on the batch, at Unix time `now`.
 
-        `failed_again`: what was rejected or throttled is to be sent as well.
+        Attempts that the last process left open become unknown. `failed_again`: rejected and
+        throttled triggers are to be sent as well.
         """
         self._ending = None
         with self._transaction():
-            self._sql.execute(schema.SETTLE_OPEN_TRIGGERS, (schema.DIED,))
-            self._sql.execute(schema.SETTLE_OPEN_ATTEMPTS, (schema.DIED,))
-            self._sql.execute(schema.REOPEN_UNSENT)
+            self._sql.execute(tables.CLOSE_OPEN_TRIGGERS, {"message": tables.DIED})
+            self._sql.execute(tables.CLOSE_OPEN_ATTEMPTS, {"message": tables.DIED})
+            self._sql.execute(tables.REOPEN_UNSENT)
             if failed_again:
-                self._sql.execute(schema.REOPEN_FAILED)
-            cursor = self._sql.execute("INSERT INTO session (started_at) VALUES (?)", (now,))
-            self._session_id = cursor.lastrowid or 0
+                self._sql.execute(tables.REOPEN_FAILED)
+            self._session_id = self._sql.execute(tables.INSERT_SESSION, {"now": now}).lastrowid or 0
+        self.complete_runs_file()
+
+    def complete_runs_file(self) -> list[str]:
+        """Add to `runs.txt` the runs that it lacks; why that failed, in a sentence, if it did.
+
+        Raises StorageError where the journal cannot be read, but nothing where `runs.txt` fails.
+        """
+        if self.batch.simulated:  # its runs exist nowhere
+            return []
+        with mapped(self.path):
+            if self._runs is None:
+                created_with = self._sql.execute(tables.SELECT_BATCH).fetchone()["value"]
+                name = self.batch.name
+                self._runs = RunsFile(self.path, created_with, name, self._in_place)
+            self._runs.complete(partial(self._sql.execute, tables.SELECT_RUNS))
+        return [self._runs.problem] if self._runs.problem else []
+
+    def _close_runs(self) -> None:
+        if self._runs is not None:
+            self._runs.close()
 
     def note_server_time(self, heard: ServerTime) -> None:
-        """Keep what was heard of the server's clock before this session's first attempt."""
-        sent, received = heard.sent, heard.received
-        row = (
-            *(self._session_id, self.next_attempt_id(), sent.wall, sent.steady),
-            *(received.wall, received.steady, heard.server),
-        )
+        """Record a reading of the server's clock from before this session's first attempt."""
+        stamp = {
+            "session": self._session_id,
+            "attempt_id": self.next_attempt_id(),
+            "sent_at": heard.sent.wall,
+            "sent_steady": heard.sent.steady,
+            "received_at": heard.received.wall,
+            "received_steady": heard.received.steady,
+            "server_at": heard.server,
+        }
         with self._transaction():
-            self._sql.execute(schema.INSERT_STAMP, row)
+            self._sql.execute(tables.INSERT_STAMP, stamp)
 
     @property
     def session(self) -> int:
@@ -132,47 +162,48 @@ class Journal(JournalReader):
     def end_session(
         self, elapsed_s: float, stop: StopCode | None, detail: str, *, asked_s: float = 0.0
     ) -> None:
-        """The process is done with the batch, after `elapsed_s` seconds. For `asked_s` of them it
-        asked the server what had become of lost answers.
+        """The process ends its work on the batch, after `elapsed_s` seconds. It spent `asked_s` of
+        them on reconciliation.
 
-        Raises StorageError where that cannot be written; this journal's own `facts` tell it still.
+        Raises StorageError where that cannot be written; `facts` of this journal has it even then.
         """
         self._ending = SessionEnd(stop, detail, elapsed_s, asked_s)
         with self._transaction():
-            self._sql.execute(schema.END_SESSION, (*self._ending, self._session_id))
+            ending = self._ending._asdict() | {"session": self._session_id}
+            self._sql.execute(tables.END_SESSION, ending)
 
     def note_finished(self, now: float) -> None:
-        """At wall time `now` nothing is left to do: that the last process was cut short before its
-        end counts no more.
+        """At Unix time `now` nothing is left to do, so it no longer matters that the last process
+        was cut short.
         """
-        if not self.came_to_its_end():
+        if not self.ended_by_itself():
             self.begin_session(now)
             self.end_session(0.0, None, "")
 
     def note_reported(self, now: float) -> None:
-        """At wall time `now` the reports tell what is in here."""
+        """At Unix time `now` the reports were written from what the journal holds."""
         with self._transaction():
-            self._sql.execute(schema.NOTE_REPORTED, (now,))
+            self._sql.execute(tables.NOTE_REPORTED, {"now": now})
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Make entries durable, all or none."""
-        if self.has_long_log:
-            self.begin_log()
+        if self.checkpoint_due:
+            self.checkpoint()
         with self._transaction():
             self._write_entries(entries)
 
-    # `write` in parts, for a caller that has to go on with other things as the disk is at work: it
-    # waits for `begin_log` and `commit`, and calls `roll_back` where `stage` or `commit` failed.
+    # `write` in parts, for a caller that has other things to do while the disk is at work. It waits
+    # for `checkpoint` and `commit`, and calls `roll_back` where `stage` or `commit` failed.
 
     @property
-    def has_long_log(self) -> bool:
-        """Whether the log is to be begun anew before more is written."""
+    def checkpoint_due(self) -> bool:
+        """Whether the log is so long that a checkpoint comes before the next entry."""
         return self._logged >= LOGGED_MAX
 
-    def begin_log(self) -> None:
-        """Fold the log back into the file and begin it anew; waits for the disk."""
+    def checkpoint(self) -> None:
+        """Move the log into the file and begin a new one; waits for the disk."""
         with mapped(self.path):
-            _begin_log(self._sql)
+            begin_wal(self._sql)
         self._logged = 0
 
     def stage(self, entries: Iterable[Entry]) -> None:
@@ -182,12 +213,16 @@ class Journal(JournalReader):
             self._write_entries(entries)
 
     def commit(self) -> None:
-        """Make durable what is in the transaction; waits for the disk."""
+        """Make the transaction durable, then list its queued runs; waits for the disk."""
         with mapped(self.path):
             self._sql.execute("COMMIT")
+        if self._new_runs and self._runs is not None:
+            self._runs.append(self._new_runs)
+        self._new_runs = []
 
     def roll_back(self) -> None:
-        """Forget the transaction, if there is one."""
+        """Undo the transaction, if there is one."""
+        self._new_runs = []
         with mapped(self.path):
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
@@ -207,74 +242,66 @@ class Journal(JournalReader):
         if not self._in_place():
             raise StorageError(
                 f"{self.path}: moved, removed or replaced while this process worked with it. Find "
-                "where its folder is now, and go on there: bulk-trigger resume FOLDER"
+                "where its folder is now, and continue there: bulk-trigger resume FOLDER"
             )
         self._sql.execute("BEGIN IMMEDIATE")
 
     def _write_entries(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            write_entry(self._sql, entry, self._session_id)
+            seq = write_entry(self._sql, entry, self._session_id)
             self._logged += 1
+            if seq is not None:
+                self._new_runs += self._sql.execute(tables.SELECT_RUN, {"seq": seq})
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """A journal's file, locked, with a log that is begun."""
-    sql = patiently(partial(_locked, path))
+    """A journal's file, locked, with a new log."""
+    sql = retried(partial(_locked, path))
     try:
-        sql.execute(schema.UNMARK)  # left where a disk was full
+        sql.execute(tables.CLEAR_MARK)  # left where a disk was full
         sql.execute("PRAGMA journal_mode = WAL")
         sql.execute("PRAGMA wal_autocheckpoint = 0")
-        _begin_log(sql)
+        begin_wal(sql)
     except BaseException:
-        _let_go(sql, path)
+        _close(sql, path)
         raise
     return sql
 
 
 def _locked(path: Path) -> sqlite3.Connection:
     """A journal's file, of our format and whole, for this process alone."""
-    without_log = lacks_its_log(path)
+    without_log = lost_its_wal(path)
     sql = connect(path)
     try:
         lock(sql)
-        for left in path.parent.glob(f".{path.name}.*"):  # of a process that died making it
+        for left in path.parent.glob(f".{path.name}.*"):  # by a process that died creating it
             with suppress(OSError):
                 left.unlink()
-        to_our_format(sql, path)
+        migrate(sql, path)
         if without_log:
-            check_complete(sql, path)
+            check_mark(sql, path)
     except BaseException:
         sql.close()
         raise
     return sql
 
 
-def _begin_log(sql: sqlite3.Connection) -> None:
-    """Fold the log back into the file and begin it anew.
-
-    From then on the file says that there is a log, and the log's first commit takes that back: a
-    file that still says so without a log has lost it, and one that SQLite folded its log into, as
-    whenever a connection goes, is whole. One call, so that no Ctrl-C comes between.
-    """
-    sql.executescript(schema.BEGIN_LOG)
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells the file at a path from any other; None where there is none."""
+    """Device and inode, which differ from those of any other file; None where there is no file."""
     try:
-        told = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return told.st_dev, told.st_ino
+    return status.st_dev, status.st_ino
 
 
-def _let_go(sql: sqlite3.Connection, path: Path) -> None:
+def _close(sql: sqlite3.Connection, path: Path) -> None:
     """Close a journal that is whole, also where the disk takes no more.
 
-    SQLite folds the log back and removes it; where only half of `_begin_log` was done, the file
-    still says that there is one. An empty log says that nothing is missing, and takes no room.
+    SQLite moves the log into the file and removes it. Where only half of `begin_wal` was done, the
+    file still has the mark of a log. An empty log says that nothing is missing, and takes no room.
     """
     sql.close()
     with suppress(OSError):
-        if lacks_its_log(path):
-            log_of(path).touch(mode=0o600)
+        if lost_its_wal(path):
+            wal_path(path).touch(mode=0o600)

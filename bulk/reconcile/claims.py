@@ -1,21 +1,15 @@
-"""Which runs another batch owns or may have made; read past its lock where that is safe."""
+"""Which runs another batch owns or may have made; reads its journal without locking it."""
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulk.errors import StorageError
-from bulk.journal import schema
-from bulk.journal.checking import log_of, past_the_log
-from bulk.journal.connection import BatchInUseError
-from bulk.journal.reading import JournalReader
-from bulk.journal.store import Journal
+from bulk.journal import ClosedBatch, peek_tests, read_closed_batch
 from bulk.reconcile.rules import UnresolvedTrigger
 from bulk.reconcile.run_page import ListedRun
 from bulk.reconcile.server_clock import CreationWindow, ServerClock
@@ -25,9 +19,10 @@ ALWAYS = CreationWindow(-math.inf, math.inf)
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """`run_ids` have an owner. `doubts` are triggers in doubt, by test, whose runs have none yet.
+    """What other batches claim: `run_ids` have an owner there.
 
-    Of the tests `at_work` (of all: `all_busy`) any run may have been made.
+    `doubts` are their triggers in doubt, by test id, whose runs have no owner yet. Any run of the
+    tests `at_work` may be theirs; with `all_busy`, any run of all.
     """
 
     run_ids: frozenset[str] = frozenset()
@@ -36,7 +31,7 @@ class Claims:
     all_busy: bool = False
 
     def may_own(self, run: ListedRun, test_id: str) -> bool:
-        """Whether the run, which is of that test if of any of ours, may be one of theirs."""
+        """Whether the run may be one of theirs; `test_id` is its test if it is one of our tests."""
         return (
             self.all_busy
             or test_id in self.at_work
@@ -54,22 +49,19 @@ class Claims:
 
 
 def claims_of(path: Path, since: float) -> Claims:
-    """The claims of the batch at `path` on runs made from wall time `since` on.
+    """The claims of the batch whose journal is at `path` on runs made from Unix time `since` on.
 
-    A batch that was closed is one file that nobody writes, so it is read past all locks. One that
-    another process has open may have made any run of its tests, and one that cannot be read may
-    have made any run at all, if it was written to since then.
+    A batch that another process has open may have made any run of its tests. One that cannot be
+    read may have made any run at all, if its journal was written to since then.
     """
-    log = log_of(path)
     try:
-        if (log.exists() and log.stat().st_size) or _version(path) in schema.MIGRATIONS:
-            try:
-                Journal.open(path).close()  # folds a dead process's log back, brings a format up
-            except BatchInUseError:
-                return _at_work(path)
-        return _read(path)
-    except (sqlite3.Error, OSError, StorageError):
+        batch = read_closed_batch(path)
+    except StorageError:
         return Claims(all_busy=_written_at(path) >= since)
+    if batch is not None:
+        return _claims(batch)
+    tests = peek_tests(path)
+    return Claims(all_busy=True) if tests is None else Claims(at_work=tests)
 
 
 def _written_at(path: Path) -> float:
@@ -79,32 +71,15 @@ def _written_at(path: Path) -> float:
         return math.inf
 
 
-def _version(path: Path) -> int:
-    with closing(past_the_log(path)) as sql:
-        return int(sql.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _at_work(path: Path) -> Claims:
-    try:
-        with closing(past_the_log(path)) as sql:
-            tests = frozenset(test_id for (test_id,) in sql.execute(schema.SELECT_TESTS))
-        return Claims(at_work=tests)
-    except sqlite3.DatabaseError:  # it was just being written
-        return Claims(all_busy=True)
-
-
-def _read(path: Path) -> Claims:
-    with closing(past_the_log(path)) as sql:
-        reader = JournalReader(path, sql)
-        in_doubt = reader.in_doubt()
-        clock = ServerClock(reader.stamps() if in_doubt else ())
-        doubts: defaultdict[str, tuple[UnresolvedTrigger, ...]] = defaultdict(tuple)
-        for lost in in_doubt:
-            windows = tuple(_widest(clock.window(attempt)) for attempt in lost.attempts)
-            doubts[lost.trigger.test_id] += (UnresolvedTrigger(lost.seq, lost.trigger, windows),)
-        return Claims(frozenset(reader.run_ids()), dict(doubts))
+def _claims(batch: ClosedBatch) -> Claims:
+    clock = ServerClock(batch.clock_samples)
+    doubts: defaultdict[str, tuple[UnresolvedTrigger, ...]] = defaultdict(tuple)
+    for lost in batch.in_doubt:
+        windows = tuple(_widest(clock.window(attempt)) for attempt in lost.attempts)
+        doubts[lost.trigger.test_id] += (UnresolvedTrigger(lost.seq, lost.trigger, windows),)
+    return Claims(batch.run_ids, dict(doubts))
 
 
 def _widest(window: CreationWindow) -> CreationWindow:
-    """What is surely not theirs is outside of it. Untold: it sent who knows when."""
+    """A run outside of this window is surely not theirs. Without a server clock: no limits."""
     return window if window.clock_known else ALWAYS

@@ -17,10 +17,10 @@ from functools import partial
 import trio
 
 from bulk.journal import (
+    BatchHistory,
     Entry,
     Journal,
-    Lost,
-    Past,
+    LostTrigger,
     Reconciled,
     Runner,
     Surplus,
@@ -78,7 +78,7 @@ class UnknownOfTest:
     later may be theirs, and then it is no other trigger's.
     """
 
-    unknown: dict[int, Lost] = field(default_factory=dict)
+    unknown: dict[int, LostTrigger] = field(default_factory=dict)
     settled: dict[int, Undecided] = field(default_factory=dict)
     due_at: float = -math.inf  # when to list again
     proved_at: float | None = None  # when the first listing that is evidence began
@@ -114,7 +114,7 @@ class Reconciler:
         self._other_claims = other_claims
         self._say = say
         self._claims = Claims()
-        self._past = Past()
+        self._past = BatchHistory()
         self._owned: set[str] = set()
         self._tests: dict[str, UnknownOfTest] = {}
         self._test_of: dict[int, str] = {}
@@ -128,7 +128,7 @@ class Reconciler:
 
         Raises StorageError if the journal fails.
         """
-        self._past = await self._runner(self._journal.past)
+        self._past = await self._runner(self._journal.history)
         all_lost = await self._runner(self._journal.lost)
         self._test_of = {lost.seq: lost.trigger.test_id for lost in all_lost}
         for lost in all_lost:
@@ -283,7 +283,7 @@ class Reconciler:
             and run.created_at is not None
             and (times := one.attempt).received is not None
         ]
-        return ServerClock([*self._past.stamps, *self._lister.samples, *created])
+        return ServerClock([*self._past.clock_samples, *self._lister.samples, *created])
 
     def _unresolved(self, test_id: str, clock: ServerClock) -> list[UnresolvedTrigger]:
         return [_unresolved(lost, clock) for lost in self._tests[test_id].unknown.values()]
@@ -339,6 +339,6 @@ class Reconciler:
         await self._write([Surplus(run.run_id, run.test_id or "", run.created_at) for run in found])
 
 
-def _unresolved(lost: Lost, clock: ServerClock) -> UnresolvedTrigger:
+def _unresolved(lost: LostTrigger, clock: ServerClock) -> UnresolvedTrigger:
     windows = tuple(clock.window(attempt) for attempt in lost.attempts)
     return UnresolvedTrigger(lost.seq, lost.trigger, windows)

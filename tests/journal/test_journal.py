@@ -29,15 +29,16 @@ from bulk.journal import (
     Journal,
     QueuedRun,
     Withdrawn,
-    born_of,
     in_thread,
-    schema,
+    peek_batch,
+    tables,
 )
 from bulk.journal import (
     create as making,
 )
-from bulk.journal.checking import log_of
 from bulk.journal.network_fs import kind_of_mount, parse_linux_mounts, parse_macos_mounts
+from bulk.journal.records import checked_trigger, trigger_parameters
+from bulk.journal.wal import wal_path
 from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
 from tests.virtual import a_batch, some_triggers
 
@@ -69,22 +70,22 @@ def test_all_triggers_are_there_before_the_first_send(journal: Journal) -> None:
 @pytest.mark.parametrize(
     ("stop", "came"), [(None, True), (StopCode.INTERRUPTED, False), (StopCode.DEADLINE, False)]
 )
-def test_whether_the_last_process_came_to_its_end(
+def test_whether_the_last_process_ended_by_itself(
     path: Path, stop: StopCode | None, came: bool
 ) -> None:
     with Journal.create(path, a_batch(), some_triggers(1)) as journal:
-        assert not journal.came_to_its_end()
+        assert not journal.ended_by_itself()
         journal.begin_session(10.0)
-        assert not journal.came_to_its_end(), "it may still be killed"
+        assert not journal.ended_by_itself(), "it may still be killed"
         journal.end_session(1.0, stop, "")
-        assert journal.came_to_its_end() == came
+        assert journal.ended_by_itself() == came
         journal.begin_session(20.0)
-        assert not journal.came_to_its_end()
+        assert not journal.ended_by_itself()
 
 
-def test_whether_what_is_unknown_was_left_unasked(path: Path) -> None:
+def test_whether_what_is_unknown_was_reconciliation_due(path: Path) -> None:
     with Journal.create(path, a_batch(), some_triggers(1)) as journal:
-        assert not journal.left_unasked(), "nothing was sent yet"
+        assert not journal.reconciliation_due(), "nothing was sent yet"
         for stop, asked_s, left in (
             (None, 0.0, False),
             (StopCode.TERMINATED, 0.0, True),
@@ -94,9 +95,9 @@ def test_whether_what_is_unknown_was_left_unasked(path: Path) -> None:
             (None, 0.0, False),
         ):
             journal.begin_session(10.0)
-            assert journal.left_unasked(), "it may still be killed"
+            assert journal.reconciliation_due(), "it may still be killed"
             journal.end_session(1.0, stop, "", asked_s=asked_s)
-            assert journal.left_unasked() == left
+            assert journal.reconciliation_due() == left
 
 
 def test_whether_reports_were_written_since_the_last_process_worked_on_it(path: Path) -> None:
@@ -126,8 +127,8 @@ def test_what_a_batch_is_born_with_comes_back(path: Path) -> None:
     )
     with Journal.create(path, batch, some_triggers(1)) as journal:
         assert journal.batch == batch
-        assert born_of(path) == batch, "also while another has it open"
-    assert born_of(path.with_name("none")) is None
+        assert peek_batch(path) == batch, "also while another has it open"
+    assert peek_batch(path.with_name("none")) is None
 
 
 def test_attempts_add_up_to_a_result(journal: Journal) -> None:
@@ -239,7 +240,7 @@ def test_a_clean_end_leaves_one_file_that_only_its_owner_reads(path: Path) -> No
 
 
 @pytest.mark.parametrize("finished", [True, False])
-@pytest.mark.parametrize("version", schema.MIGRATIONS)
+@pytest.mark.parametrize("version", tables.MIGRATIONS)
 def test_a_journal_of_a_format_before_becomes_like_a_new_one(
     path: Path, tmp_path: Path, version: int, finished: bool
 ) -> None:
@@ -519,7 +520,7 @@ async def test_the_log_of_a_long_batch_is_begun_anew_again_and_again(
         commit = GroupCommit(journal, in_thread)
         for number in range(1, 101):
             await commit.record(Intent(number, number, 1, 9.9))
-            sizes.append(log_of(path).stat().st_size)
+            sizes.append(wal_path(path).stat().st_size)
     assert max(sizes[10:]) == max(sizes[:10])
 
 
@@ -546,13 +547,11 @@ async def test_what_was_staged_is_forgotten_where_its_commit_does_not_come(path:
 def test_any_name_tag_and_column_comes_back_as_it_was(
     name: str, tags: list[str], own: list[tuple[str, str]]
 ) -> None:
-    from bulk.journal.rows import pending_trigger, trigger_row
-
     (plain,) = some_triggers(1)
     trigger = Trigger(plain.test_id, name=name, tags=tuple(tags), own=tuple(own), line=3)
-    row = trigger_row(trigger)
-    assert pending_trigger((1, *row[1:], 0)).trigger == trigger
-    json.loads(row[-1])
+    parameters = trigger_parameters(trigger)
+    assert checked_trigger(parameters) == trigger
+    json.loads(parameters["own"])
 
 
 @pytest.mark.parametrize(

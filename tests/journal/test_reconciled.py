@@ -131,14 +131,14 @@ def test_the_past_tells_when_each_attempt_was_by_both_clocks(journal: Journal) -
     journal.write([Intent(2, 2, 1, 20.0, 20.0)])
     headers = (("date", "Thu, 01 Jan 1970 00:16:40 GMT"),)
     journal.write([ended(2, 2, Outcome.QUEUED, at=20.0, run_id=RUN, headers=headers)])
-    past = journal.past()
-    assert {stamp.server for stamp in past.stamps} == {1_000.0, 1_005.0}
-    assert {stamp.session for stamp in past.stamps} == {journal.session}
-    (answered,) = past.answered
+    history = journal.history()
+    assert {stamp.server for stamp in history.clock_samples} == {1_000.0, 1_005.0}
+    assert {stamp.session for stamp in history.clock_samples} == {journal.session}
+    (answered,) = history.answered
     assert answered.cell.key == some_triggers(2)[1].key
     assert answered.attempt.received == Instant(22.0, 22.0)
-    assert past.first is not None
-    assert past.first.sent == Instant(10.0, 10.0)
+    assert history.first is not None
+    assert history.first.sent == Instant(10.0, 10.0)
 
 
 def a_run(trigger: Trigger, created_at: float) -> ListedRun:
