@@ -131,7 +131,7 @@ class BatchRunner:
             self._dispatcher = None
 
     def _tally(self) -> Tally:
-        return Tally.of(self._journal.counts())
+        return self._journal.tally()
 
     def _has_unknown(self) -> bool:
         """Whether there is something to reconcile."""

@@ -124,7 +124,7 @@ def choose(
     if folder.exists:
         with Journal.open(folder.journal) as journal:
             check_same(folder.name, journal.batch, manifest, base_url)
-            remaining = remaining_work(Tally.of(journal.counts()), on_unknown)
+            remaining = remaining_work(journal.tally(), on_unknown)
         return ContinueBatch(folder, remaining) if remaining else FinishedBatch(folder)
     if base_url is None:
         return NewBatchChoice(folder)

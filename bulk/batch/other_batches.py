@@ -81,7 +81,7 @@ def find_unfinished(
             continue
         try:
             with Journal.open(folder.journal) as journal:
-                tally = Tally.of(journal.counts())
+                tally = journal.tally()
                 done, sent = _is_done(journal, tally), len(shared & journal.sent_keys())
         except BatchInUseError:
             return UnfinishedBatch(folder, len(shared), manifest.count, same)

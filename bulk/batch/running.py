@@ -20,7 +20,6 @@ from bulk.http.api_key import ApiKey
 from bulk.http.client import POOL_CONNECTIONS, Client, Timeouts
 from bulk.http.preflight import settle_base_url
 from bulk.journal import GroupCommit, Journal, Runner, in_thread
-from bulk.journal.tally import Tally
 from bulk.model import BatchFacts, OnInterrupt, OnUnknown, StopCode
 from bulk.pacing.adaptive import AdaptiveController
 from bulk.reconcile.claims import Claims
@@ -162,7 +161,7 @@ def _batch_runner(
         context.random,
         settings.concurrency_max,
         deadline=_deadline(settings),
-        total=Tally.of(journal.counts()).left,
+        total=journal.tally().left,
     )
 
     def new_dispatcher() -> Dispatcher:
@@ -176,7 +175,7 @@ def _batch_runner(
                 drain_timeout_s=settings.drain_timeout_s,
                 fail_fast=settings.fail_fast,
             ),
-            tally=Tally.of(journal.counts()),
+            tally=journal.tally(),
             first_attempt_id=journal.next_attempt_id(),
             run_ids=journal.run_ids(found=False),
             progress=context.progress,

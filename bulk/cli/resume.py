@@ -48,7 +48,6 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     from bulk.errors import OptionError
     from bulk.http.address import check_base_url
     from bulk.journal import Journal
-    from bulk.journal.tally import Tally
 
     options = SendingOptions(**given)
     if last_failed and reconcile_only:
@@ -61,7 +60,7 @@ def command(batch: str | None, last_failed: bool, reconcile_only: bool, **given:
     folder = find(options.output, batch)
     with Journal.open(folder.journal) as journal:
         born = journal.batch
-        tally = Tally.of(journal.counts())
+        tally = journal.tally()
     if born.simulated:
         raise OptionError(
             f"batch {folder.name} is a simulation, which sent nothing: there is nothing to resume. "

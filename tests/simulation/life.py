@@ -10,7 +10,6 @@ import trio
 
 from bulk.batch.folder import BatchFolder
 from bulk.journal import Journal
-from bulk.journal.tally import Tally
 from bulk.model import AttemptRecord, Trigger, TriggerResult
 from bulk.sandbox import Sandbox, parse_spec
 from tests.simulation.process import Process
@@ -52,7 +51,7 @@ class Batch:
     def done(self) -> bool:
         """Whether each trigger has an end that is known."""
         with Journal.open(self.folder.journal) as journal:
-            tally = Tally.of(journal.counts())
+            tally = journal.tally()
         return not tally.left + tally.unknown
 
 
