@@ -347,7 +347,7 @@ Resolution = Found | Missing | Undecided
 class BatchFacts:
     """What a report says about a batch, besides its triggers.
 
-    `elapsed_s` sums the time of all its processes; for `asked_s` of it they reconciled triggers
+    `elapsed_s` sums the time of all its processes; for `reconcile_s` of it they reconciled triggers
     whose answers were lost. `settings` are the options it ran under, name and value, never the API
     key. `own_columns` are the manifest's further columns, in its order. `surplus` are run ids of
     the batch's tests and time that no trigger owns. `cli_name` is what commands call the batch.
@@ -359,7 +359,7 @@ class BatchFacts:
     created_at: float
     elapsed_s: float
     version: str
-    asked_s: float = 0.0
+    reconcile_s: float = 0.0
     stop: StopCode | None = None
     stop_detail: str = ""
     sandbox: bool = False

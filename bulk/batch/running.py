@@ -141,12 +141,14 @@ async def run_batch(
     try:
         end = await runner.run()
     except LeaveNow as leave:
-        journal.end_session(trio.current_time() - began, leave.code, "", asked_s=runner.reconcile_s)
+        journal.end_session(
+            trio.current_time() - began, leave.code, "", reconcile_s=runner.reconcile_s
+        )
         raise
     # If the disk is full, the end's stop says so already.
     with suppress(StorageError):
         journal.end_session(
-            trio.current_time() - began, end.stop, end.stop_detail, asked_s=runner.reconcile_s
+            trio.current_time() - began, end.stop, end.stop_detail, reconcile_s=runner.reconcile_s
         )
     return end
 

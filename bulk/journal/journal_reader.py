@@ -30,13 +30,13 @@ from bulk.model import AttemptRecord, BatchFacts, ClockSample, Outcome, StopCode
 class SessionEnd(NamedTuple):
     """How a process ended its work on a batch.
 
-    It worked for `elapsed_s` seconds, and reconciled for `asked_s` of them.
+    It worked for `elapsed_s` seconds, and reconciled for `reconcile_s` of them.
     """
 
     stop: StopCode | None
     stop_detail: str
     elapsed_s: float
-    asked_s: float
+    reconcile_s: float
 
 
 class JournalReader:
@@ -165,7 +165,7 @@ class JournalReader:
             base_url=batch.base_url,
             created_at=batch.created_at,
             elapsed_s=sum(max(0.0, session.elapsed_s) for session in sessions),
-            asked_s=sum(session.asked_s for session in sessions),
+            reconcile_s=sum(session.reconcile_s for session in sessions),
             version=batch.version,
             stop=StopCode(last.stop) if last.stop else None,
             stop_detail=last.stop_detail or "",

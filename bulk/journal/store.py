@@ -160,14 +160,14 @@ class Journal(JournalReader):
         return self._session_id
 
     def end_session(
-        self, elapsed_s: float, stop: StopCode | None, detail: str, *, asked_s: float = 0.0
+        self, elapsed_s: float, stop: StopCode | None, detail: str, *, reconcile_s: float = 0.0
     ) -> None:
-        """The process ends its work on the batch, after `elapsed_s` seconds. It spent `asked_s` of
-        them on reconciliation.
+        """The process ends its work on the batch after `elapsed_s` seconds, of which it spent
+        `reconcile_s` on reconciliation.
 
         Raises StorageError where that cannot be written; `facts` of this journal has it even then.
         """
-        self._ending = SessionEnd(stop, detail, elapsed_s, asked_s)
+        self._ending = SessionEnd(stop, detail, elapsed_s, reconcile_s)
         with self._transaction():
             ending = self._ending._asdict() | {"session": self._session_id}
             self._sql.execute(tables.END_SESSION, ending)

@@ -10,7 +10,7 @@ All statements take named parameters and name their columns, so that no code cou
 
 # ruff: noqa: S608 - what the statements are built from are the columns' names below, no input
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 APPLICATION_ID = 0x42547231  # "BTr1": tells our files from other SQLite databases
 
 # A trigger's columns: the fields of `bulk.model.Trigger`, by the same names.
@@ -73,7 +73,7 @@ CREATE TABLE attempt (
 );
 CREATE TABLE session (
   id INTEGER PRIMARY KEY, started_at REAL NOT NULL, elapsed_s REAL, stop TEXT, stop_detail TEXT,
-  asked_s REAL, reported_at REAL
+  reconcile_s REAL, reported_at REAL
 );
 """ + RECONCILIATION_TABLES
 )
@@ -96,6 +96,7 @@ ALTER TABLE attempt ADD COLUMN absent_at REAL;
 ALTER TABLE session ADD COLUMN reported_at REAL;
 UPDATE session SET reported_at = started_at WHERE elapsed_s IS NOT NULL
 """,
+    4: "ALTER TABLE session RENAME COLUMN asked_s TO reconcile_s",
 }
 
 INSERT_BATCH = "INSERT INTO meta VALUES ('batch', :fields)"
@@ -292,7 +293,7 @@ FROM attempt a JOIN trigger t ON t.seq = a.seq ORDER BY a.id
 INSERT_SESSION = "INSERT INTO session (started_at) VALUES (:now)"
 END_SESSION = """
 UPDATE session SET stop = :stop, stop_detail = :stop_detail, elapsed_s = :elapsed_s,
-  asked_s = :asked_s
+  reconcile_s = :reconcile_s
 WHERE id = :session
 """
 # A process that died recorded no time of its own: it worked at least until its last request.
@@ -300,7 +301,7 @@ SELECT_SESSION_ENDS = """
 SELECT stop, stop_detail,
        coalesce(elapsed_s, (SELECT max(coalesce(received_at, sent_at)) FROM attempt
                             WHERE attempt.session = session.id) - started_at, 0) AS elapsed_s,
-       coalesce(asked_s, 0) AS asked_s
+       coalesce(reconcile_s, 0) AS reconcile_s
 FROM session ORDER BY id
 """
 SELECT_ENDED_BY_ITSELF = """
@@ -312,7 +313,8 @@ SELECT reported_at IS NOT NULL AS answer FROM session ORDER BY id DESC LIMIT 1
 """
 SELECT_RECONCILIATION_DUE = """
 SELECT coalesce(max(CASE WHEN elapsed_s IS NULL OR stop IS NOT NULL THEN id END), 0)
-     > coalesce(max(CASE WHEN stop IS NULL AND asked_s > 0 THEN id END), 0) AS answer FROM session
+     > coalesce(max(CASE WHEN stop IS NULL AND reconcile_s > 0 THEN id END), 0) AS answer
+FROM session
 """
 # A trigger whose process died before the answer is unknown, also before the next session says so.
 COUNT_OUTCOMES = """

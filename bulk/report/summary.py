@@ -101,7 +101,7 @@ def summarize(
         if attempt.end == "queued" and attempt.latency_ms is not None:
             latencies.append(attempt.latency_ms)
     queued = outcomes[Outcome.QUEUED]
-    sending_s = facts.elapsed_s - facts.asked_s
+    sending_s = facts.elapsed_s - facts.reconcile_s
     return Summary(
         total=len(results),
         queued=queued,
@@ -162,7 +162,7 @@ def summary_json(facts: BatchFacts, summary: Summary) -> str:
         "base_url": facts.base_url,
         "created": iso(facts.created_at),
         "elapsed_s": round(facts.elapsed_s, 3),
-        "reconcile_s": round(facts.asked_s, 3),
+        "reconcile_s": round(facts.reconcile_s, 3),
         "sandbox": facts.sandbox,
         "simulated": facts.simulated,
         "exit_code": int(summary.exit_code),

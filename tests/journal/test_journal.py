@@ -86,7 +86,7 @@ def test_whether_the_last_process_ended_by_itself(
 def test_whether_what_is_unknown_was_reconciliation_due(path: Path) -> None:
     with Journal.create(path, a_batch(), some_triggers(1)) as journal:
         assert not journal.reconciliation_due(), "nothing was sent yet"
-        for stop, asked_s, left in (
+        for stop, reconcile_s, left in (
             (None, 0.0, False),
             (StopCode.TERMINATED, 0.0, True),
             (None, 0.0, True),
@@ -96,7 +96,7 @@ def test_whether_what_is_unknown_was_reconciliation_due(path: Path) -> None:
         ):
             journal.begin_session(10.0)
             assert journal.reconciliation_due(), "it may still be killed"
-            journal.end_session(1.0, stop, "", asked_s=asked_s)
+            journal.end_session(1.0, stop, "", reconcile_s=reconcile_s)
             assert journal.reconciliation_due() == left
 
 
@@ -207,9 +207,9 @@ def test_a_process_that_died_worked_at_least_until_its_last_answer(path: Path) -
         journal.write([ended(1, 1, Outcome.QUEUED, sent_at=103.0, received_at=103.5)])
     with Journal.open(path) as journal:
         journal.begin_session(500.0)
-        journal.end_session(2.0, None, "", asked_s=1.5)
+        journal.end_session(2.0, None, "", reconcile_s=1.5)
         facts = journal.facts()
-        assert (facts.elapsed_s, facts.asked_s) == (3.5 + 2.0, 1.5)
+        assert (facts.elapsed_s, facts.reconcile_s) == (3.5 + 2.0, 1.5)
 
 
 def test_the_end_of_a_session_is_told_even_where_the_disk_could_not_take_it(path: Path) -> None:
@@ -247,12 +247,15 @@ def test_a_journal_of_a_format_before_becomes_like_a_new_one(
     with Journal.create(path, a_batch(), some_triggers(1)) as journal:
         journal.begin_session(0.0)
         if finished:
-            journal.end_session(1.0, None, "")
+            journal.end_session(1.0, None, "", reconcile_s=0.5)
+        if finished and version > 3:
+            journal.note_reported(2.0)
     with closing(sqlite3.connect(path)) as sql:
         _bring_down(sql, version)
         sql.commit()
     with Journal.open(path) as journal:
-        assert journal.reported() == finished, "as far as that can be told"
+        assert journal.reported() == finished, "as far as that is known"
+        assert journal.facts().reconcile_s == (0.5 if finished and version > 2 else 0.0)
         journal.begin_session(1.0)
         journal.write([Intent(1, 1, 1, 10.0), ended(1, 1, Outcome.QUEUED)])
         journal.write([CancelAsked(1, RUN, Cancelled.YES)])
@@ -265,6 +268,9 @@ def test_a_journal_of_a_format_before_becomes_like_a_new_one(
 def _bring_down(sql: sqlite3.Connection, version: int) -> None:
     """Make a new journal one of that format."""
     sql.execute(f"PRAGMA user_version = {version}")
+    sql.execute("ALTER TABLE session RENAME COLUMN reconcile_s TO asked_s")
+    if version > 3:
+        return
     sql.execute("ALTER TABLE session DROP COLUMN reported_at")
     if version > 2:
         return

@@ -73,7 +73,7 @@ def test_what_was_not_executed_is_sent_again_once_its_run_cannot_be_created_any_
     assert outcomes(came) == {"queued": 50}
     assert set(accepted(run).values()) == {1}
     assert least_s <= came.took_s <= most_s
-    assert 10 <= came.facts.asked_s < came.took_s == came.facts.elapsed_s
+    assert 10 <= came.facts.reconcile_s < came.took_s == came.facts.elapsed_s
 
 
 def test_a_list_that_lags_is_waited_for(tmp_path: Path) -> None:

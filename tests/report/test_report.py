@@ -248,7 +248,7 @@ def test_a_batch_without_answers_has_valid_json_without_figures() -> None:
 
 
 def test_the_rate_leaves_out_the_time_of_reconciliation() -> None:
-    of = rendered([queued(n) for n in range(1, 21)], about=facts(elapsed_s=14.0, asked_s=12.0))
+    of = rendered([queued(n) for n in range(1, 21)], about=facts(elapsed_s=14.0, reconcile_s=12.0))
     values = json.loads(content(of, "data/summary.json"))
     assert (values["rate_per_s"], values["elapsed_s"], values["reconcile_s"]) == (10.0, 14.0, 12.0)
 
