@@ -9,6 +9,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
+from bulk.journal import read_runs
 from tests.cli.terminal import rows
 
 # The outcome that decides the exit code, the most urgent first.
@@ -43,6 +44,9 @@ def problems(
         found.append("a run has two owners")
     if wrong := [run for run, test in ours if theirs.get(run) != test]:
         found.append(f"run ids that are another cell's, or nobody's: {wrong}")
+    listed = set(read_runs(batch / "data" / "runs.txt", None).runs)
+    if unlisted := dict(ours).keys() - listed:
+        found.append(f"runs that are not in data/runs.txt: {unlisted}")
     if any((row["outcome"] == "queued") != bool(row["run_id"]) for row in report):
         found.append("queued without a run id, or a run id without being queued")
     suspected = {row["test_id"] for row in report if row["outcome"] == "unknown"}
