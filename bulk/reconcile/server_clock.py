@@ -90,7 +90,7 @@ class ServerClock:
         if latency_s is None:
             latency_s = dead_s
         spans: list[tuple[float, float]] = []
-        for clock in (_wall, _steady):
+        for clock in (wall_of, steady_of):
             sent = clock(attempt.sent)
             if sent is None:
                 continue
@@ -100,7 +100,7 @@ class ServerClock:
             bounds = self._near(attempt, clock)
             if bounds is not None:
                 spans.append((min(starts) + bounds[0], max(ends) + bounds[1]))
-            elif clock is _wall:
+            elif clock is wall_of:
                 spans.append((min(starts) - UNKNOWN_SKEW_S, max(ends) + UNKNOWN_SKEW_S))
         late_s = SLACK_S + LATE_S.get(attempt.failure_code, LATE_OTHERWISE_S)
         clock_known = attempt.session in self._by_session
@@ -140,11 +140,13 @@ def _took_s(sample: ClockSample) -> float:
     return sample.received.steady - sample.sent.steady
 
 
-def _wall(instant: Instant) -> float | None:
+def wall_of(instant: Instant) -> float | None:
+    """By the wall clock, in Unix seconds."""
     return instant.wall
 
 
-def _steady(instant: Instant) -> float | None:
+def steady_of(instant: Instant) -> float | None:
+    """By the steady clock, in seconds; None in another process than its own."""
     return instant.steady
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,8 +87,7 @@ class Life:
     @property
     def cancelled(self) -> set[str]:
         """The runs that were cancelled, as the server has it."""
-        runs = self.sandbox._runs.newest_first(math.inf)
-        return {run.run_id for run in runs if run.cancelled_at_s is not None}
+        return set(self.sandbox.cancelled_run_ids)
 
 
 def live(world: World, folder: Path) -> Life:

@@ -122,12 +122,12 @@ def believe_one_look(patch: pytest.MonkeyPatch) -> None:
 
 def trust_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
     """As if nobody ever set it."""
-    patch.setattr(bulk.reconcile.server_clock, "_steady", lambda instant: None)
+    patch.setattr(bulk.reconcile.server_clock, "steady_of", lambda instant: None)
 
 
 def trust_the_steady_clock(patch: pytest.MonkeyPatch) -> None:
     """As if no machine ever slept."""
-    patch.setattr(bulk.reconcile.server_clock, "_wall", lambda instant: instant.steady)
+    patch.setattr(bulk.reconcile.server_clock, "wall_of", lambda instant: instant.steady)
 
 
 def send_after_the_stop(patch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,11 @@ torn anywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import httpx
 import trio
@@ -25,7 +25,7 @@ from bulk.batch.running import BatchSettings, cancel_runs, run_batch
 from bulk.batch.virtual import Work, run_virtually
 from bulk.dispatch import LeaveNow
 from bulk.journal import Entry, Journal
-from bulk.model import StopCode
+from bulk.model import ServerTime, StopCode
 from bulk.sandbox import SandboxTransport
 from tests.simulation.world import Command, Crash, Sleep
 from tests.virtual import EPOCH, KEY
@@ -38,6 +38,45 @@ WORK_BEGINS_S = 5.0  # after the process: it asks the server something harmless 
 
 class Crashed(BaseException):
     """The process died."""
+
+
+class MortalJournal(Journal):
+    """A journal whose process may die of a commit, and that a dead process writes no more."""
+
+    _process: Process
+
+    @classmethod
+    def open_by(cls, process: Process, path: Path) -> MortalJournal:
+        """Open an existing batch for this process."""
+        journal = cls.open(path)
+        assert isinstance(journal, cls)
+        journal._process = process
+        return journal
+
+    def begin_session(self, *arguments: Any, **more: Any) -> None:
+        self._process.check_alive()
+        super().begin_session(*arguments, **more)
+
+    def note_server_time(self, heard: ServerTime) -> None:
+        self._process.check_alive()
+        super().note_server_time(heard)
+
+    def end_session(self, *arguments: Any, **more: Any) -> None:
+        self._process.check_alive()
+        super().end_session(*arguments, **more)
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        self._process.check_alive()
+        self._process.note_write()
+        super().write(entries)
+
+    def stage(self, entries: Iterable[Entry]) -> None:
+        self._process.check_alive()
+        self._process.note_write()
+        super().stage(entries)
+
+    def commit(self) -> None:
+        self._process.commit(super().commit)
 
 
 class Process:
@@ -72,8 +111,7 @@ class Process:
     def run(self) -> float:
         """Live until the end or the crash; the virtual clock then."""
         world, life = self.life.world, self.life
-        journal = Journal.open(self.path)
-        self._haunt(journal)
+        journal = MortalJournal.open_by(self, self.path)
         now_s = self._began_s
         work: Work[object] = cancel_runs if self.command == "cancel" else run_batch
         try:
@@ -112,33 +150,26 @@ class Process:
         """Whether it has come to a crash."""
         return self._left is not None
 
-    def _haunt(self, journal: Journal) -> None:
-        """Have the process die at its time, and write nothing afterwards."""
-        begin, write, commit = journal._begin, journal._write_entries, journal.commit
+    def check_alive(self) -> None:
+        """Raise Crashed if it is dead: a dead process does nothing."""
+        if self.died:
+            raise Crashed
+
+    def note_write(self) -> None:
+        """Entries are about to be written."""
+        self._writes += 1
+        self._doomed |= self.crash is not None and self._writes == self.crash.writes
+
+    def commit(self, commit: Callable[[], None]) -> None:
+        """Commit, and die of it if that is to be."""
         crash = self.crash
-
-        def begins() -> None:
-            if self.died:
-                raise Crashed
-            begin()
-
-        def writes(entries: Iterable[Entry]) -> None:
-            self._writes += 1
-            self._doomed |= crash is not None and self._writes == crash.writes
-            write(entries)
-
-        def commits() -> None:
-            self._commits += 1
-            self._doomed |= crash is not None and self._commits == crash.commits
-            before = self._files() if self._doomed else None
-            commit()
-            if before is not None:
-                assert crash is not None
-                self._die(torn=(before, crash.torn) if crash.during else None)
-
-        journal._begin = begins  # type: ignore[method-assign]
-        journal._write_entries = writes  # type: ignore[method-assign]
-        journal.commit = commits  # type: ignore[method-assign]
+        self._commits += 1
+        self._doomed |= crash is not None and self._commits == crash.commits
+        before = self._files() if self._doomed else None
+        commit()
+        if before is not None:
+            assert crash is not None
+            self._die(torn=(before, crash.torn) if crash.during else None)
 
     def _check_budgets(self) -> None:
         settings = self._settings

@@ -14,7 +14,7 @@ from tests.simulation.planted import BUGS, catch
 FIRST = {
     "skip_the_intent": 6,
     "resend_on_time_out": 5,
-    "drop_an_outcome": 9,
+    "drop_an_outcome": 3,
     "forget_an_owner": 9,
     "overlook_other_batches": 122,
     "adopt_a_siblings_run": 93,
