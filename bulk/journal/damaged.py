@@ -35,6 +35,8 @@ FAILURES_MAX = 25_000
 FAULTS_MAX = 3  # of SQLite's own check
 # Recorded for good, unless a later attempt was begun.
 DECLINED = (Outcome.REJECTED, Outcome.THROTTLED)
+# Of a statement, whichever rows it asks for: no database, no such table, no such file.
+HOPELESS = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CANTOPEN})
 # Of Python's own: for a broken size, and for a message of SQLite's with broken text in it.
 UNREADABLE = (sqlite3.Error, MemoryError, UnicodeDecodeError)
 
@@ -218,7 +220,9 @@ def _by_ranges(sql: sqlite3.Connection, select: str) -> Iterator[sqlite3.Row]:
                     yield row
                     read_to = row["seq"]  # of a broken row it may be any number
                     failures = 0
-        except UNREADABLE:
+        except UNREADABLE as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in HOPELESS:
+                return
             failures += 1
             low = max(low, read_to + 1)
             if low < high:
