@@ -150,9 +150,14 @@ def salvaged(damage: DamagedError) -> StorageError:
     """The error to show for it, after what can be read was written to `salvaged.csv`."""
     batch = salvage(damage.journal)
     lines = [str(damage)]
-    lines += [f"SQLite's check says: {fault}" for fault in batch.journal.faults]
+    lines += [
+        f"SQLite's check says: {fault}" for fault in batch.journal.faults if fault not in lines[0]
+    ]
     executed = "each of its triggers may have been executed"
     if batch.triggers:
+        if not batch.journal.triggers:
+            path = runs_path(damage.journal)
+            lines.append(f"Nothing could be read from the journal itself, only runs from {path}.")
         lines += _save(BatchFolder(damage.journal.parent.parent), batch)
         executed = (
             "only a trigger with a run id in salvaged.csv is known to be done, and each other one "
