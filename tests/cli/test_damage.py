@@ -116,7 +116,7 @@ def test_beside_a_journal_that_tells_nothing_a_batch_begins_only_where_that_is_a
         (batch,) = terminal.batches()
         (batch / "data" / "journal.sqlite").write_bytes(content)
         said = terminal.call(*run, **ENVIRONMENT)
-        assert (said.code, "begins beside it only with --new" in said.err) == (8, True)
+        assert (said.code, "use --new" in said.err) == (8, True)
         assert "Nothing could be read from the journal itself" in said.err
         runs = {run["run_id"] for run in truth(base_url)["accepted"]}
         assert {row["run_id"] for row in saved(batch)} == runs, "data/runs.txt has them all"
