@@ -1,4 +1,4 @@
-"""Saves what is left of a batch whose journal is damaged, beside its reports; says what to do next.
+"""Saves what is left of a batch whose journal is damaged, and says what to do next.
 
 Two sources are merged: what SQLite can still read of the journal, and the list of queued runs
 beside it, `data/runs.txt`. Where they contradict each other the list counts, whose lines carry a
@@ -150,16 +150,21 @@ def salvaged(damage: DamagedError) -> StorageError:
     """The error to show for it, after what can be read was written to `salvaged.csv`."""
     batch = salvage(damage.journal)
     lines = [str(damage)]
-    lines += [f"SQLite's check says: {fault}" for fault in batch.journal.faults]
+    lines += [
+        f"SQLite's check says: {fault}" for fault in batch.journal.faults if fault not in lines[0]
+    ]
     executed = "each of its triggers may have been executed"
     if batch.triggers:
+        if not batch.journal.triggers:
+            path = runs_path(damage.journal)
+            lines.append(f"Nothing could be read from the journal itself, only runs from {path}.")
         lines += _save(BatchFolder(damage.journal.parent.parent), batch)
         executed = (
-            "only a trigger with a run id in salvaged.csv is known to be done, and each other one "
-            "may have been executed as well"
+            "only a trigger with a run id in salvaged.csv is known to be queued, and each "
+            "other one may have been executed as well"
         )
     else:
-        lines.append("Nothing of a batch could be read from it; is it another program's file?")
+        lines.append("Nothing of a batch could be read from it. Is it another program's file?")
     if batch.journal.foreign_log:
         lines.append("Its -wal file is another batch's, so the newest outcomes are not in it.")
     if batch.unreadable_list:
@@ -169,11 +174,11 @@ def salvaged(damage: DamagedError) -> StorageError:
         lines.append(f"{path}: {batch.listed.broken:,} damaged lines were left out.")
     manifest = batch.journal.manifest
     lines.append(
-        "To go on, put an intact copy of the folder `data` back and resume. Without one, trigger "
-        f"nothing of this batch again without a look at the server: {executed}"
+        "To continue, put an intact copy of the folder `data` back and resume. Without one, look "
+        f"at the server before you trigger any of this batch again: {executed}"
         + (f" (all of them: {manifest})." if manifest else ".")
     )
-    lines.append("Another batch of the same manifest begins beside it only with --new.")
+    lines.append("To begin another batch of the same manifest all the same, use --new.")
     return StorageError("\n".join(lines))
 
 

@@ -9,16 +9,18 @@ from pathlib import Path
 
 from bulk.journal.connection import BatchInUseError, mapped
 
-FILE = ".begin.lock"  # of no bytes, and left there: whoever removed it could remove another's lock
-WAIT_S = 10.0  # to look at what is there and to write a journal takes seconds at most
+FILE = (
+    ".begin.lock"  # empty, and never removed: that could remove a lock that another process holds
+)
+WAIT_S = 10.0  # reading the other batches and creating a journal takes seconds at most
 
 
 @contextmanager
 def begin_lock(folder: Path) -> Iterator[None]:
-    """Keep others from it meanwhile. The operating system lifts the lock when the process dies.
+    """Hold the folder's begin lock. The operating system releases it when the process dies.
 
-    Raises BatchInUseError where another has it for too long, StorageError where there is no place
-    for the lock.
+    Raises BatchInUseError if another process holds it for longer than `WAIT_S`, StorageError if
+    the lock's file cannot be created.
     """
     path = folder / FILE
     with mapped(path):
@@ -34,7 +36,7 @@ def begin_lock(folder: Path) -> Iterator[None]:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
                 raise BatchInUseError(
-                    f"{folder}: another bulk-trigger is beginning a batch here and does not get "
-                    "on; wait for it, or end it"
+                    f"{folder}: another bulk-trigger is beginning a batch here and has not "
+                    "finished; wait for it, or end it"
                 ) from error
         yield

@@ -31,9 +31,10 @@ class ClosedBatch:
 def read_closed_batch(path: Path) -> ClosedBatch | None:
     """Read the batch's runs; None where another process has the batch open.
 
-    A closed batch is one file that nobody writes, so it needs no lock. What a dead process left, or
-    an earlier version, is opened and closed first: that moves the log into the file and brings the
-    file to our format. Raises StorageError where the batch cannot be read.
+    A closed batch is one file that no process writes, so it needs no lock. If a process died while
+    it had the batch open, or an earlier version wrote it, the batch is opened and closed first:
+    that moves the log into the file and migrates it. Raises StorageError if the batch cannot be
+    read.
     """
     with mapped(path):
         log = wal_path(path)

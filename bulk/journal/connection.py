@@ -154,4 +154,4 @@ def decoded(path: Path) -> Iterator[None]:
         try:
             yield
         except (ValueError, TypeError, KeyError) as error:
-            raise DamagedError(path, f"a row cannot be what was written: {error}") from error
+            raise DamagedError(path, f"a row is not as it was written: {error}") from error

@@ -107,7 +107,7 @@ def _read(path: Path, opened: Opened, rows: _Rows) -> tuple[str, ...]:
         rows.read(sql)
         for row in sql.execute(f"PRAGMA integrity_check({FAULTS_MAX})"):
             faults += str(row["integrity_check"]).splitlines()
-    return tuple(fault for fault in faults[:FAULTS_MAX] if fault != "ok")
+    return tuple(fault for fault in faults if fault != "ok" and not fault.startswith("***"))
 
 
 class _Cell(NamedTuple):

@@ -53,7 +53,7 @@ def check(path: Path) -> None:
                 return
             raise
         if about["application_id"] != tables.APPLICATION_ID:
-            raise DamagedError(path, "it is not marked as one of ours")
+            raise DamagedError(path, "it is not a bulk-trigger journal")
         if not about["tables"]:
             raise DamagedError(path, "there is no batch in it")
         if about["user_version"] not in (*tables.MIGRATIONS, tables.FORMAT_VERSION):
@@ -69,7 +69,7 @@ def _check_content(path: Path, sql: sqlite3.Connection) -> None:
         checked_trigger(row)
     for row in sql.execute(tables.SELECT_ATTEMPTS_TO_CHECK):
         if not row["headers_valid"]:
-            raise DamagedError(path, "an attempt's headers cannot be what was written")
+            raise DamagedError(path, "an attempt's headers are not as they were written")
     alone = batch_in(path, file_alone)
     if alone is not None and alone != new_batch(
         sql.execute(tables.SELECT_BATCH).fetchone()["value"]

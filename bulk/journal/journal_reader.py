@@ -40,7 +40,7 @@ class SessionEnd(NamedTuple):
 
 
 class JournalReader:
-    """The reading half of an open journal. All methods raise StorageError where it fails."""
+    """The reading half of an open journal. All methods raise StorageError if it cannot be read."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -78,7 +78,7 @@ class JournalReader:
             }
 
     def tally(self) -> Tally:
-        """The counts by outcome, as dispatch and the progress line go on counting them."""
+        """The counts by outcome, from which dispatch and the progress line count on."""
         return Tally.of(self.counts())
 
     def ended_by_itself(self) -> bool:
@@ -121,7 +121,7 @@ class JournalReader:
             return lost_triggers(self._sql.execute(tables.SELECT_LOST))
 
     def in_doubt(self) -> list[LostTrigger]:
-        """All triggers with an attempt that may have made a run which nobody owns."""
+        """All triggers with an attempt that may have made a run that no trigger owns."""
         with decoded(self.path):
             return lost_triggers(self._sql.execute(tables.SELECT_IN_DOUBT))
 

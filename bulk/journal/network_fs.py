@@ -1,4 +1,4 @@
-"""Tells whether a folder is on a network file system, where SQLite's locks and log are unsafe."""
+"""Detects network file systems, on which SQLite's locks and log are unsafe."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WINDOWS_REMOTE_DRIVE = 4  # DRIVE_REMOTE, GetDriveTypeW
 
 
 def network_file_system(folder: Path) -> str | None:
-    """The kind of network file system `folder` is on; None where it is local or cannot be told."""
+    """The kind of network file system `folder` is on; None if it is local or not known."""
     folder = folder.resolve()
     if sys.platform == "win32":
         return _on_windows(folder)

@@ -96,7 +96,7 @@ class Journal(JournalReader):
         return _identity(self.path) not in (None, self._file)
 
     def _in_place(self) -> bool:
-        """Whether the open file is the one at its path: nobody has moved or removed it."""
+        """Whether the open file is the one at its path: it was not moved or removed."""
         return self._file is not None and _identity(self.path) == self._file
 
     def __enter__(self) -> Journal:

@@ -3,7 +3,7 @@
 `trigger` holds every cell of the batch from before the first send. Its outcome is NULL until there
 is one, and again once reconciliation found an unknown trigger absent at the server. `attempt` gets
 a row just before a request leaves; its `end` is 'open' until the answer is recorded. `origin` says
-how a run was found that no answer named; `cancelled` says what came of cancelling a run.
+how a run was found that no answer named; `cancelled` is the result of cancelling a run.
 
 All statements take named parameters and name their columns, so that no code counts places.
 """
@@ -11,7 +11,7 @@ All statements take named parameters and name their columns, so that no code cou
 # ruff: noqa: S608 - what the statements are built from are the columns' names below, no input
 
 FORMAT_VERSION = 5
-APPLICATION_ID = 0x42547231  # "BTr1": tells our files from other SQLite databases
+APPLICATION_ID = 0x42547231  # "BTr1": distinguishes our files from other SQLite databases
 
 # A trigger's columns: the fields of `bulk.model.Trigger`, by the same names.
 TRIGGER_COLUMNS = {
@@ -190,8 +190,8 @@ FROM trigger t JOIN attempt a ON a.seq = t.seq
 """
 _IN_ORDER = " ORDER BY t.seq, a.id"
 SELECT_LOST = _LOST + "WHERE t.outcome = 'unknown' AND a.end IN ('unknown', 'open')" + _IN_ORDER
-# Attempts that may have made a run which nobody owns: those of unknown triggers, and older ones of
-# triggers that were sent again all the same.
+# Attempts that may have made a run that no trigger owns: those of unknown triggers, and older ones
+# of triggers that were sent again all the same.
 _IN_DOUBT = (
     _LOST + "WHERE a.end IN ('unknown', 'open') AND a.absent_at IS NULL AND t.origin IS NULL"
 )

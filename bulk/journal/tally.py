@@ -1,4 +1,4 @@
-"""How far a batch has come, in numbers; knows nothing of how they come about."""
+"""A batch's triggers counted by outcome; knows nothing of where the counts come from."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import pytest
 
 import bulk
 from bulk.errors import StorageError
+from bulk.journal import read_runs
 from tests.cli.terminal import (
     ENVIRONMENT,
     KEY,
@@ -47,6 +48,12 @@ def _emptied(journal: Path) -> None:
     journal.write_bytes(b"")
 
 
+def saved(batch: Path) -> list[dict[str, str]]:
+    """The rows of what was saved."""
+    with (batch / "salvaged.csv").open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.mark.parametrize("spoil", [_cut, _zeros, _without_log, _emptied])
 def test_a_damaged_journal_is_never_gone_on_with(
     terminal: Terminal, spoil: Callable[[Path], None]
@@ -79,15 +86,16 @@ def test_a_damaged_journal_is_never_gone_on_with(
             )
         assert {file: file.read_bytes() for file in (batch / "data").iterdir()} == content
         assert truth(base_url)["accepted"] == before
-        with (batch / "salvaged.csv").open(encoding="utf-8-sig", newline="") as file:
-            saved = list(csv.DictReader(file))
         theirs = {run["run_id"]: run["test_id"] for run in before}
-        for row in saved:
+        for row in saved(batch):
             assert (
                 not row["run_id"] or theirs[row["run_id"]] == row["test_id"] or not row["test_id"]
             )
             assert row["outcome"] == ("queued" if row["run_id"] else "unknown")
-        assert len(saved) >= COUNT * 3 // 4 or spoil is _emptied
+        assert len(saved(batch)) >= COUNT * 3 // 4 or spoil is _emptied
+        listed = read_runs(batch / "data" / "runs.txt", None).runs
+        assert {row["run_id"] for row in saved(batch)} >= listed.keys()
+        assert len(listed) >= 10
 
         shutil.rmtree(batch / "data")
         (terminal.folder / "backup").rename(batch / "data")
@@ -108,7 +116,9 @@ def test_beside_a_journal_that_tells_nothing_a_batch_begins_only_where_that_is_a
         (batch,) = terminal.batches()
         (batch / "data" / "journal.sqlite").write_bytes(content)
         said = terminal.call(*run, **ENVIRONMENT)
-        assert (said.code, "begins beside it only with --new" in said.err) == (8, True)
-        assert "salvaged.csv" not in said.err, "there is none"
+        assert (said.code, "use --new" in said.err) == (8, True)
+        assert "Nothing could be read from the journal itself" in said.err
+        runs = {run["run_id"] for run in truth(base_url)["accepted"]}
+        assert {row["run_id"] for row in saved(batch)} == runs, "data/runs.txt has them all"
         assert len(truth(base_url)["accepted"]) == 2
         assert terminal.call(*run, "--new", **ENVIRONMENT).code == 0

@@ -131,6 +131,7 @@ def test_the_sample_runs_against_the_sandbox(terminal: Terminal) -> None:
         "data/summary.json",
         "data/attempts.csv",
         "data/junit.xml",
+        "data/runs.txt",
     }
     assert (terminal.folder / "reports" / "latest.txt").read_text() == f"{batch.name}\n"
     assert {row["outcome"] for row in rows(batch)} == {"queued"}

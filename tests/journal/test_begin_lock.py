@@ -45,7 +45,7 @@ def test_one_waits_for_the_other_but_not_for_ever_and_not_for_the_dead(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such rights there")
-def test_all_who_may_write_to_the_folder_may_have_their_turn(tmp_path: Path) -> None:
+def test_all_users_who_may_write_to_the_folder_may_take_the_lock(tmp_path: Path) -> None:
     tmp_path.chmod(0o770)
     with begin_lock(tmp_path):
         assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o660

@@ -1,4 +1,4 @@
-"""The journal keeps what it was told, alone, through crashes and full disks."""
+"""The journal keeps what was written, for one process at a time, through crashes and full disks."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_whether_reports_were_written_since_the_last_process_worked_on_it(path: 
             assert journal.reported()
 
 
-def test_what_was_under_way_is_unknown_also_before_it_is_settled(journal: Journal) -> None:
+def test_an_attempt_left_open_is_unknown_also_before_the_next_session(journal: Journal) -> None:
     journal.write([Intent(1, 1, 1, 9.9), Intent(2, 2, 1, 9.9), Withdrawn(2)])
     for _ in range(2):
         assert journal.counts() == {Outcome.UNKNOWN: 1, None: 2}
@@ -212,7 +212,7 @@ def test_a_process_that_died_worked_at_least_until_its_last_answer(path: Path) -
         assert (facts.elapsed_s, facts.reconcile_s) == (3.5 + 2.0, 1.5)
 
 
-def test_the_end_of_a_session_is_told_even_where_the_disk_could_not_take_it(path: Path) -> None:
+def test_the_end_of_a_session_is_reported_even_if_the_disk_could_not_take_it(path: Path) -> None:
     """A report that knows nothing of the full disk would end with the wrong exit code."""
     with Journal.create(path, a_batch(), some_triggers(2)) as journal:
         journal.begin_session(1.0)
@@ -266,7 +266,7 @@ def test_a_journal_of_a_format_before_becomes_like_a_new_one(
 
 
 def _bring_down(sql: sqlite3.Connection, version: int) -> None:
-    """Make a new journal one of that format."""
+    """Turn a journal of our format into one of an earlier format."""
     sql.execute(f"PRAGMA user_version = {version}")
     sql.execute("ALTER TABLE session RENAME COLUMN reconcile_s TO asked_s")
     if version > 3:
@@ -310,7 +310,9 @@ def test_a_run_is_asked_about_until_nothing_is_left_to_cancel(journal: Journal) 
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved there")
 @pytest.mark.parametrize("gone", ["moved", "removed", "copied"])
-def test_what_has_taken_its_place_is_left_alone(tmp_path: Path, gone: str) -> None:
+def test_a_batch_that_took_the_place_of_a_moved_one_is_left_alone(
+    tmp_path: Path, gone: str
+) -> None:
     folder, another = tmp_path / "data", tmp_path / "another"
     folder.mkdir()
     path = folder / "journal.sqlite"
@@ -345,7 +347,7 @@ def test_what_has_taken_its_place_is_left_alone(tmp_path: Path, gone: str) -> No
 
 
 @pytest.mark.processes
-def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(path: Path) -> None:
+def test_a_second_process_cannot_open_it_and_a_dead_one_does_not_keep_it_locked(path: Path) -> None:
     Journal.create(path, a_batch(), some_triggers(3)).close()
     holder = subprocess.Popen(
         [
@@ -377,7 +379,7 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(path: Path
         (lambda path: path.write_bytes(b"rubbish" * 1000), "file is not a database"),
         (lambda path: path.write_bytes(path.read_bytes()[:5000]), "malformed"),
         (lambda path: _pragma(path, "user_version = 99"), "the journal's format is 99"),
-        (lambda path: _pragma(path, "application_id = 1"), "is not marked as one of ours"),
+        (lambda path: _pragma(path, "application_id = 1"), "is not a bulk-trigger journal"),
     ],
 )
 def test_a_spoilt_journal_is_a_clear_error(path: Path, spoil, why: str) -> None:  # type: ignore[no-untyped-def]
@@ -394,7 +396,7 @@ def _pragma(path: Path, assignment: str) -> None:
     connection.close()
 
 
-def test_who_only_looks_for_a_moment_does_not_keep_another_from_its_work(
+def test_a_process_that_reads_for_a_moment_does_not_keep_another_from_opening(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Journal.create(path, a_batch(), some_triggers(3)).close()
@@ -413,10 +415,10 @@ def test_who_only_looks_for_a_moment_does_not_keep_another_from_its_work(
 
 
 @pytest.mark.parametrize("at", ["the first write", 0, 1, 400])
-def test_of_two_that_make_one_journal_the_slower_is_told(
+def test_of_two_processes_that_create_one_journal_the_slower_gets_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch, at: int | str
 ) -> None:
-    """The faster one clears away what the slower one has so far, down to its empty file."""
+    """The faster one removes the file that the slower one is writing, even an empty one."""
     faster = []
     fill = making._fill
 
@@ -494,7 +496,7 @@ async def test_entries_that_come_together_are_committed_together(path: Path) -> 
         assert len(list(journal.attempts())) == 50
 
 
-async def test_a_commit_that_fails_fails_for_all_who_wait_for_it_and_for_no_other(
+async def test_a_commit_that_fails_fails_for_all_entries_of_its_group_and_for_no_other(
     path: Path,
 ) -> None:
     with Journal.create(path, a_batch(), some_triggers(5)) as journal:
@@ -531,7 +533,7 @@ async def test_the_log_of_a_long_batch_is_begun_anew_again_and_again(
 
 
 async def test_what_was_staged_is_forgotten_where_its_commit_does_not_come(path: Path) -> None:
-    """As after a Ctrl-C, or without a thread to be had: the next entries are written."""
+    """As after a Ctrl-C, or if no thread can be started: the next entries are written."""
 
     async def no_thread(_: Callable[[], object], /) -> NoReturn:
         raise KeyboardInterrupt
@@ -578,7 +580,7 @@ def test_the_innermost_and_latest_mount_counts(folder: str, kind: str) -> None:
     assert kind_of_mount(Path(folder), mounts) == kind
 
 
-def test_macos_tells_its_mounts_in_its_own_way() -> None:
+def test_the_mounts_of_macos_have_a_format_of_their_own() -> None:
     text = "/dev/disk3s1 on / (apfs, sealed, local)\n//ana@srv/x on /Volumes/x (1) (smbfs, nodev)\n"
     assert parse_macos_mounts(text) == [("/", "apfs"), ("/Volumes/x (1)", "smbfs")]
 

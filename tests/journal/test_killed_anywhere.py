@@ -34,7 +34,7 @@ class Deaths:
         self._places = count()
 
     def work(self, seq: int) -> None:
-        """One process: takes the batch up, has one run queued, and ends."""
+        """One process: opens the batch, queues one run, and ends."""
         make = partial(Journal.create, self.path, a_batch(), some_triggers(COUNT))
         with Journal.open(self.path) if self.path.exists() else make() as journal:
             journal.begin_session(1.0)
@@ -94,10 +94,10 @@ def test_a_process_that_dies_at_any_statement_loses_nothing(
     assert len(check(deaths, monkeypatch)) > len(deaths.left) - born > 10
 
 
-def test_one_that_takes_up_a_batch_of_a_dead_one_and_dies_as_well(
+def test_a_second_process_that_dies_as_well_loses_nothing(
     deaths: Deaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its first session has no end; a look at it folds the log back, then it is worked on."""
+    """Its first session has no end; opening it moves the log into the file before the next."""
     deaths.work(1)
     path, _ = next(left for left in reversed(deaths.left) if left[1] == 0)  # just before its run
     assert wal_path(path).exists()
@@ -121,7 +121,7 @@ def test_what_a_process_left_that_died_as_it_made_the_journal_is_cleared_away(pa
 def test_a_ctrl_c_at_any_statement_loses_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    """It leaves the file to SQLite, which folds the log back by itself; `after` or before one."""
+    """SQLite then moves the log into the file by itself; `after` the statement or before it."""
     deaths = Deaths(path, path)
 
     class Interrupted(sqlite3.Connection):
@@ -161,7 +161,7 @@ def test_a_ctrl_c_at_any_statement_loses_nothing(
 def test_a_disk_that_is_full_as_the_log_is_begun_loses_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch, done: int
 ) -> None:
-    """SQLite takes away a log that it has folded back, though the file may say that it has one."""
+    """SQLite removes a log that it moved into the file, even if the file has the mark of one."""
 
     class Full(sqlite3.Connection):
         opened = False
@@ -189,10 +189,10 @@ def test_a_disk_that_is_full_as_the_log_is_begun_loses_nothing(
 
 
 @pytest.mark.parametrize("torn", [0, 1_000])
-def test_a_process_that_dies_while_the_log_is_folded_back_loses_nothing(
+def test_a_process_that_dies_during_a_checkpoint_loses_nothing(
     path: Path, tmp_path: Path, torn: int
 ) -> None:
-    """SQLite writes page after page; `torn`: so many bytes of one that a power cut tore."""
+    """SQLite writes page after page; `torn`: so many bytes of a page had reached the disk."""
     with Journal.create(path, a_batch(), some_triggers(400)) as journal:
         journal.begin_session(1.0)
         journal.write([Intent(seq, seq, 1, 1.5) for seq in range(1, 301)])
@@ -212,14 +212,14 @@ def test_a_process_that_dies_while_the_log_is_folded_back_loses_nothing(
 
 
 def _marked_as_logged(path: Path) -> None:
-    """As SQLite leaves the file between the end of its log and the file's own note of that."""
+    """As SQLite leaves the file after it removed the log and before the file says so."""
     with path.open("r+b") as file:
         file.seek(WRITE_VERSION_AT)
         file.write(b"\x02\x02")
 
 
 def _with_an_old_mark(path: Path) -> None:
-    """As an end on a full disk leaves it, or an earlier build."""
+    """As closing it on a full disk leaves it, or an earlier version did."""
     with sqlite3.connect(path) as sql:
         sql.execute("INSERT INTO meta VALUES ('log', '1.3')")
 
@@ -231,7 +231,7 @@ def test_a_journal_that_was_closed_is_whole(path: Path, change: Callable[[Path],
     assert queued(path) == 0
 
 
-def test_a_log_that_is_gone_is_told_before_its_first_session(path: Path, tmp_path: Path) -> None:
+def test_a_missing_log_is_noticed_before_the_first_session(path: Path, tmp_path: Path) -> None:
     """The file says by itself that there was one."""
     with Journal.create(path, a_batch(), some_triggers(COUNT)):
         copy = tmp_path / "copy.sqlite"

@@ -116,7 +116,7 @@ def test_nothing_is_reconciled_that_is_not_unknown(journal: Journal) -> None:
     assert (result.outcome, result.run_id, result.candidates) == (Outcome.QUEUED, RUN, ())
 
 
-def test_surplus_runs_are_told_until_they_have_an_owner(journal: Journal) -> None:
+def test_surplus_runs_are_reported_until_they_have_an_owner(journal: Journal) -> None:
     lose(journal, 1, 1)
     test_id = some_triggers(1)[0].test_id
     journal.write([Surplus(RUN, test_id, 5.0), Surplus(OTHER, test_id, 6.0)])
@@ -125,7 +125,7 @@ def test_surplus_runs_are_told_until_they_have_an_owner(journal: Journal) -> Non
     assert journal.facts().surplus == (OTHER,)
 
 
-def test_the_past_tells_when_each_attempt_was_by_both_clocks(journal: Journal) -> None:
+def test_the_history_has_the_times_of_each_attempt_by_both_clocks(journal: Journal) -> None:
     journal.note_server_time(ServerTime(Instant(5.0, 50.0), Instant(5.1, 50.1), 1_005.0))
     lose(journal, 1, 1, at=10.0)
     journal.write([Intent(2, 2, 1, 20.0, 20.0)])
@@ -235,7 +235,7 @@ CREATE TABLE session (
 """
 
 
-def test_a_journal_of_the_format_before_is_brought_up_and_goes_on(path: Path) -> None:
+def test_a_journal_of_the_first_format_is_migrated_and_continues(path: Path) -> None:
     with Journal.create(path, a_batch(), some_triggers(2)) as journal:
         born = journal.batch
     new = path.with_name("new.sqlite")

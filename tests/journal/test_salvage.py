@@ -409,9 +409,9 @@ def _sqlite(path: Path) -> None:
     [
         (lambda path: path.write_bytes(b""), "it is empty"),
         (lambda path: path.write_bytes(b"\x89PNG" * 5_000), "not a database"),
-        (lambda path: path.write_bytes(b"x"), "it is not marked as one of ours"),
+        (lambda path: path.write_bytes(b"x"), "it is not a bulk-trigger journal"),
         (lambda path: path.write_bytes(bytes(50_000)), "not a database"),
-        (_sqlite, "it is not marked as one of ours"),
+        (_sqlite, "it is not a bulk-trigger journal"),
     ],
 )
 @LISTED
