@@ -39,7 +39,7 @@ soak: ready
 	$(BIN)/python -m tests.simulation.soak
 	$(BIN)/python -m tests.simulation.planted
 	$(BIN)/python -m tests.fuzz.soak
-	$(BIN)/python -m pytest -n logical $(STEAL) -m hypothesis --hypothesis-profile=soak
+	$(BIN)/python -m pytest -n logical $(STEAL) -m "hypothesis or seeds" --hypothesis-profile=soak
 	$(BIN)/python -m tests.kills.soak --kills 200
 	$(BIN)/python -m tests.kills.system_calls
 

@@ -36,7 +36,7 @@ def attempts_at(spec: str, count: int = 600, workers: int = 6) -> list[AttemptRe
 
     Each worker doubles its wait from refusal to refusal, or waits for what `Retry-After` says.
     """
-    sandbox = Sandbox(parse_spec(f"{spec}; {LATENCY}"), epoch_s=EPOCH)
+    sandbox = Sandbox(parse_spec(f"{spec}; {LATENCY}"), start_unix_s=EPOCH)
     turns = [(0.001 * worker, worker, 0) for worker in range(workers)]
     log: list[AttemptRecord] = []
     left = count
@@ -50,7 +50,7 @@ def attempts_at(spec: str, count: int = 600, workers: int = 6) -> list[AttemptRe
         )
         ticket = sandbox.send(now, request)
         sandbox.advance(ticket.arrives_at_s)
-        reply, end = ticket.reply, ticket.received_at_s
+        reply, end = ticket.response, ticket.received_at_s
         assert reply is not None
         under_way.append(end)
         left -= reply.status == 202

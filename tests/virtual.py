@@ -81,7 +81,7 @@ class VirtualRun:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.sandbox = Sandbox(parse_spec(self.spec), epoch_s=EPOCH)
+        self.sandbox = Sandbox(parse_spec(self.spec), start_unix_s=EPOCH)
         self._clock_s = 0.0
         if not self.path.exists():
             Journal.create(self.path, a_batch(), self.triggers).close()

@@ -15,7 +15,7 @@ from random import Random
 
 from bulk.sandbox.config import SandboxConfig
 from bulk.sandbox.gate import Gate
-from bulk.sandbox.latency import Latency, LatencyShape, Trip
+from bulk.sandbox.latency import Latency, LatencyShape, RoundTrip
 from bulk.sandbox.limit_spec import LimitKind, LimitPhase
 
 IN_FLIGHT_MAX = 32  # the default of --max-concurrency
@@ -44,7 +44,7 @@ def least_s(
     return _replayed_s(config, len(test_ids), start_unix_s, in_flight)
 
 
-def mean_trip(latency: Latency) -> Trip:
+def mean_trip(latency: Latency) -> RoundTrip:
     """The mean round trip, in its three parts."""
     match latency.shape:
         case LatencyShape.UNIFORM:
@@ -99,7 +99,7 @@ def _replayed_s(
         if len(back_at_s) == back_at_s.maxlen:
             at_s = max(at_s, back_at_s[0] + trip.out_s)
         admission = gate.ask(at_s, "", trip.service_s)
-        while admission.refused_by is not None:  # only if a phase has just changed
+        while admission.throttled_by is not None:  # only if a phase has just changed
             at_s += admission.retry_s
             admission = gate.ask(at_s, "", trip.service_s)
         last_s = at_s + admission.delay_s + trip.service_s + trip.back_s
@@ -134,5 +134,5 @@ def _waste(config: SandboxConfig, gap_s: float, start_unix_s: float) -> float:
     draw, latency = Random(1), config.latency
     gate = Gate(config.limits, start_unix_s)
     arrivals = sorted(n * gap_s + latency.draw(draw).out_s for n in range(SPACING_ARRIVALS))
-    throttled = sum(gate.ask(at_s, "", 0.0).refused_by is not None for at_s in arrivals)
+    throttled = sum(gate.ask(at_s, "", 0.0).throttled_by is not None for at_s in arrivals)
     return throttled / SPACING_ARRIVALS

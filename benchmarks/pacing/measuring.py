@@ -101,7 +101,7 @@ def work(job: Job) -> Figures:
     """Run a job; an error is reported in the figures."""
     case = job.case
     try:
-        sandbox = Sandbox(case.config, epoch_s=case.start_unix_s)
+        sandbox = Sandbox(case.config, start_unix_s=case.start_unix_s)
         least = least_s(case.config, case.test_ids, case.start_unix_s)
         run = _product if job.client == PRODUCT else _rival
         with _at_most(REAL_S_MAX + int(case.count * REAL_S_EACH)):
@@ -168,8 +168,8 @@ def _with_truth(figures: Figures, sandbox: Sandbox) -> Figures:
     sandbox.settle()
     instants = [case.start_unix_s, *(accepted.at_s for accepted in truth.accepted)]
     # Before a quota is used up, another limit may throttle too; those 429s are not the quota's.
-    quota = any(refusal.reason == LimitKind.QUOTA for refusal in truth.refusals)
-    throttled_at = [r.at_s for r in truth.refusals if not quota or r.reason == LimitKind.QUOTA]
+    quota = any(refusal.reason == LimitKind.QUOTA for refusal in truth.throttles)
+    throttled_at = [r.at_s for r in truth.throttles if not quota or r.reason == LimitKind.QUOTA]
     trip_s = case.config.latency.base_s + case.config.latency.spread
     # Sent after the first 429 had arrived, so at the server at least a round trip's travel later.
     later = [at_s for at_s in throttled_at if at_s > throttled_at[0] + trip_s / 2]
@@ -177,7 +177,7 @@ def _with_truth(figures: Figures, sandbox: Sandbox) -> Figures:
     return replace(
         figures,
         accepted=len(truth.accepted),
-        throttles=truth.refused,
+        throttles=truth.throttled,
         throttles_later=len(later),
         throttles_span_s=span_s,
         idle_s=max((after - before for before, after in pairwise(instants)), default=0.0),

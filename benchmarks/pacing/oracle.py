@@ -59,10 +59,10 @@ async def oracle(workload: Workload) -> None:
             if math.isinf(arrives):  # the quota is used up: no further request ever passes
                 return
             admission = gate.ask(arrives, scope, 0.0)
-            while admission.refused_by is not None:
+            while admission.throttled_by is not None:
                 arrives += admission.retry_s
                 admission = gate.ask(arrives, scope, 0.0)
-            queued_s = max((s.reset_s for s in admission.standings if s.name == "queue"), default=0)
+            queued_s = max((s.reset_s for s in admission.states if s.name == "queue"), default=0)
             next_at[scope] = arrives + max(admission.retry_s, queued_s)
             in_flight += 1
             # Later by the jitter, so that no request arrives before its instant.

@@ -90,7 +90,7 @@ def _run_batch(
             done = run_virtually(
                 run_batch,
                 journal,
-                Sandbox(config, epoch_s=t0_unix_s),
+                Sandbox(config, start_unix_s=t0_unix_s),
                 settings,
                 t0_unix_s=t0_unix_s,
                 seed=config.seed,

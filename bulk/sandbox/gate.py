@@ -25,17 +25,17 @@ from bulk.sandbox.limiters import (
 class Admission:
     """The gate's decision on one request, made at `unix_s`.
 
-    `delay_s`: how long a queue holds the request back before it is served. `standings`: the state
+    `delay_s`: how long a queue holds the request back before it is served. `states`: the state
     of each limiter after this request. `retry_s`: seconds until the next request passes.
-    `refused_by`: the limiter that throttled it, and the one with the longest wait if several did;
+    `throttled_by`: the limiter that throttled it, and the one with the longest wait if several did;
     None if the request passed.
     """
 
     unix_s: float
     delay_s: float = 0.0
-    standings: tuple[LimiterState, ...] = ()
+    states: tuple[LimiterState, ...] = ()
     retry_s: float = 0.0
-    refused_by: str | None = None
+    throttled_by: str | None = None
 
 
 class Gate:
@@ -75,8 +75,8 @@ class Gate:
             # The next phase starts fresh, so its first request passes whatever the limits are.
             retry_s = min(retry_s, max(0.0, phase.until_s - now_s))
         slowest = max(throttling, key=lambda state: state.retry_s, default=None)
-        refused_by = slowest.name if slowest is not None else None
-        return Admission(self._start_unix_s + now_s, delay_s, after, retry_s, refused_by)
+        throttled_by = slowest.name if slowest is not None else None
+        return Admission(self._start_unix_s + now_s, delay_s, after, retry_s, throttled_by)
 
     def _phase_at(self, now_s: float) -> LimitPhase:
         phase = self._phases[self._phase_index]

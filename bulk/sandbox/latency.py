@@ -34,7 +34,7 @@ class LatencyShape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
+class RoundTrip:
     """One round trip in seconds: outbound, in service, and inbound."""
 
     out_s: float
@@ -70,11 +70,11 @@ class Latency:
         if self.shape is LatencyShape.UNIFORM and self.spread < self.base_s:
             raise SpecError("latency: uniform goes from the lower to the higher time")
 
-    def draw(self, rng: random.Random) -> Trip:
+    def draw(self, rng: random.Random) -> RoundTrip:
         """Draw one round trip of 0 to LATENCY_MAX_S seconds."""
         total_s = min(LATENCY_MAX_S, max(0.0, self._draw_s(rng)))
         out, service, back = self.split
-        return Trip(total_s * out / 100, total_s * service / 100, total_s * back / 100)
+        return RoundTrip(total_s * out / 100, total_s * service / 100, total_s * back / 100)
 
     def _draw_s(self, rng: random.Random) -> float:
         match self.shape:

@@ -74,7 +74,7 @@ class Responses:
 
     def throttled(self, admission: Admission, unix_s: float) -> Response:
         """A 429 with the headers and the kind of body that the config names."""
-        if admission.refused_by == LimitKind.QUOTA:
+        if admission.throttled_by == LimitKind.QUOTA:
             code, message = self._config.quota_code, "The account's quota is used up."
         else:
             code, message = self._config.refusal_code, "Too many requests; slow down."
@@ -115,8 +115,8 @@ class Responses:
         """Date, content and limits. The limits are those at the moment of the decision."""
         headers = [_date(unix_s), *content]
         for style in self._limit_styles:
-            headers += limit_headers(style, admission.standings, admission.unix_s)
-        throttled = admission.refused_by is not None
+            headers += limit_headers(style, admission.states, admission.unix_s)
+        throttled = admission.throttled_by is not None
         if throttled or self._config.retry_after_always:
             if self._config.retry_after_s is not None:
                 headers.append(("Retry-After", str(self._config.retry_after_s)))

@@ -79,7 +79,7 @@ async def serve(
     for spare in listeners[1:]:
         await spare.aclose()
     bound_port: int = listeners[0].socket.getsockname()[1]
-    sandbox = Sandbox(config, started_at_s=trio.current_time(), epoch_s=time.time())
+    sandbox = Sandbox(config, started_at_s=trio.current_time(), start_unix_s=time.time())
 
     async def handle(stream: trio.SocketStream) -> None:
         await _ServerConnection(sandbox, stream).run()
@@ -157,7 +157,7 @@ class _ServerConnection:
         return _request(head, bytes(body), too_large) if head is not None else None
 
     async def _deliver(self, exchange: Exchange) -> bool:
-        response = exchange.reply
+        response = exchange.response
         assert response is not None, "the model was advanced to the arrival"
         match response.delivery:
             case Delivery.RESET:

@@ -46,18 +46,22 @@ START_UNIX_S = 1_767_225_600.0
 class Sandbox:
     """A local TesterArmy API and its truth.
 
-    `started_at_s` is the caller's monotonic clock at the start, `epoch_s` the Unix time then.
+    `started_at_s` is the caller's monotonic clock at the start, `start_unix_s` the Unix time then.
     The same config, requests and instants give the same responses, to the byte.
     """
 
     def __init__(
-        self, config: SandboxConfig, *, started_at_s: float = 0.0, epoch_s: float = START_UNIX_S
+        self,
+        config: SandboxConfig,
+        *,
+        started_at_s: float = 0.0,
+        start_unix_s: float = START_UNIX_S,
     ) -> None:
         self.config = config
         self.truth = Truth()
         self._started_at_s = started_at_s
-        self._start_unix_s = epoch_s
-        self._gate = Gate(config.limits, epoch_s)
+        self._start_unix_s = start_unix_s
+        self._gate = Gate(config.limits, start_unix_s)
         self._responses = Responses(config)
         self._runs = Runs(config.runs)
         # Each use has its own random stream: adding a fault changes neither ids nor latencies.
@@ -110,7 +114,7 @@ class Sandbox:
         """Let every request in flight arrive, as it would although the client is gone."""
         self.advance(math.inf)
 
-    def pass_unseen(self, for_s: float) -> None:
+    def let_client_sleep(self, for_s: float) -> None:
         """Advance the server's time alone: the client's machine sleeps, its monotonic clock stops.
 
         A request that has not arrived by now arrives after the sleep.
@@ -125,12 +129,12 @@ class Sandbox:
         try:
             route = find_route(request, self.config)
             if route.action in INTROSPECTION:
-                exchange.reply = self._introspect(route, request, now_s)
+                exchange.response = self._introspect(route, request, now_s)
             else:
-                exchange.reply, leaves_s = self._serve(route, exchange, now_s)
+                exchange.response, leaves_s = self._serve(route, exchange, now_s)
         except ApiError as error:
             self.truth.invalid += 1
-            exchange.reply = self._responses.error(error, self._unix_s(now_s))
+            exchange.response = self._responses.error(error, self._unix_s(now_s))
         exchange.received_at_s = self._started_at_s + leaves_s + exchange.back_s
 
     def _serve(self, route: Route, exchange: Exchange, now_s: float) -> tuple[Response, float]:
@@ -149,7 +153,7 @@ class Sandbox:
         admission = Admission(self._unix_s(now_s))
         if self.config.scope == "all":
             admission = self._gate.ask(now_s, route.subject, exchange.service_s)
-            if admission.refused_by is not None:
+            if admission.throttled_by is not None:
                 return self._throttle(admission, route.subject, now_s), now_s
         leaves_s = now_s + admission.delay_s + exchange.service_s
         unix_s = self._unix_s(now_s + admission.delay_s)
@@ -160,7 +164,7 @@ class Sandbox:
         self, test_id: str, body: TriggerBody, service_s: float, now_s: float
     ) -> tuple[Response, float]:
         admission = self._gate.ask(now_s, test_id, service_s)
-        if admission.refused_by is not None:
+        if admission.throttled_by is not None:
             return self._throttle(admission, test_id, now_s), now_s
         fault = self._faults.pick()
         self.truth.faulted += fault is not None
@@ -199,7 +203,7 @@ class Sandbox:
 
     def _throttle(self, admission: Admission, test_id: str, now_s: float) -> Response:
         unix_s = self._unix_s(now_s)
-        reason = admission.refused_by or ""
+        reason = admission.throttled_by or ""
         self.truth.note_throttle(Throttle(unix_s, test_id, reason))
         return self._responses.throttled(admission, unix_s)
 

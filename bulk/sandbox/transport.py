@@ -88,7 +88,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             raise httpx.ReadTimeout("the response took too long", request=request)
         await trio.sleep_until(exchange.arrives_at_s)
         self._sandbox.advance(exchange.arrives_at_s)
-        response = exchange.reply
+        response = exchange.response
         assert response is not None, "the model was advanced to the arrival"
         if response.delivery is Delivery.HANG or exchange.received_at_s > gives_up_at_s:
             await _sleep_until(gives_up_at_s)

@@ -47,7 +47,7 @@ class TruthCounts:
 
     accepted: int
     accepted_unanswered: int
-    refused: int
+    throttled: int
     invalid: int
     faulted: int
     requests: int
@@ -60,18 +60,18 @@ class Truth:
 
     | count | what it counts |
     |---|---|
-    | `refused` | throttled requests (429) |
+    | `throttled` | throttled requests (429) |
     | `invalid` | rejected requests (any other 4xx) |
     | `faulted` | triggers that met a fault, whether or not they took effect |
     | `requests` | all requests but those for the truth and for the OpenAPI document |
     | `in_flight_peak` | most triggers in service at once |
 
-    `refusals` lists the throttled requests, up to THROTTLES_LISTED_MAX of them.
+    `throttles` lists the throttled requests, up to THROTTLES_LISTED_MAX of them.
     """
 
     accepted: list[Accepted] = field(default_factory=list)
-    refusals: list[Throttle] = field(default_factory=list)
-    refused: int = 0
+    throttles: list[Throttle] = field(default_factory=list)
+    throttled: int = 0
     invalid: int = 0
     faulted: int = 0
     requests: int = 0
@@ -86,9 +86,9 @@ class Truth:
 
     def note_throttle(self, throttle: Throttle) -> None:
         """Record a 429."""
-        self.refused += 1
-        if len(self.refusals) < THROTTLES_LISTED_MAX:
-            self.refusals.append(throttle)
+        self.throttled += 1
+        if len(self.throttles) < THROTTLES_LISTED_MAX:
+            self.throttles.append(throttle)
 
     def note_in_service(self, now_s: float, until_s: float) -> None:
         """Record that a trigger is in service from `now_s` to `until_s`."""
@@ -103,7 +103,7 @@ class Truth:
         return TruthCounts(
             accepted=len(self.accepted),
             accepted_unanswered=self._unanswered,
-            refused=self.refused,
+            throttled=self.throttled,
             invalid=self.invalid,
             faulted=self.faulted,
             requests=self.requests,
@@ -117,7 +117,7 @@ class Truth:
         page = {"counts": page}
         if not summary:
             page["accepted"] = _rows(self.accepted)
-            page["refusals"] = _rows(self.refusals)
+            page["throttles"] = _rows(self.throttles)
         return json.dumps(page).encode()
 
 

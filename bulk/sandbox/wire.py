@@ -58,7 +58,7 @@ class Response:
 class Exchange:
     """A request in flight and its response. Instants are the caller's monotonic seconds.
 
-    Once the model is advanced to `arrives_at_s`, `reply` is set, and `received_at_s` is when
+    Once the model is advanced to `arrives_at_s`, `response` is set, and `received_at_s` is when
     its first byte reaches the client. If `connect` is not WHOLE, the request never arrives.
     """
 
@@ -67,5 +67,5 @@ class Exchange:
     service_s: float
     back_s: float
     connect: Delivery = Delivery.WHOLE
-    reply: Response | None = field(default=None)
+    response: Response | None = field(default=None)
     received_at_s: float = 0.0

@@ -46,7 +46,7 @@ def test_a_ctrl_c_at_any_moment_ends_it_in_order(
     for number in range(TIMES):
         batch, triggers = a_batch(sandbox="none", simulated=True), some_triggers(5_000)
         journal = Journal.create(tmp_path / f"{number}.sqlite", batch, triggers)
-        sandbox = Sandbox(parse_spec("none"), epoch_s=EPOCH)
+        sandbox = Sandbox(parse_spec("none"), start_unix_s=EPOCH)
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.05, 0.25))
         with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
             run_virtually(run_batch, journal, sandbox, BatchSettings(), t0_unix_s=EPOCH)

@@ -70,7 +70,7 @@ class Batch:
     clock_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.sandbox = Sandbox(parse_spec(self.spec), epoch_s=EPOCH)
+        self.sandbox = Sandbox(parse_spec(self.spec), start_unix_s=EPOCH)
         self.transport = FaultyTransport(self.sandbox)
         Journal.create(self.path, a_batch(), some_triggers(self.count)).close()
 
@@ -143,12 +143,12 @@ def batch_of(tmp_path: Path) -> Callable[..., Batch]:
 def test_a_limit_on_cancelling_is_found_and_obeyed(batch_of: Callable[..., Batch]) -> None:
     spec = f"token-bucket 10/s burst 5; scope all; headers retry-after; {LONG}"
     batch = batch_of(200, spec)
-    began, throttled = batch.clock_s, batch.sandbox.truth.refused
+    began, throttled = batch.clock_s, batch.sandbox.truth.throttled
     end = batch.cancel()
     assert (end.runs, end.settled, end.stop) == (200, 200, None)
     assert batch.cancelled == {"yes": 200}
     took_s = batch.clock_s - began
-    throttled = batch.sandbox.truth.refused - throttled
+    throttled = batch.sandbox.truth.throttled - throttled
     assert took_s < 25.0, f"200 at 10/s take 20 s, and it took {took_s}"
     assert throttled < 20
 

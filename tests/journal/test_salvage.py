@@ -30,6 +30,7 @@ from bulk.journal import (
 from bulk.journal.wal import wal_path
 from bulk.model import Outcome
 from bulk.reconcile.claims import claims_of
+from tests.properties import examples
 from tests.virtual import a_batch, some_triggers
 
 COUNT = 400
@@ -194,7 +195,9 @@ def test_a_sound_journal_is_read_whole(
         assert (len(batch.listed.runs), batch.listed.broken) == (QUEUED if listed else 0, 0)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.seeds
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(examples(4)))
 def test_a_file_cut_short_anywhere(closed: Path, truth: Truth, tmp_path: Path, seed: int) -> None:
     listed = seed % 2 == 0
     path = copy(closed, tmp_path, listed=listed)
@@ -220,7 +223,9 @@ def readable_runs(path: Path) -> int:
     return found
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.seeds
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(examples(4)))
 def test_a_file_cut_short_beside_its_log(
     died: Path, truth: Truth, tmp_path: Path, seed: int
 ) -> None:
@@ -433,7 +438,9 @@ def test_a_file_without_a_batch(
     assert len(rows) == (QUEUED if listed else 0)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.seeds
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(examples(4)))
 def test_a_damaged_list_beside_a_destroyed_journal(
     closed: Path, truth: Truth, tmp_path: Path, seed: int
 ) -> None:

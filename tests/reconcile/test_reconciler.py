@@ -34,7 +34,7 @@ def accepted(run: VirtualRun) -> Counter[tuple[str | None, ...]]:
 def reads(run: VirtualRun) -> int:
     """How many requests were not triggers."""
     counts = run.sandbox.truth.counts
-    return counts.requests - counts.accepted - counts.refused - counts.faulted
+    return counts.requests - counts.accepted - counts.throttled - counts.faulted
 
 
 @pytest.mark.long

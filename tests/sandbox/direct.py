@@ -26,8 +26,8 @@ def send(
     path, _, query = target.partition("?")
     exchange = sandbox.send(now_s, Request(method, path, query, key, media, body))
     sandbox.advance(exchange.arrives_at_s)
-    assert exchange.reply is not None
-    return exchange.reply
+    assert exchange.response is not None
+    return exchange.response
 
 
 def sandbox_of(spec: str = "none") -> Sandbox:

@@ -134,15 +134,15 @@ def test_decisions_at_exact_instants(
     gate = gate_of(limit)
     for now_s, passes, retry_s, remaining in steps:
         found = gate.ask(now_s, TEST, 0.0)
-        assert (found.refused_by is None) == passes, now_s
+        assert (found.throttled_by is None) == passes, now_s
         assert found.retry_s == pytest.approx(retry_s), now_s
-        assert min(standing.remaining for standing in found.standings) == remaining, now_s
+        assert min(state.remaining for state in found.states) == remaining, now_s
 
 
 def test_a_queue_throttles_nothing_and_releases_requests_at_its_rate() -> None:
     gate = gate_of("queue 10/s")
     found = [gate.ask(now_s, TEST, 0.0) for now_s in (0.0, 0.0, 0.05, 9.0)]
-    assert [admission.refused_by for admission in found] == [None] * 4
+    assert [admission.throttled_by for admission in found] == [None] * 4
     assert [admission.delay_s for admission in found] == pytest.approx([0.0, 0.1, 0.15, 0.0])
 
 
@@ -150,21 +150,21 @@ def test_a_concurrency_cap_frees_its_slots_when_service_ends() -> None:
     gate = gate_of("concurrency 2")
     steps = [(0.0, 1.0), (0.5, 2.0), (0.75, 1.0), (1.0, 1.0), (1.5, 1.0)]
     found = [gate.ask(now_s, TEST, service_s) for now_s, service_s in steps]
-    passed = [admission.refused_by is None for admission in found]
+    passed = [admission.throttled_by is None for admission in found]
     assert passed == [True, True, False, True, False]
     assert [admission.retry_s for admission in found] == pytest.approx([0, 0.5, 0.25, 1.0, 0.5])
 
 
 def test_a_limit_per_test_counts_each_test_separately() -> None:
     gate = gate_of("quota 1 per-test")
-    found = [gate.ask(0.0, test, 0.0).refused_by for test in ("a", "b", "a", "b")]
+    found = [gate.ask(0.0, test, 0.0).throttled_by for test in ("a", "b", "a", "b")]
     assert found == [None, None, "quota", "quota"]
 
 
 def test_of_two_throttling_limiters_the_one_with_the_longest_wait_is_named() -> None:
     gate = gate_of("strict-spacing 1/s + quota 1")
     gate.ask(0.0, TEST, 0.0)
-    assert gate.ask(0.5, TEST, 0.0).refused_by == "quota"
+    assert gate.ask(0.5, TEST, 0.0).throttled_by == "quota"
 
 
 def test_windows_start_at_multiples_of_their_length_in_unix_time() -> None:
@@ -196,7 +196,7 @@ def arrivals(gaps_s: list[float]) -> list[float]:
 
 def accepted(limit: str, gaps_s: list[float]) -> list[float]:
     gate = gate_of(limit)
-    return [now for now in arrivals(gaps_s) if gate.ask(now, TEST, 0.5).refused_by is None]
+    return [now for now in arrivals(gaps_s) if gate.ask(now, TEST, 0.5).throttled_by is None]
 
 
 @given(gaps, counts)
@@ -274,10 +274,10 @@ def test_the_retry_time_is_the_earliest_at_which_the_next_request_passes(
         return gate, arrivals(gaps_s)[-1], found[-1].retry_s
 
     patient, last_s, retry_s = after_arrivals()
-    assert patient.ask(last_s + retry_s, TEST, 0.5).refused_by is None
+    assert patient.ask(last_s + retry_s, TEST, 0.5).throttled_by is None
     if retry_s > 1e-3:
         hasty, last_s, retry_s = after_arrivals()
-        assert hasty.ask(last_s + retry_s * 0.99, TEST, 0.5).refused_by is not None
+        assert hasty.ask(last_s + retry_s * 0.99, TEST, 0.5).throttled_by is not None
 
 
 @given(gaps, st.sampled_from(LIMITS))
@@ -287,5 +287,5 @@ def test_a_client_that_waits_for_the_retry_time_is_never_throttled(
     gate, now_s = gate_of(limit), 0.0
     for gap_s in gaps_s:
         found = gate.ask(now_s, TEST, 0.5)
-        assert found.refused_by is None
+        assert found.throttled_by is None
         now_s += max(gap_s, found.retry_s)

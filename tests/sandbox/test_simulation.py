@@ -115,7 +115,7 @@ def test_a_429_has_the_body_that_the_spec_names(kind: str, media: str | None, te
     assert dict(throttled.headers)["Retry-After"] == "1"
     assert dict(throttled.headers).get("Content-Type") == media
     assert text in throttled.body
-    assert [(r.test_id, r.reason, r.at_s) for r in sandbox.truth.refusals] == [
+    assert [(r.test_id, r.reason, r.at_s) for r in sandbox.truth.throttles] == [
         (TEST, "strict-spacing", START_UNIX_S + 0.5)
     ]
 
@@ -192,7 +192,7 @@ def test_requests_take_effect_in_order_of_arrival_even_if_nobody_waits() -> None
     assert not sandbox.truth.accepted
     sandbox.settle()
     by_arrival = sorted(exchanges, key=lambda exchange: exchange.arrives_at_s)
-    statuses = [one.reply.status for one in by_arrival if one.reply is not None]
+    statuses = [one.response.status for one in by_arrival if one.response is not None]
     assert statuses == [202] + [429] * 19
 
 
@@ -222,7 +222,7 @@ def test_the_truth_is_served_whole_or_as_counts_and_does_not_count_itself() -> N
         "counts": {
             "accepted": 2,
             "accepted_unanswered": 0,
-            "refused": 1,
+            "throttled": 1,
             "invalid": 0,
             "faulted": 0,
             "requests": 3,
@@ -233,4 +233,4 @@ def test_the_truth_is_served_whole_or_as_counts_and_does_not_count_itself() -> N
     assert [row["run_id"] for row in whole["accepted"]] == [
         accepted.run_id for accepted in sandbox.truth.accepted
     ]
-    assert [row["reason"] for row in whole["refusals"]] == ["concurrency"]
+    assert [row["reason"] for row in whole["throttles"]] == ["concurrency"]

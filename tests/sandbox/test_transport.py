@@ -202,4 +202,4 @@ async def test_the_default_spec_takes_a_naive_client_about_two_seconds(
         for _ in range(14):
             nursery.start_soon(post_until_queued)
     assert trio.current_time() < 3.0
-    assert (len(sandbox.truth.accepted), sandbox.truth.refused > 0) == (14, True)
+    assert (len(sandbox.truth.accepted), sandbox.truth.throttled > 0) == (14, True)

@@ -93,7 +93,7 @@ class Life:
 def live(world: World, folder: Path) -> Life:
     """Live it through in `folder`, which is empty."""
     _schedule_by(world.seed)
-    sandbox = Sandbox(parse_spec(world.spec), epoch_s=EPOCH)
+    sandbox = Sandbox(parse_spec(world.spec), start_unix_s=EPOCH)
     life = Life(world, sandbox, [Batch(BatchFolder(folder / "a"), world.triggers)])
     if world.others:
         life.batches.append(Batch(BatchFolder(folder / "b"), world.others))

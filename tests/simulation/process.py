@@ -229,7 +229,7 @@ class Process:
         else:
             if sleep.left:
                 life.sandbox.settle()
-            life.sandbox.pass_unseen(sleep.for_s)
+            life.sandbox.let_client_sleep(sleep.for_s)
             life.slept_s += sleep.for_s
         if sleep.cut:
             for scope in self.under_way:
