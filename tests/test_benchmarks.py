@@ -73,6 +73,7 @@ def test_the_two_sets_share_neither_server_nor_seed() -> None:
     assert not {case.seed for case in tune} & {case.seed for case in report}
 
 
+@pytest.mark.long
 def test_what_is_drawn_is_the_same_for_a_seed_and_can_be_read() -> None:
     assert drawn_rows(1, each=3) == drawn_rows(1, each=3)
     assert drawn_rows(1, each=3) != drawn_rows(2, each=3)

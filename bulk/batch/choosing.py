@@ -52,7 +52,7 @@ def remaining_work(
     reconcile_only: bool = False,
 ) -> RemainingWork:
     """What a batch still needs; the options mean what they mean in `BatchSettings`."""
-    to_send = tally.left + (tally.refused if failed_again else 0)
+    to_send = tally.left + (tally.declined if failed_again else 0)
     return RemainingWork(0 if reconcile_only else to_send, to_reconcile(tally, on_unknown))
 
 

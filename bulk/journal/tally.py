@@ -33,11 +33,11 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """Triggers that were never executed nor refused: a resumed batch sends them."""
+        """Triggers that were neither executed nor declined: a resumed batch sends them."""
         return self.total - self.done + self.unsent
 
     @property
-    def refused(self) -> int:
+    def declined(self) -> int:
         """Triggers that were rejected or throttled: sent again only where that is asked for."""
         return self.rejected + self.throttled
 

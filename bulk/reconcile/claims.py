@@ -21,12 +21,12 @@ ALWAYS = CreationWindow(-math.inf, math.inf)
 class Claims:
     """What other batches claim: `run_ids` have an owner there.
 
-    `doubts` are their triggers in doubt, by test id, whose runs have no owner yet. Any run of the
-    tests `at_work` may be theirs; with `all_busy`, any run of all.
+    `unresolved` are their triggers, by test id, that may have made runs without an owner. Any run
+    of the tests `at_work` may be theirs; with `all_busy`, any run at all.
     """
 
     run_ids: frozenset[str] = frozenset()
-    doubts: Mapping[str, tuple[UnresolvedTrigger, ...]] = field(default_factory=dict)
+    unresolved: Mapping[str, tuple[UnresolvedTrigger, ...]] = field(default_factory=dict)
     at_work: frozenset[str] = frozenset()
     all_busy: bool = False
 
@@ -35,14 +35,17 @@ class Claims:
         return (
             self.all_busy
             or test_id in self.at_work
-            or any(doubt.may_have(run) for doubt in self.doubts.get(test_id, ()))
+            or any(trigger.may_have(run) for trigger in self.unresolved.get(test_id, ()))
         )
 
     def __or__(self, other: Claims) -> Claims:
-        tests = self.doubts.keys() | other.doubts.keys()
+        mine, theirs = self.unresolved, other.unresolved
         return Claims(
             self.run_ids | other.run_ids,
-            {test: self.doubts.get(test, ()) + other.doubts.get(test, ()) for test in tests},
+            {
+                test: mine.get(test, ()) + theirs.get(test, ())
+                for test in mine.keys() | theirs.keys()
+            },
             self.at_work | other.at_work,
             self.all_busy or other.all_busy,
         )
@@ -73,11 +76,11 @@ def _written_at(path: Path) -> float:
 
 def _claims(batch: ClosedBatch) -> Claims:
     clock = ServerClock(batch.clock_samples)
-    doubts: defaultdict[str, tuple[UnresolvedTrigger, ...]] = defaultdict(tuple)
+    unresolved: defaultdict[str, tuple[UnresolvedTrigger, ...]] = defaultdict(tuple)
     for lost in batch.in_doubt:
         windows = tuple(_widest(clock.window(attempt)) for attempt in lost.attempts)
-        doubts[lost.trigger.test_id] += (UnresolvedTrigger(lost.seq, lost.trigger, windows),)
-    return Claims(batch.run_ids, dict(doubts))
+        unresolved[lost.trigger.test_id] += (UnresolvedTrigger(lost.seq, lost.trigger, windows),)
+    return Claims(batch.run_ids, dict(unresolved))
 
 
 def _widest(window: CreationWindow) -> CreationWindow:

@@ -54,6 +54,7 @@ LIMITERS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limiter", LIMITERS)
 @pytest.mark.parametrize("headers", ["none", "retry-after", "draft-current"])
 def test_every_trigger_is_queued_once_under_every_limiter(

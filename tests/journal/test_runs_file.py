@@ -122,6 +122,7 @@ def test_what_the_file_lacks_is_added_by_the_next_session(path: Path, left: str)
     assert len(listed(path)) == 9
 
 
+@pytest.mark.long
 @given(cut=st.integers(min_value=0), appended=st.binary(max_size=40))
 def test_wherever_a_crash_tears_the_file_it_becomes_complete_again(
     cut: int, appended: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -145,6 +146,7 @@ def test_wherever_a_crash_tears_the_file_it_becomes_complete_again(
     shutil.rmtree(path.parent)
 
 
+@pytest.mark.long
 @given(garbage=st.binary(max_size=400), random=st.randoms(use_true_random=False))
 def test_no_garbage_is_taken_for_a_run(
     garbage: bytes, random: Random, tmp_path_factory: pytest.TempPathFactory

@@ -241,6 +241,7 @@ def test_a_file_cut_short_beside_its_log(
         check(rows, truth, listed=listed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(40))
 def test_bytes_overwritten_anywhere(
     closed: Path, died: Path, truth: Truth, tmp_path: Path, seed: int
@@ -288,6 +289,7 @@ def test_single_bits_flipped(closed: Path, truth: Truth, tmp_path: Path, seed: i
         check(rows, truth, listed=listed, least=COUNT // 4, runs=QUEUED // 4)
 
 
+@pytest.mark.long
 @LISTED
 @pytest.mark.parametrize("page", range(20))
 def test_a_page_of_zeros(
@@ -307,6 +309,7 @@ def test_a_page_of_zeros(
         check(rows, truth, listed=listed, least=MOST, runs=MOST_RUNS)
 
 
+@pytest.mark.long
 @LISTED
 @pytest.mark.parametrize("pages", [range(3, 6), range(8, 30, 5), range(20, 60)])
 def test_several_broken_pages_lose_only_their_own_rows(
@@ -473,6 +476,7 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
         Journal.open(tmp_path)
 
 
+@pytest.mark.long
 def test_what_was_saved_before_is_kept(closed: Path, tmp_path: Path) -> None:
     path = copy(closed, tmp_path)
     saved = path.parent.parent / "salvaged.csv"

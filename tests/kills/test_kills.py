@@ -84,7 +84,7 @@ def test_two_that_begin_batches_of_the_same_triggers_at_the_same_moment(
         assert sorted(code for _, code in ends) == [0, 2], ends
         (refused,) = [err for (_, err), code in ends if code]
         (batch,) = terminal.batches()
-        assert f"batch {batch.name} " in refused
+        assert f"batch {batch.name}" in refused
         (begun,) = [path for path, (_, code) in zip(manifests, ends, strict=True) if not code]
         assert problems(batch, begun, truth(base_url), 0) == []
 

@@ -231,6 +231,7 @@ def test_rows_that_an_app_id_option_makes_equal_are_an_error(tmp_path: Path) -> 
         read_manifest(path, Selection(app_ids=((Platform.IOS, APP),)))
 
 
+@pytest.mark.long
 def test_only_the_duplicate_check_grows_with_the_file(tmp_path: Path) -> None:
     rows = 20_000
     path = tmp_path / "large.csv"

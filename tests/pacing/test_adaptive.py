@@ -384,6 +384,7 @@ def test_a_test_that_is_refused_for_good_ends_the_batch_once_all_others_are_thro
     assert isinstance(pacing.ask(now, "one more"), Send), "and the others may go on"
 
 
+@pytest.mark.long
 @settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 2**32))
 def test_whatever_a_server_answers_it_is_survived(seed: int) -> None:

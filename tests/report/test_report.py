@@ -140,6 +140,7 @@ def test_an_own_column_is_text_whatever_its_name(name: str) -> None:
     assert row[-1] == "007 or so"
 
 
+@pytest.mark.long
 @given(texts=st.lists(any_text, min_size=1, max_size=5))
 @settings(deadline=None, max_examples=examples(40))
 def test_no_cell_is_a_formula_and_each_text_can_be_read_back(texts: list[str]) -> None:
@@ -309,6 +310,7 @@ def test_junit_has_one_case_per_trigger_and_errors_but_no_failures() -> None:
     assert root.findall(".//failure") == []
 
 
+@pytest.mark.long
 @given(texts=st.lists(any_text, min_size=1, max_size=5))
 @settings(deadline=None, max_examples=examples(40))
 def test_junit_is_xml_whatever_the_names(texts: list[str]) -> None:
@@ -363,6 +365,7 @@ def test_the_page_has_no_script_and_loads_nothing() -> None:
     assert html.count("<style>") == 1
 
 
+@pytest.mark.long
 @given(texts=st.lists(any_text, min_size=1, max_size=4))
 @settings(deadline=None, max_examples=examples(25))
 def test_no_name_adds_an_element_to_the_page(texts: list[str]) -> None:
