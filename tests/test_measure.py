@@ -25,7 +25,7 @@ from bulk.measure.models import best_size, roundest
 from bulk.model import AttemptRecord
 from bulk.sandbox import Sandbox, parse_spec
 from bulk.sandbox.wire import Request
-from tests.virtual import EPOCH, VirtualRun, some_triggers
+from tests.virtual import T0, VirtualRun, some_triggers
 
 LATENCY = "latency 60ms jitter 10ms"
 TEST = "00000000-0000-4000-8000-000000000001"
@@ -36,7 +36,7 @@ def attempts_at(spec: str, count: int = 600, workers: int = 6) -> list[AttemptRe
 
     Each worker doubles its wait from refusal to refusal, or waits for what `Retry-After` says.
     """
-    sandbox = Sandbox(parse_spec(f"{spec}; {LATENCY}"), start_unix_s=EPOCH)
+    sandbox = Sandbox(parse_spec(f"{spec}; {LATENCY}"), start_unix_s=T0)
     turns = [(0.001 * worker, worker, 0) for worker in range(workers)]
     log: list[AttemptRecord] = []
     left = count
@@ -57,16 +57,16 @@ def attempts_at(spec: str, count: int = 600, workers: int = 6) -> list[AttemptRe
         refusals = refusals + 1 if reply.status == 429 else 0
         log.append(
             attempt(
-                EPOCH + now,
+                T0 + now,
                 reply.status,
                 latency_ms=(end - now) * 1000,
                 in_flight=len(under_way),
                 headers=kept_headers(reply.headers),
             )
         )
-        wait_s = read_rate_limit_headers(
-            reply.headers, EPOCH + end
-        ).retry_after_s or 0.2 * 1.7 ** min(refusals, 9)
+        wait_s = read_rate_limit_headers(reply.headers, T0 + end).retry_after_s or 0.2 * 1.7 ** min(
+            refusals, 9
+        )
         heapq.heappush(turns, (end + wait_s if refusals else end, worker, refusals))
     return log
 

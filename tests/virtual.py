@@ -21,7 +21,7 @@ from bulk.journal import Journal, NewBatch
 from bulk.model import AttemptRecord, BatchFacts, Mode, Platform, StopCode, Trigger, TriggerResult
 from bulk.sandbox import Sandbox, parse_spec
 
-EPOCH = 1_790_035_200.0  # a whole day, so that aligned windows begin with the clock
+T0 = 1_790_035_200.0  # a whole day, so that aligned windows begin with the clock
 KEY = ApiKey("sk_test_canary", "the test's key")
 
 
@@ -51,7 +51,7 @@ def a_batch(**changes: object) -> NewBatch:
         "name": "batch",
         "manifest": "release.csv",
         "base_url": "http://sandbox.test",
-        "created_at": EPOCH,
+        "created_at": T0,
         "version": "0",
         "fingerprint": "f",
     }
@@ -81,7 +81,7 @@ class VirtualRun:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.sandbox = Sandbox(parse_spec(self.spec), start_unix_s=EPOCH)
+        self.sandbox = Sandbox(parse_spec(self.spec), start_unix_s=T0)
         self._clock_s = 0.0
         if not self.path.exists():
             Journal.create(self.path, a_batch(), self.triggers).close()
@@ -96,7 +96,7 @@ class VirtualRun:
                 journal,
                 self.sandbox,
                 self.settings,
-                t0_unix_s=EPOCH,
+                t0_unix_s=T0,
                 clock_s=began,
                 seed=self.seed,
                 key=KEY,

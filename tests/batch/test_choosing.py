@@ -25,7 +25,7 @@ from bulk.journal import Journal
 from bulk.journal.tally import Tally
 from bulk.manifest import Manifest, read_manifest
 from bulk.model import OnUnknown
-from tests.virtual import EPOCH, VirtualRun
+from tests.virtual import T0, VirtualRun
 
 SAMPLE = Path(__file__).parent.parent.parent / "manifests" / "release.csv"
 
@@ -49,7 +49,7 @@ def run(folder: BatchFolder, spec: str = "none") -> None:
     """Run the batch against a model of the API, in virtual time, and write its reports."""
     VirtualRun(folder.journal, spec).go()
     with Journal.open(folder.journal) as journal:
-        write_reports(journal, folder, EPOCH)
+        write_reports(journal, folder, T0)
 
 
 def test_a_new_batch_is_created_next_to_those_that_were_there(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bulk.batch.running import BatchSettings, run_batch
 from bulk.batch.virtual import run_virtually
 from bulk.journal import Journal
 from bulk.sandbox import Sandbox, parse_spec
-from tests.virtual import EPOCH, a_batch, some_triggers
+from tests.virtual import T0, a_batch, some_triggers
 
 TIMES = 30  # torn tasks complained after one in six, before Ctrl-C waited for a checkpoint
 
@@ -46,10 +46,10 @@ def test_a_ctrl_c_at_any_moment_ends_it_in_order(
     for number in range(TIMES):
         batch, triggers = a_batch(sandbox="none", simulated=True), some_triggers(5_000)
         journal = Journal.create(tmp_path / f"{number}.sqlite", batch, triggers)
-        sandbox = Sandbox(parse_spec("none"), start_unix_s=EPOCH)
+        sandbox = Sandbox(parse_spec("none"), start_unix_s=T0)
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.05, 0.25))
         with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
-            run_virtually(run_batch, journal, sandbox, BatchSettings(), t0_unix_s=EPOCH)
+            run_virtually(run_batch, journal, sandbox, BatchSettings(), t0_unix_s=T0)
         journal.abandon()
         gc.collect()
     assert complaints == []

@@ -22,7 +22,7 @@ from bulk.journal.tally import Tally
 from bulk.model import Outcome, StopCode, TriggerResult
 from bulk.pacing import PaceView
 from bulk.sandbox import Sandbox, SandboxTransport, parse_spec
-from tests.virtual import EPOCH, a_batch, some_triggers
+from tests.virtual import T0, a_batch, some_triggers
 
 LONG = "latency 60ms; runs queued 1h running 1s"  # none ends by itself
 # What happens to a cancel request: answered with this status, its answer lost, or nothing.
@@ -70,7 +70,7 @@ class Batch:
     clock_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.sandbox = Sandbox(parse_spec(self.spec), start_unix_s=EPOCH)
+        self.sandbox = Sandbox(parse_spec(self.spec), start_unix_s=T0)
         self.transport = FaultyTransport(self.sandbox)
         Journal.create(self.path, a_batch(), some_triggers(self.count)).close()
 
@@ -90,7 +90,7 @@ class Batch:
                 journal,
                 self.sandbox,
                 settings,
-                t0_unix_s=EPOCH,
+                t0_unix_s=T0,
                 clock_s=began,
                 interrupts=interrupt,
                 transport=lambda: self.transport,
@@ -108,7 +108,7 @@ class Batch:
                 journal,
                 self.sandbox,
                 settings or BatchSettings(),
-                t0_unix_s=EPOCH,
+                t0_unix_s=T0,
                 clock_s=self.clock_s,
                 progress=progress,
                 transport=lambda: self.transport,

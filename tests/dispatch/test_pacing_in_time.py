@@ -9,7 +9,7 @@ import pytest
 
 from bulk.batch.running import BatchSettings
 from bulk.model import AttemptRecord, Outcome, StopCode, Trigger
-from tests.virtual import EPOCH, Outcomes, VirtualRun, some_triggers
+from tests.virtual import T0, Outcomes, VirtualRun, some_triggers
 
 pytestmark = pytest.mark.long
 
@@ -29,13 +29,13 @@ def throttled(came: Outcomes) -> list[AttemptRecord]:
 
 def sends_after(came: Outcomes, instant: float) -> list[float]:
     """When the attempts after an instant were sent, in virtual seconds."""
-    return sorted(a.sent_at - EPOCH for a in came.attempts if a.sent_at - EPOCH > instant)
+    return sorted(a.sent_at - T0 for a in came.attempts if a.sent_at - T0 > instant)
 
 
 def known_at(attempt: AttemptRecord) -> float:
     """When its answer arrived, in virtual seconds."""
     assert attempt.received_at is not None
-    return attempt.received_at - EPOCH
+    return attempt.received_at - T0
 
 
 def queued(came: Outcomes) -> int:
@@ -212,7 +212,7 @@ def test_a_cap_is_distinguished_from_a_rate_and_kept_by_requests_in_flight(tmp_p
     came = run(tmp_path, "concurrency 5; latency 100ms jitter 10ms split 2/96/2", 3_000)
     assert came.took_s <= 1.05 * 3_000 * 0.1 / 5
     assert len(throttled(came)) <= 12
-    late = [attempt for attempt in throttled(came) if attempt.sent_at - EPOCH > 5.0]
+    late = [attempt for attempt in throttled(came) if attempt.sent_at - T0 > 5.0]
     assert late
     assert all(attempt.in_flight == 6 for attempt in late), "one more was tried, now and then"
 
@@ -262,7 +262,7 @@ def test_a_quota_that_says_so_is_probed_once_and_the_rest_stays_resumable(
     came = run(tmp_path, "quota 60; latency 50ms", 100)
     assert came.end.stop is StopCode.QUOTA_EXHAUSTED
     first_known = min(known_at(attempt) for attempt in throttled(came))
-    later = [attempt for attempt in throttled(came) if attempt.sent_at - EPOCH > first_known]
+    later = [attempt for attempt in throttled(came) if attempt.sent_at - T0 > first_known]
     assert len(later) <= 2
     assert queued(came) == 60
     assert sum(result.outcome is Outcome.UNSENT for result in came.results) == 40
@@ -273,7 +273,7 @@ def test_a_quota_that_says_nothing_is_suspected_after_ten_minutes(tmp_path: Path
     assert came.end.stop is StopCode.QUOTA_EXHAUSTED
     assert came.end.stop_detail.startswith("suspected quota")
     first_known = min(known_at(attempt) for attempt in throttled(came))
-    later = [attempt for attempt in throttled(came) if attempt.sent_at - EPOCH > first_known]
+    later = [attempt for attempt in throttled(came) if attempt.sent_at - T0 > first_known]
     assert len(later) <= 15
     assert 600 <= came.took_s <= 1800
 

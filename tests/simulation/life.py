@@ -13,7 +13,7 @@ from bulk.model import AttemptRecord, Trigger, TriggerResult
 from bulk.sandbox import Sandbox, parse_spec
 from tests.simulation.process import Process
 from tests.simulation.world import World
-from tests.virtual import EPOCH, a_batch
+from tests.virtual import T0, a_batch
 
 PROCESSES_MAX = 12  # after the last crash, a batch is through with its second one as a rule
 
@@ -93,7 +93,7 @@ class Life:
 def live(world: World, folder: Path) -> Life:
     """Live it through in `folder`, which is empty."""
     _schedule_by(world.seed)
-    sandbox = Sandbox(parse_spec(world.spec), start_unix_s=EPOCH)
+    sandbox = Sandbox(parse_spec(world.spec), start_unix_s=T0)
     life = Life(world, sandbox, [Batch(BatchFolder(folder / "a"), world.triggers)])
     if world.others:
         life.batches.append(Batch(BatchFolder(folder / "b"), world.others))

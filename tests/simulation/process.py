@@ -28,7 +28,7 @@ from bulk.journal import Entry, Journal
 from bulk.model import ServerTime, StopCode
 from bulk.sandbox import SandboxTransport
 from tests.simulation.world import Command, Crash, Sleep
-from tests.virtual import EPOCH, KEY
+from tests.virtual import KEY, T0
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -120,7 +120,7 @@ class Process:
                 journal,
                 life.sandbox,
                 self._settings,
-                t0_unix_s=EPOCH,
+                t0_unix_s=T0,
                 clock_s=self._began_s,
                 seed=world.seed,
                 key=KEY,
@@ -194,7 +194,7 @@ class Process:
         self.seen(now_s)
         steps = sum(by_s for at_s, by_s in self.life.world.steps if at_s <= now_s)
         ahead_s = self.life.world.skew_s + self._step_s + steps + self.life.slept_s
-        return EPOCH + ahead_s + now_s
+        return T0 + ahead_s + now_s
 
     async def _befalls(self) -> AsyncIterator[StopCode]:
         """What time brings, as it comes: a sleep and the user's interrupt only once in a life."""
