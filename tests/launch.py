@@ -110,7 +110,7 @@ def _keep(child: int, descriptors: list[int]) -> None:
 
 
 def _become(request: Request, descriptors: list[int]) -> None:
-    """Be the process that was asked for, up to its first line of code."""
+    """Become the requested process, up to its first line of code."""
     os.environ.clear()
     os.environ.update(request.environment)
     report, *streams = descriptors
@@ -121,7 +121,7 @@ def _become(request: Request, descriptors: list[int]) -> None:
         if stream >= STREAMS:
             os.close(stream)
     os.chdir(request.folder)
-    # As Python makes them: it looks at once whether they are terminals.
+    # As Python creates them: it checks at once whether they are terminals.
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stderr = sys.__stderr__ = open(  # type: ignore[misc]  # noqa: SIM115

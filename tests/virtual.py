@@ -60,7 +60,7 @@ def a_batch(**changes: object) -> NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What came of a virtual run. `took_s` is virtual."""
+    """The result of a virtual run. `took_s` is virtual."""
 
     end: DispatchEnd
     took_s: float
@@ -87,7 +87,7 @@ class VirtualRun:
             Journal.create(self.path, a_batch(), self.triggers).close()
 
     def go(self, around: Callable[[Journal], Journal] = lambda journal: journal) -> Outcomes:
-        """Work on the batch until dispatch ends; virtual time goes on where it stood."""
+        """Run the batch until dispatch ends; virtual time continues from where it was."""
         began = self._clock_s
         journal = around(Journal.open(self.path))
         try:

@@ -20,7 +20,7 @@ from bulk.model import ClockSample
 class ClosedBatch:
     """The runs that a batch owns, and the triggers that may have made runs without an owner.
 
-    `clock_samples` say when that was by the server's clock; empty where nothing is in doubt.
+    `clock_samples` say when that was by the server's clock; empty if every trigger is resolved.
     """
 
     run_ids: frozenset[str]

@@ -148,7 +148,7 @@ class BatchHistory:
     """What reconciliation needs to know of a batch besides its lost triggers.
 
     `cells` are all that it triggers, each once; `first` and `last` are its first and last attempt.
-    `resent` are triggers that were sent again while they were in doubt, and no longer are.
+    `resent` are triggers that were sent again while unresolved, and are resolved now.
     """
 
     answered: tuple[Answered, ...] = ()

@@ -140,16 +140,16 @@ class Journal(JournalReader):
         if self._runs is not None:
             self._runs.close()
 
-    def note_server_time(self, heard: ServerTime) -> None:
+    def note_server_time(self, reading: ServerTime) -> None:
         """Record a reading of the server's clock from before this session's first attempt."""
         stamp = {
             "session": self._session_id,
             "attempt_id": self.next_attempt_id(),
-            "sent_at": heard.sent.wall,
-            "sent_steady": heard.sent.steady,
-            "received_at": heard.received.wall,
-            "received_steady": heard.received.steady,
-            "server_at": heard.server,
+            "sent_at": reading.sent.wall,
+            "sent_steady": reading.sent.steady,
+            "received_at": reading.received.wall,
+            "received_steady": reading.received.steady,
+            "server_at": reading.server,
         }
         with self._transaction():
             self._sql.execute(tables.INSERT_STAMP, stamp)

@@ -3,7 +3,7 @@
 `read_manifest` checks a whole file and counts what it expands to; `Manifest.triggers` streams the
 triggers. Which file to open:
 
-- `manifest`: `read_manifest` and `Manifest`, the way in.
+- `manifest`: `read_manifest` and `Manifest`, the entry point.
 - `text_file`: whether a file can be read at all, its encoding and its digest.
 - `csv_form`: a CSV file's delimiter, records and rows.
 - `header`: the columns there are, and the header row of a CSV file.

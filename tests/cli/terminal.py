@@ -99,7 +99,7 @@ def request(
     before: str = "",
     file_bytes_max: int | None = None,
 ) -> Request:
-    """What a launcher is asked for, with an environment without surprises."""
+    """A request to the launcher, with a controlled environment."""
     return Request(
         [*map(str, arguments)],
         str(folder),

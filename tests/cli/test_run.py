@@ -171,21 +171,21 @@ def test_github_is_told_counts_and_paths(terminal: Terminal) -> None:
         GITHUB_STEP_SUMMARY=str(summary),
     )
     assert said.code == 0
-    told = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
     (batch,) = terminal.batches()
-    assert (told["before"], told["queued"], told["exit_code"]) == ("1", "14", "0")
-    assert told["report"] == f"reports/{batch.name}/report.html"
+    assert (outputs["before"], outputs["queued"], outputs["exit_code"]) == ("1", "14", "0")
+    assert outputs["report"] == f"reports/{batch.name}/report.html"
     assert summary.read_text().startswith("## All 14 triggered\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text on other systems")
 def test_github_is_told_a_path_that_is_no_text(terminal: Terminal) -> None:
-    told = terminal.folder / "output"
+    outputs = terminal.folder / "output"
     path = ("--output", os.fsdecode(b"caf\xe9"), "--batch", "b")
-    github = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(told)}
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(outputs)}
     process = spawn(RELEASE, "--sandbox", "none", *path, folder=terminal.folder, **github)
     assert (process.communicate(timeout=60)[1].count("error"), process.returncode) == (0, 0)
-    assert b"\nreport=caf\xe9/b/report.html\n" in told.read_bytes()
+    assert b"\nreport=caf\xe9/b/report.html\n" in outputs.read_bytes()
 
 
 def test_the_python_api_does_the_same(terminal: Terminal, free: str) -> None:
@@ -599,7 +599,7 @@ def test_a_batch_that_was_killed_before_its_reports_is_not_billed_again(
         assert terminal.call(then, batch.name, **ENVIRONMENT).code == 0
         check_truth(batch, base_url, 5)
         assert terminal.call(*run, **ENVIRONMENT).code == 0, (
-            "told how it went, one may want another"
+            "reported how it went, one may want another"
         )
         assert len(terminal.batches()) == 2
 

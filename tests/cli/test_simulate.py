@@ -55,12 +55,12 @@ def test_it_says_how_long_the_release_would_take_and_needs_no_key(terminal: Term
 
 def test_the_same_seed_gives_the_same_figures_and_another_does_not(terminal: Terminal) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 120)
-    told = []
+    summaries = []
     for spec in (BUCKET, BUCKET, BUCKET.replace("seed 7", "seed 8")):
         summary = json.loads(terminal.call(manifest, "--simulate", spec, "--json").out)
-        told.append([summary[name] for name in ("elapsed_s", "throttles", "latency_ms")])
-    assert told[0] == told[1] != told[2]
-    assert told[0][0] == pytest.approx(10.0, rel=0.2)  # 100 beyond the burst, at 10/s
+        summaries.append([summary[name] for name in ("elapsed_s", "throttles", "latency_ms")])
+    assert summaries[0] == summaries[1] != summaries[2]
+    assert summaries[0][0] == pytest.approx(10.0, rel=0.2)  # 100 beyond the burst, at 10/s
 
 
 def test_json_is_all_that_stands_on_stdout_and_says_that_it_is_simulated(
@@ -171,12 +171,14 @@ def test_many_minutes_of_waiting_take_seconds(terminal: Terminal, spec: str, cod
 
 @pytest.mark.sockets
 def test_it_takes_as_long_as_the_sandbox_really_does(terminal: Terminal) -> None:
+    """A busy machine makes the real run longer, and nothing makes it shorter."""
     manifest = write_manifest(terminal.folder / "m.csv", 150)
     spec = "token-bucket 15/s burst 20; headers retry-after; latency 60ms jitter 15ms"
-    told = json.loads(terminal.call(manifest, "--simulate", spec, "--json").out)
+    simulated = json.loads(terminal.call(manifest, "--simulate", spec, "--json").out)
     real = json.loads(terminal.call(manifest, "--sandbox", spec, "--json").out)
-    assert (told["outcomes"], told["exit_code"]) == (real["outcomes"], real["exit_code"])
-    assert told["elapsed_s"] == pytest.approx(real["elapsed_s"], abs=0.05 * real["elapsed_s"] + 0.3)
+    assert (simulated["outcomes"], simulated["exit_code"]) == (real["outcomes"], real["exit_code"])
+    longer_s = real["elapsed_s"] - simulated["elapsed_s"]
+    assert -0.05 * real["elapsed_s"] - 0.3 <= longer_s <= 0.5 * real["elapsed_s"]
 
 
 # --- how it is marked ----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A process whose words nobody can be told: the batch goes on, and the exit code is true."""
+"""A process that cannot print: the batch continues, and the exit code is right."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def make_answer(seed: int, turn: int = 0) -> Script:
         interim = f"HTTP/1.1 {random.choice((100, 102, 103))} Wait\r\nLink: x\r\n\r\n".encode()
         before = interim * random.choice((1, 3, 2_000))
     head, body = _message(random, tame=random.random() < 0.7)
-    # A key that is changed or cut on the way is another text; no search for it would end.
+    # A key that is changed or cut in transit is another text; no search for it would end.
     whole = shows_canary(head + body)
     if random.random() < 0.05 and not whole:
         head, body = _bytes_changed(random, head), _bytes_changed(random, body)
@@ -78,17 +78,17 @@ def make_answer(seed: int, turn: int = 0) -> Script:
 
 
 def _delivery(random: Random, head: bytes, body: bytes, *, whole: bool) -> Script:
-    way = random.random() * (0.8 if whole else 1.0)
-    if way < 0.8:
+    variant = random.random() * (0.8 if whole else 1.0)
+    if variant < 0.8:
         return Script((head + body,), 0.0, _ending(random))
     content = head + body
-    if way < 0.86:  # cut anywhere
+    if variant < 0.86:  # cut anywhere
         return Script((content[: random.randint(0, len(content))],), 0.0, _ending(random))
-    if way < 0.94:  # in pieces
+    if variant < 0.94:  # in pieces
         at = sorted(random.randint(0, len(content)) for _ in range(random.randint(1, 5)))
         cuts = zip([0, *at], [*at, len(content)], strict=True)
         return Script(tuple(content[i:j] for i, j in cuts), 0.0, _ending(random))
-    if way < 0.96:  # a drip
+    if variant < 0.96:  # a drip
         drops = tuple(content[i : i + 1] for i in range(min(len(content), 60)))
         return Script(drops, 0.03, "hold")
     again = random.choice(
@@ -121,8 +121,8 @@ def _message(random: Random, *, tame: bool) -> tuple[bytes, bytes]:
             for name, _, value in (line.partition(":") for line in lines[1:])
             if re.fullmatch("[A-Za-z-]+", name)
         ]
-    way = random.choice((0.0, NO_LENGTH)) if shows_canary(body) else random.random()
-    framing, body = _framed(random, body, way=0.0 if tame else way)
+    variant = random.choice((0.0, NO_LENGTH)) if shows_canary(body) else random.random()
+    framing, body = _framed(random, body, variant=0.0 if tame else variant)
     lines += framing
     line_end = "\n" if random.random() < 0.03 else "\r\n"
     head = line_end.join([*lines, "", ""])
@@ -131,14 +131,14 @@ def _message(random: Random, *, tame: bool) -> tuple[bytes, bytes]:
 
 def _packed(random: Random, body: bytes) -> tuple[bytes, str]:
     encoding = random.choice(("gzip", "deflate", "x-gzip", "GZIP", "br", "zstd", "gzip, gzip", "x"))
-    way = random.random() * (0.5 if shows_canary(body) else 1.0)
-    if way < 0.3:
+    variant = random.random() * (0.5 if shows_canary(body) else 1.0)
+    if variant < 0.3:
         return gzip.compress(body), encoding
-    if way < 0.5:
+    if variant < 0.5:
         return zlib.compress(body), encoding
-    if way < 0.7:
+    if variant < 0.7:
         return gzip.compress(body)[: random.randint(0, 60)], encoding
-    if way < 0.8:
+    if variant < 0.8:
         return BOMB, "gzip"
     return body, encoding
 
@@ -154,11 +154,11 @@ BOMB = _bomb()
 NO_LENGTH = 0.8
 
 
-def _framed(random: Random, body: bytes, way: float) -> tuple[list[str], bytes]:
+def _framed(random: Random, body: bytes, variant: float) -> tuple[list[str], bytes]:
     """The headers that say how long the body is, rightly or not, and the body as it is sent."""
-    if way < 0.6:
+    if variant < 0.6:
         return [f"Content-Length: {len(body)}"], body
-    if way < 0.7:
+    if variant < 0.7:
         length = random.choice(
             (
                 len(body) + 7,
@@ -174,9 +174,9 @@ def _framed(random: Random, body: bytes, way: float) -> tuple[list[str], bytes]:
             )
         )
         return [f"Content-Length: {length}"], body
-    if way < 0.75:
+    if variant < 0.75:
         return [f"Content-Length: {len(body)}", f"Content-Length: {len(body) + 1}"], body
-    if way <= NO_LENGTH:
+    if variant <= NO_LENGTH:
         return [], body
     both = [f"Content-Length: {len(body)}"] if random.random() < 0.2 else []
     coding = random.choice(

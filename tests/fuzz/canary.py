@@ -1,4 +1,4 @@
-"""A key that must show nowhere: the ways a server may echo it, and a search for all of them.
+"""A key that must show nowhere: the forms in which a server may echo it, and a search for them.
 
 The search knows nothing of how the product scrubs: it undoes encodings and looks.
 """
@@ -23,7 +23,7 @@ def _bytes_in_json(text: str) -> str:
     return "".join(f"\\u{ord(char):04x}" for char in text)
 
 
-WAYS = (
+FORMS = (
     lambda key, random: key,
     lambda key, random: f"Bearer {key}",
     lambda key, random: json.dumps(key)[1:-1],
@@ -50,8 +50,8 @@ def _around(key: str, random: Random) -> bytes:
 
 
 def echoed(random: Random) -> str:
-    """The canary, in any way a server might write it."""
-    return random.choice(WAYS)(CANARY, random)
+    """The canary, in any form a server might write it."""
+    return random.choice(FORMS)(CANARY, random)
 
 
 def shows_canary(content: str | bytes) -> bool:

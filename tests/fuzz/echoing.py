@@ -1,4 +1,4 @@
-"""A server that gives the Authorization header back in every way it can."""
+"""A server that echoes the Authorization header in every form it can."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from tests.fuzz.canary import WAYS
+from tests.fuzz.canary import FORMS
 
 PLACES = (
     *("body", "text", "queued", "run id", "error code", "run list", "header", "header name"),
@@ -20,7 +20,7 @@ PLACES = (
 
 
 class EchoServer(ThreadingHTTPServer):
-    """Answers the nth trigger by place n and way n of echoing. `hold` keeps answers back.
+    """Answers the nth trigger at place n in form n. `hold` keeps answers back.
 
     `listing` is the status of the list of runs, which echoes as well.
     """
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.triggers += 1
         self.server.go_on.wait(30)
         random = Random(number)
-        echo = WAYS[number // len(PLACES) % len(WAYS)](self._key, random)
+        echo = FORMS[number // len(PLACES) % len(FORMS)](self._key, random)
         self._answer(PLACES[number % len(PLACES)], echo, str(UUID(int=(4 << 76) + number)))
 
     @property
@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers["Authorization"].removeprefix("Bearer ")
 
     def _echo(self, random: Random) -> str:
-        return random.choice(WAYS)(self._key, random)
+        return random.choice(FORMS)(self._key, random)
 
     def _answer(self, place: str, echo: str, run_id: str) -> None:
         words = {"error": "denied", "message": f"not allowed: {echo}"}

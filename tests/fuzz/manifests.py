@@ -233,18 +233,18 @@ def _spoilt(random: Random, text: str, words: tuple[str, ...]) -> str:
     for _ in range(random.randint(1, 4)):
         place = random.randint(0, len(text))
         end = min(len(text), place + random.randint(0, 40))
-        way = random.randrange(6)
-        if way == 0:
+        variant = random.randrange(6)
+        if variant == 0:
             text = text[:place] + random.choice(words) + text[place:]
-        elif way == 1:
+        elif variant == 1:
             text = text[:place] + text[end:]
-        elif way == 2:
+        elif variant == 2:
             text = text[:end] + text[place:]
-        elif way == 3:
+        elif variant == 3:
             lines = text.splitlines(keepends=True)
             random.shuffle(lines)
             text = "".join(lines[:1_000])
-        elif way == 4:
+        elif variant == 4:
             text = text[:place] + random.choice(words) * random.choice((1, 3, 2_000)) + text[place:]
         else:
             text = text[:place] + hostile_text(random) + text[place:]
@@ -256,14 +256,14 @@ def _damaged(random: Random, content: bytes) -> bytes:
     damaged = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 10))):
         place = random.randint(0, max(0, len(damaged) - 1))
-        way = random.randrange(5)
-        if way == 0 and damaged:
+        variant = random.randrange(5)
+        if variant == 0 and damaged:
             damaged[place] = random.getrandbits(8)
-        elif way == 1:
+        elif variant == 1:
             damaged[place:place] = random.randbytes(random.randint(1, 4))
-        elif way == 2:
+        elif variant == 2:
             del damaged[place : place + random.randint(1, 20)]
-        elif way == 3:
+        elif variant == 3:
             damaged[0:0] = random.choice(MARKS)
         else:
             del damaged[place:]

@@ -73,28 +73,28 @@ def headers(random: Random) -> list[str]:
     """Header lines: signals that make no sense, echoes of the key, cookies, too many of them."""
     lines = []
     for _ in range(random.choice((0, 1, 2, 3, 8))):
-        way = random.random()
-        if way < 0.5:
+        variant = random.random()
+        if variant < 0.5:
             value = random.choice(
                 (random.choice(NUMBERS), random.choice(DATES), random.choice(POLICIES))
             )
             if random.random() < 0.1:
                 value = hostile_text(random)
             lines.append(f"{random.choice(SIGNAL_NAMES)}: {value}")
-        elif way < 0.6:
+        elif variant < 0.6:
             lines.append(f"Date: {formatdate(random.uniform(0, 4e9), usegmt=True)}")
-        elif way < 0.7:
+        elif variant < 0.7:
             lines.append(
                 f"Location: {random.choice((*LOCATIONS, echoed(random), hostile_text(random)))}"
             )
-        elif way < 0.78:
+        elif variant < 0.78:
             cookie = random.choice(("a=b; Path=/", hostile_text(random), echoed(random)))
             lines.append(f"Set-Cookie: {cookie}")
-        elif way < 0.9:
+        elif variant < 0.9:
             name = random.choice((*SIGNAL_NAMES, "X-Echo", "Server", "WWW-Authenticate"))
             before = " " * random.randrange(3) + "p" * random.choice((0, 0, 185))
             lines.append(f"{name}: {before}{echoed(random)}")
-        elif way < 0.97:
+        elif variant < 0.97:
             name = random.choice(
                 (
                     "X-RateLimit-" + echoed(random),
@@ -113,17 +113,17 @@ def headers(random: Random) -> list[str]:
 
 def body(random: Random) -> bytes:
     """A body: what was promised with one thing or all things wrong in it, or something else."""
-    way = random.random()
-    if way < 0.1:
+    variant = random.random()
+    if variant < 0.1:
         return random.choice(
             (b"", b"null", b"[]", b"{", b'"', b"\xff\xfe", b"[" * 60_000, b"9" * 5_000)
         )
-    if way < 0.2:
+    if variant < 0.2:
         text = random.choice(
             (hostile_text(random), echoed(random), f"<html>{echoed(random)}</html>")
         )
         return text.encode(random.choice(("utf-8", "utf-16", "latin-1")), "replace")
-    if way < 0.24:
+    if variant < 0.24:
         return b'{"message": "' + b"x" * random.choice((60_000, 300_000)) + b'"}'
     fields: dict[str, object] = {
         "status": "queued",

@@ -20,7 +20,7 @@ CPU_S_MAX = 5.0  # fifty times what the largest of these takes; a shared machine
 MEMORY_BYTES_MAX = 400 << 20  # above what the process had before
 SHOWN_TRIGGERS_MAX = 20_000  # a dry run of more only takes long
 LINE_CHARACTERS_MAX = 600  # of an error: a place, and a sentence or two
-# A terminal must not be told anything by a manifest but its text.
+# A manifest must not send a terminal anything but text.
 _CONTROL = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 

@@ -1,4 +1,4 @@
-"""Feeds much hostile input on all cores, and prints what came of it.
+"""Feeds much hostile input on all cores, and prints the counts.
 
 A number that fails is played back alone:
 

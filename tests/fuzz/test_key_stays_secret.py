@@ -1,4 +1,4 @@
-"""Whole runs against a server that echoes the key in every way it can: it shows nowhere.
+"""Whole runs against a server that echoes the key in every form it can: it shows nowhere.
 
 Looked through are all files (the journal's bytes too), all output, and the process list.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import command_line, write_manifest
-from tests.fuzz.canary import CANARY, WAYS, shows_canary
+from tests.fuzz.canary import CANARY, FORMS, shows_canary
 from tests.fuzz.echoing import PLACES, EchoServer, echo_server
 from tests.launch import Request
 from tests.processes import Process, clean_environment, launcher
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.sockets,
     pytest.mark.skipif(os.name == "nt", reason="signals, modes and /proc are other things there"),
 ]
-EACH_WAY = len(PLACES) * len(WAYS)  # triggers, so that each way of echoing is at each place once
+EACH_FORM = len(PLACES) * len(FORMS)  # triggers, so that each form is at each place once
 FAST = ("--max-retries", "0", "--timeout", "5s", "--connect-timeout", "2s")
 
 
@@ -92,7 +92,7 @@ def ended(
 def test_a_whole_run_and_all_that_follows_it_show_no_key(
     tmp_path: Path, server: EchoServer
 ) -> None:
-    manifest = write_manifest(tmp_path / "m.csv", EACH_WAY)
+    manifest = write_manifest(tmp_path / "m.csv", EACH_FORM)
     github = {
         "GITHUB_ACTIONS": "true",
         "GITHUB_OUTPUT": str(tmp_path / "output"),
@@ -101,9 +101,9 @@ def test_a_whole_run_and_all_that_follows_it_show_no_key(
     process = start_python(tmp_path, manifest, "--base-url", server.base_url, *FAST, more=github)
     code, _ = ended(process, tmp_path)
     assert code == 7
-    assert server.triggers >= EACH_WAY
+    assert server.triggers >= EACH_FORM
     text = (next((tmp_path / "reports").glob("*/report.csv"))).read_text("utf-8-sig")
-    assert text.count("[API key]") > EACH_WAY / 3
+    assert text.count("[API key]") > EACH_FORM / 3
     assert "API key" in (tmp_path / "summary").read_text()
     for command in ("report", "measure"):
         ended(start(tmp_path, command, "--json"), tmp_path)
@@ -127,7 +127,7 @@ def test_a_preflight_that_echoes_shows_no_key(
 def test_an_interrupt_shows_no_key_and_the_journal_is_its_owners(
     tmp_path: Path, server: EchoServer
 ) -> None:
-    manifest = write_manifest(tmp_path / "m.csv", EACH_WAY)
+    manifest = write_manifest(tmp_path / "m.csv", EACH_FORM)
     for interrupts in (1, 2):
         server.triggers = 0
         process = start(
@@ -154,7 +154,7 @@ def test_an_interrupt_shows_no_key_and_the_journal_is_its_owners(
 
 
 def test_a_full_disk_shows_no_key(tmp_path: Path, server: EchoServer) -> None:
-    manifest = write_manifest(tmp_path / "m.csv", EACH_WAY)
+    manifest = write_manifest(tmp_path / "m.csv", EACH_FORM)
     process = start(
         tmp_path,
         *(manifest, "--base-url", server.base_url, *FAST),
@@ -164,9 +164,9 @@ def test_a_full_disk_shows_no_key(tmp_path: Path, server: EchoServer) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="no /proc here")
-@pytest.mark.parametrize("way", ["environment", "file", "option"])
+@pytest.mark.parametrize("source", ["environment", "file", "option"])
 def test_only_the_option_shows_the_key_in_the_process_list(
-    tmp_path: Path, server: EchoServer, way: str
+    tmp_path: Path, server: EchoServer, source: str
 ) -> None:
     (tmp_path / "place").mkdir()
     (tmp_path / "key").write_text(CANARY)
@@ -179,14 +179,14 @@ def test_only_the_option_shows_the_key_in_the_process_list(
     server.go_on.clear()
     process = start_python(
         tmp_path / "place",
-        *(manifest, "--base-url", server.base_url, *FAST, *given[way]),
-        more={} if way == "environment" else {"TESTERARMY_API_KEY": ""},
+        *(manifest, "--base-url", server.base_url, *FAST, *given[source]),
+        more={} if source == "environment" else {"TESTERARMY_API_KEY": ""},
     )
     _wait_for(lambda: server.triggers > 0, process)
     shown = shows_canary(Path(f"/proc/{process.pid}/cmdline").read_bytes())
     server.go_on.set()
     ended(process, tmp_path / "place")
-    assert shown == (way == "option")
+    assert shown == (source == "option")
 
 
 def _wait_for(true: Callable[[], bool], process: Process | subprocess.Popen[str]) -> None:

@@ -115,8 +115,8 @@ class Life:
             code = await self._one_process(self._choose({"run": 1, "resume": 2}), None)
             if code == 0:
                 break
-        told = await self._truth()
-        self.broken += problems(self.batch, self.manifest, told, code, await self._cancelled())
+        truth = await self._truth()
+        self.broken += problems(self.batch, self.manifest, truth, code, await self._cancelled())
         if await self._run(["report", "b"], None) != code:
             self.broken.append("report exits with another code than the batch")
         self.happened[f"exit {code}"] += 1
@@ -152,14 +152,14 @@ class Life:
             await self._run(["report", "b"], None, AS_THE_BATCH)
         if not (self.untold or told_unfinished(self.batch)):
             return
-        told = await self._truth()
+        truth = await self._truth()
         manifest, what = self.manifest, "no second batch" + " beside an untold one" * self.untold
-        if told["accepted"] and self.rng.random() < 0.5:
-            last = max(int(run["test_id"][-12:]) for run in told["accepted"])
+        if truth["accepted"] and self.rng.random() < 0.5:
+            last = max(int(run["test_id"][-12:]) for run in truth["accepted"])
             manifest, what = write_manifest(self.folder / "n.csv", self.count, last), "none of some"
         await self._run([str(manifest), "--base-url", self.url], None, frozenset({2}))
         self.happened[what] += 1
-        if await self._requests() != told["counts"]["requests"]:
+        if await self._requests() != truth["counts"]["requests"]:
             self.broken.append("a second batch asked the server")
 
     async def _run(self, words: list[str], mishap: str | None, ends: frozenset[int] = ENDS) -> int:
@@ -221,7 +221,7 @@ class Life:
         return set()
 
     async def _sleep(self, process: Process) -> None:
-        """The machine sleeps: its processes stand still, for the server time goes on."""
+        """The machine sleeps: its processes stop, and time passes for the server."""
         self.happened["sleep"] += 1
         slept_s = self.rng.choice(SLEEPS_S)
         process.send_signal(signal.SIGSTOP)

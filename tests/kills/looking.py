@@ -1,4 +1,4 @@
-"""What a batch's folder tells of it while no process works on it; changes nothing there."""
+"""What a batch's folder holds while no process works on it; read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kills real processes at random moments, resumes them, and prints what came of it.
+"""Kills real processes at random moments, resumes them, and prints the counts.
 
 A round that fails is lived through again by its number, as far as real time allows:
 

@@ -34,7 +34,7 @@ from tests.telling import tell
 SOURCE = Path(__file__).with_name("mortal.c")
 CELLS = 6
 SPEC = "none; latency 5ms"
-# What is in doubt stays so: to wait until it is settled would take a minute for each moment.
+# Unknown triggers stay unknown: resolving them would take a minute for each moment.
 WORDS = ("--batch", "b", "--on-unknown", "report", "--max-concurrency", "4")
 DIES, FULL = "DIES_AT", "FULL_AT"  # as mortal.c reads them
 # Exit codes: all queued, or some of them unknown; beside these, by a process's fate.

@@ -43,14 +43,14 @@ def test_the_clocks_of_a_running_process_shift(tmp_path: Path) -> None:
     assert asks is not None
     assert answers is not None
 
-    def told() -> tuple[float, ...]:
+    def now_by_all_clocks() -> tuple[float, ...]:
         print(file=asks, flush=True)
         return tuple(map(float, answers.readline().split()))
 
     def moved(before: tuple[float, ...]) -> list[float]:
-        return [now - then for now, then in zip(told(), before, strict=True)]
+        return [now - then for now, then in zip(now_by_all_clocks(), before, strict=True)]
 
-    before = told()
+    before = now_by_all_clocks()
     assert before[0] == pytest.approx(time.time(), abs=LATE_S)
     clocks.set_by(-86_400)
     assert moved(before) == pytest.approx([-86_400, 0, 0], abs=LATE_S)

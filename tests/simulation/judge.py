@@ -21,7 +21,7 @@ def cell_of(trigger: Trigger) -> Cell:
 def _alike(by_id: dict[str, Cell], result: TriggerResult) -> bool:
     """Whether the run is one that the server's list cannot tell from the trigger's own.
 
-    It says `web` where no platform was asked for, and nothing of a mode that was not.
+    It says `web` if no platform was requested, and no mode if none was.
     """
     run = by_id.get(result.run_id or "")
     wanted = cell_of(result.trigger)

@@ -56,7 +56,7 @@ class Batch:
 
 @dataclass
 class Life:
-    """What came of a world. `sends` are the instants at which triggers left.
+    """The result of a world. `sends` are the instants at which triggers left.
 
     `slept_s`: how far our steady clock is behind the server's.
     """

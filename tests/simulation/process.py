@@ -57,9 +57,9 @@ class MortalJournal(Journal):
         self._process.check_alive()
         super().begin_session(*arguments, **more)
 
-    def note_server_time(self, heard: ServerTime) -> None:
+    def note_server_time(self, reading: ServerTime) -> None:
         self._process.check_alive()
-        super().note_server_time(heard)
+        super().note_server_time(reading)
 
     def end_session(self, *arguments: Any, **more: Any) -> None:
         self._process.check_alive()

@@ -1,4 +1,4 @@
-"""Lives through many worlds on all cores, and prints what came of them."""
+"""Simulates many worlds on all cores, and prints the counts."""
 
 from __future__ import annotations
 

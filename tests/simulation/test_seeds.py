@@ -21,7 +21,7 @@ WORLDS_FAST = 100  # in `make test-fast`
 GROUP = 25
 # Worlds that once failed, and what they showed.
 REGRESSIONS = {
-    234: "the wall clock was set in a process that heard no date",
+    234: "the wall clock was set in a process that never saw the server's date",
     895: "the same, and then set back",
     1102: "a run came up after its trigger had been left undecided, and went to another one",
     1782: "a process slept between intent and request for eight hours, woke, sent it and died",

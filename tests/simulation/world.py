@@ -24,7 +24,7 @@ LIMITERS = (
 )
 HEADERS = ("none", "retry-after", "draft-current", "x-ratelimit-epoch")
 LATENCIES = ("5ms", "40ms jitter 15ms", "200ms jitter 60ms", "900ms jitter 300ms")
-# Each may strike; what a fault does is in the sandbox's docs. None of them tells a lie.
+# Each may strike; what a fault does is in the sandbox's docs. None of them makes a false claim.
 FAULTS = (
     *("500", "500-queued", "502-queued", "503", "504", "504-queued"),
     *("reset-before", "reset-after", "hang", "hang-queued", "not-json", "no-run-id"),
@@ -57,8 +57,8 @@ class Crash:
 class Sleep:
     """The machine sleeps, from `at_s` at the earliest, while time passes for everybody else.
 
-    `counted`: our steady clock goes on meanwhile, as Windows has it; else it stands still, as Linux
-    and macOS have it. `left`: what was under way had left for the server before; else it leaves on
+    `counted`: our steady clock keeps running, as Windows has it; else it stops, as on Linux
+    and macOS. `left`: requests in flight had reached the server before; else they leave on
     waking up. `cut`: by then the server has closed the connections, and the answers are lost.
     """
 
