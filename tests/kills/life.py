@@ -152,10 +152,12 @@ class Life:
             await self._run(["report", "b"], None, AS_THE_BATCH)
         if not (self.untold or told_unfinished(self.batch)):
             return
+        cancelled = await self._cancelled()  # what was cancelled may be sent by another batch
         truth = await self._truth()
         manifest, what = self.manifest, "no second batch" + " beside an untold one" * self.untold
-        if truth["accepted"] and self.rng.random() < 0.5:
-            last = max(int(run["test_id"][-12:]) for run in truth["accepted"])
+        sent = [run for run in truth["accepted"] if run["run_id"] not in cancelled]
+        if sent and self.rng.random() < 0.5:
+            last = max(int(run["test_id"][-12:]) for run in sent)
             manifest, what = write_manifest(self.folder / "n.csv", self.count, last), "none of some"
         await self._run([str(manifest), "--base-url", self.url], None, frozenset({2}))
         self.happened[what] += 1
