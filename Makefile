@@ -36,12 +36,7 @@ pytest:
 	$(BIN)/python -m pytest -n auto $(STEAL)
 
 soak: ready
-	$(BIN)/python -m tests.simulation.soak
-	$(BIN)/python -m tests.simulation.planted
-	$(BIN)/python -m tests.fuzz.soak
-	$(BIN)/python -m pytest -n logical $(STEAL) -m "hypothesis or seeds" --hypothesis-profile=soak
-	$(BIN)/python -m tests.kills.soak --kills 200
-	$(BIN)/python -m tests.kills.system_calls
+	$(BIN)/python -m tools.soak
 
 format: ready
 	$(BIN)/ruff format .
