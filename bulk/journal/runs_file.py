@@ -90,7 +90,7 @@ def read_runs(path: Path, batch: str | None) -> ListedRuns:
     if not path.exists():
         return ListedRuns({})
     if not path.is_file():  # reading a pipe would wait for ever
-        raise OSError(f"{path} is no file")
+        raise OSError(f"{path} is not a file")
     content = path.read_bytes()
     by_batch: dict[str, dict[str, RunLine]] = {}
     broken, last = 0, None
@@ -220,7 +220,7 @@ class RunsFile:
         file = FileIO(self.path, "ab", opener=_owner_only)
         try:
             if not S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError("it is no file")
+                raise OSError("it is not a file")
             if self._in_place():
                 return file
         except BaseException:
