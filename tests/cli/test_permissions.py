@@ -13,7 +13,7 @@ import pytest
 from tests.cli.terminal import ENVIRONMENT, Terminal, sandbox, write_manifest
 from tests.launch import Request
 from tests.processes import ROOT, Launcher, clean_environment, launcher
-from tests.tools import program
+from tests.programs import require_program
 
 pytestmark = [
     pytest.mark.sockets,
@@ -38,7 +38,7 @@ def unprivileged() -> Launcher:
     if os.geteuid():
         return launcher()
     capabilities = "-dac_override,-dac_read_search"
-    words = (program("setpriv"), "--bounding-set", capabilities, "--inh-caps", capabilities)
+    words = (require_program("setpriv"), "--bounding-set", capabilities, "--inh-caps", capabilities)
     return launcher(under=words)
 
 

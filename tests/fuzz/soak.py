@@ -23,7 +23,7 @@ import trio
 from tests.fuzz.exchanges import exchange_all
 from tests.fuzz.reading import manifest_problems
 from tests.fuzz.reports import report_problems
-from tests.telling import tell
+from tests.soak_summary import print_summary
 
 Fed = tuple[Counter[str], dict[int, list[str]]]
 GROUP = 250  # numbers a task: exchanges go on side by side, and slow ones are waited for together
@@ -74,7 +74,7 @@ def soak(what: str, first: int, count: int) -> int:
             failed += found
             for seed, wrong in found.items():
                 sys.stdout.write(f"{what} {seed}: {wrong}\n")
-    return tell(f"{count:,} {what} in {time.monotonic() - began:.0f} s", total, failed)
+    return print_summary(f"{count:,} {what} in {time.monotonic() - began:.0f} s", total, failed)
 
 
 def main() -> int:

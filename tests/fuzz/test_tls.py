@@ -15,7 +15,7 @@ import pytest
 from bulk.cli import group
 from tests.cli.terminal import KEY, spawn, write_manifest
 from tests.fuzz.echoing import EchoServer
-from tests.tools import program
+from tests.programs import require_program
 
 pytestmark = pytest.mark.sockets
 # What switches verification off elsewhere, or replaces certificates elsewhere.
@@ -38,7 +38,7 @@ def certificate(folder: Path, name: str) -> Path:
     path = folder / f"{name.replace(':', '-')}.pem"
     subprocess.run(
         [
-            *(program("openssl"), "req", "-x509", "-newkey", "ec"),
+            *(require_program("openssl"), "req", "-x509", "-newkey", "ec"),
             *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test"),
             *("-addext", f"subjectAltName={name}", "-days", "2"),
             *("-keyout", str(path), "-out", str(folder / "certificate")),

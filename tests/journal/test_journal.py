@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 import trio
@@ -33,9 +33,7 @@ from bulk.journal import (
     peek_batch,
     tables,
 )
-from bulk.journal import (
-    create as making,
-)
+from bulk.journal.connection import connect
 from bulk.journal.network_fs import kind_of_mount, parse_linux_mounts, parse_macos_mounts
 from bulk.journal.records import checked_trigger, trigger_parameters
 from bulk.journal.wal import wal_path
@@ -212,14 +210,20 @@ def test_a_process_that_died_worked_at_least_until_its_last_answer(path: Path) -
         assert (facts.elapsed_s, facts.reconcile_s) == (3.5 + 2.0, 1.5)
 
 
-def test_the_end_of_a_session_is_reported_even_if_the_disk_could_not_take_it(path: Path) -> None:
+def test_the_end_of_a_session_is_reported_even_if_the_disk_could_not_take_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A report that knows nothing of the full disk would end with the wrong exit code."""
+
+    def on_a_full_disk() -> None:
+        raise StorageError("database or disk is full")
+
     with Journal.create(path, a_batch(), some_triggers(2)) as journal:
         journal.begin_session(1.0)
         journal.end_session(1.5, None, "")
         journal.begin_session(2.0)
         assert journal.facts().elapsed_s == 1.5
-        journal._sql.execute("PRAGMA query_only = ON")
+        monkeypatch.setattr(journal, "commit", on_a_full_disk)
         with pytest.raises(StorageError):
             journal.end_session(2.5, StopCode.STORAGE, "the disk is full")
         facts = journal.facts()
@@ -420,24 +424,24 @@ def test_of_two_processes_that_create_one_journal_the_slower_gets_an_error(
 ) -> None:
     """The faster one removes the file that the slower one is writing, even an empty one."""
     faster = []
-    fill = making._fill
 
     def overtake(now: int | str) -> None:
         if now == at:
             with monkeypatch.context() as patch:
-                patch.setattr(making, "_fill", fill)
+                patch.setattr("bulk.journal.create.connect", connect)
                 faster.append(Journal.create(path, a_batch(), some_triggers(3)))
 
-    def slowly(*given: Any) -> None:
+    def slowly(new: Path) -> sqlite3.Connection:
+        opened = connect(new)
         overtake("the first write")
-        fill(*given)
+        return opened
 
     def triggers() -> Iterator[Trigger]:
         for number, trigger in enumerate(some_triggers(401)):
             overtake(number)
             yield trigger
 
-    monkeypatch.setattr(making, "_fill", slowly)
+    monkeypatch.setattr("bulk.journal.create.connect", slowly)
     with pytest.raises(BatchInUseError, match=r"another bulk-trigger is at work"):
         Journal.create(path, a_batch(), triggers())
     faster[0].close()

@@ -19,7 +19,7 @@ from pathlib import Path
 import trio
 
 from tests.kills.life import Life
-from tests.telling import tell
+from tests.soak_summary import print_summary
 
 AT_ONCE = 10  # rounds: they mostly wait
 MISHAPS = range(5, 12)  # in a round
@@ -74,7 +74,8 @@ def main() -> int:
         happened, broken = trio.run(soak, given.kills, given.first, Path(folder))
     for seed, found in sorted(broken.items()):
         sys.stdout.write(f"round {seed}: {found}\n")
-    return tell(f"seeds from {given.first}, {time.monotonic() - began:.0f} s", happened, broken)
+    took_s = time.monotonic() - began
+    return print_summary(f"seeds from {given.first}, {took_s:.0f} s", happened, broken)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from tests.cli.terminal import ENVIRONMENT, KEY, sandbox, truth, write_manifest
 from tests.kills.judge import problems
 from tests.launch import Request
 from tests.processes import clean_environment, launcher
-from tests.telling import tell
+from tests.soak_summary import print_summary
 
 SOURCE = Path(__file__).with_name("mortal.c")
 CELLS = 6
@@ -157,7 +157,7 @@ def main() -> int:
         happened, broken = soak(place, firsts, rng, calls)
     for moments, found in broken.items():
         sys.stdout.write(f"{moments}: {found}\n")
-    return tell(f"seed {given.seed}, {time.monotonic() - began:.0f} s", happened, broken)
+    return print_summary(f"seed {given.seed}, {time.monotonic() - began:.0f} s", happened, broken)
 
 
 if __name__ == "__main__":

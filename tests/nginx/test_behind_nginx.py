@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import terminal as terminal
 from tests.cli.terminal import ENVIRONMENT, Terminal, rows, sandbox, truth, write_manifest
-from tests.tools import program
+from tests.programs import require_program
 
 pytestmark = [pytest.mark.nginx, pytest.mark.sockets]
 
@@ -38,7 +38,7 @@ http {{
 @contextmanager
 def nginx(folder: Path, upstream: str, limit: str) -> Iterator[str]:
     """nginx with a limit before `upstream`; its address."""
-    executable = program("nginx")
+    executable = require_program("nginx")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bulk.report import render_all
+from tests.programs import require_program
 from tests.report.records import HOSTILE, MIXED, T0, facts, hostile_results
-from tests.tools import program
 
 pytestmark = pytest.mark.browser
 # Without these, Chromium contacts its vendor at every start.
@@ -25,7 +25,7 @@ QUIET = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = program("chromium", "chromium-browser", "google-chrome")
+    executable = require_program("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable, args=QUIET, chromium_sandbox=False

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.simulation.judge import problems
 from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
-from tests.telling import tell
+from tests.soak_summary import print_summary
 
 
 def one_world(seed: int) -> tuple[int, Counter[str], list[str]]:
@@ -52,7 +52,8 @@ def main() -> int:
                 sys.stdout.write(f"world {seed}: {found}\n")
             if done % 1_000 == 0:
                 sys.stdout.write(f"{done:,} worlds, {time.monotonic() - began:.0f} s\n")
-    return tell(f"{len(seeds):,} worlds in {time.monotonic() - began:.0f} s", total, failed)
+    took_s = time.monotonic() - began
+    return print_summary(f"{len(seeds):,} worlds in {took_s:.0f} s", total, failed)
 
 
 if __name__ == "__main__":

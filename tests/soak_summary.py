@@ -1,4 +1,4 @@
-"""How a soak says how it went."""
+"""Prints how a soak ended."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 
-def tell(headline: str, counts: Counter[str], failed: Collection[Any]) -> int:
-    """Print what happened, the most frequent first, and what failed. The exit code of that."""
+def print_summary(headline: str, counts: Counter[str], failed: Collection[Any]) -> int:
+    """Print how often what happened, the most frequent first, and what failed.
+
+    Returns the process's exit code.
+    """
     sys.stdout.write(f"{headline}\n")
     for name, number in counts.most_common():
         sys.stdout.write(f"  {number:>9,} {name}\n")

@@ -11,7 +11,7 @@ import shutil
 import pytest
 
 
-def program(*names: str) -> str:
+def require_program(*names: str) -> str:
     """The path of the first of `names` that is installed."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     for name in names:
