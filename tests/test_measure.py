@@ -104,6 +104,7 @@ def test_a_limit_that_shows_is_named_in_the_language_for_limits(limit: str) -> N
     parse_spec(measured.limit)
 
 
+@pytest.mark.long
 def test_a_queue_is_told_by_latency_that_climbs_for_nothing(tmp_path: Path) -> None:
     run = VirtualRun(tmp_path / "j.sqlite", f"queue 20/s; {LATENCY}", some_triggers(1000))
     assert measure(run.go().attempts).limit == "queue 20/s"

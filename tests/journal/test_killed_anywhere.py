@@ -118,6 +118,7 @@ def test_what_a_process_left_that_died_as_it_made_the_journal_is_cleared_away(pa
 
 
 @pytest.mark.parametrize("after", [False, True])
+@pytest.mark.long
 def test_a_ctrl_c_at_any_statement_loses_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:

@@ -17,7 +17,7 @@ from tests.simulation.life import live, memory_folder
 from tests.simulation.world import make_world
 
 WORLDS = 500  # `make soak` lives through twenty times as many
-WORLDS_FAST = 100  # in `make test-fast`
+WORLDS_FAST = 50  # in `make test-fast`
 GROUP = 25
 # Worlds that once failed, and what they showed.
 REGRESSIONS = {
