@@ -41,8 +41,10 @@ def trigger(
 
     Nothing is printed, and there are no prompts. Signals are left alone: after a KeyboardInterrupt,
     continue the batch by its name.
-    Raises `bulk.errors.BulkError` for anything the caller can fix. What the server answered is in
-    the result.
+    It blocks until the batch has ended. In a trio task, call it with `trio.to_thread.run_sync`.
+    Raises `bulk.errors.BulkError` for anything the caller can fix; its messages use the names of
+    the command's options, which are those of the arguments. What the server answered is in the
+    result.
     """
     from bulk.api import trigger as run_trigger
 

@@ -60,6 +60,7 @@ def trigger(
     on_unknown: OnUnknown,
 ) -> BatchResult:
     """See `bulk.trigger`."""
+    _check_no_loop()
     key = ApiKey(api_key, "api_key")
     base_url = check_base_url(base_url)
     checked = read_manifest(manifest)
@@ -88,6 +89,18 @@ def trigger(
             )
         case choosing.NewBatchChoice():
             return trio.run(_run, folder, base_url, key, settings, partial(create, choice))
+
+
+def _check_no_loop() -> None:
+    """Raise OptionError in a trio task: `trio.run` cannot be nested."""
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return
+    raise OptionError(
+        "bulk.trigger runs a trio event loop of its own; in a trio task, call it in a thread: "
+        "await trio.to_thread.run_sync(...)"
+    )
 
 
 def _advice(unfinished: UnfinishedBatch) -> str:

@@ -110,6 +110,9 @@ class StopCode(StrEnum):
     FAIL_FAST = "fail_fast"
 
 
+# The most that settings of these names take.
+BURST_MAX, CONCURRENCY_MAX, RETRIES_MAX = 1_000_000, 512, 10_000
+
 # What to do about triggers whose answers were lost, and about queued runs on an interrupt.
 OnUnknown = Literal["reconcile", "report", "resend"]
 OnInterrupt = Literal["detach", "cancel"]

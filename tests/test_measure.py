@@ -140,6 +140,12 @@ def test_a_limit_of_no_known_kind_is_not_given_a_name(spec: str) -> None:
     assert "none of the known kinds explains these answers" in lines
 
 
+def test_a_limit_seen_too_seldom_is_listed_and_not_named() -> None:
+    """It fits alone, but a window must have ended five times before it is named."""
+    measured = measure(attempts_at("fixed-window 100/10s", 250))
+    assert (measured.limit, measured.consistent) == (None, ("fixed-window 100/10s",))
+
+
 def test_without_a_refusal_it_says_how_far_it_looked() -> None:
     measured = measure(attempts_at("none", workers=32))
     assert measured.limit is None

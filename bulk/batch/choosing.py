@@ -118,9 +118,15 @@ def choose(
 
     `base_url` is None for an embedded sandbox. `new`: create a batch even if an unfinished one has
     sent some of the same triggers.
-    Raises OptionError if the batch in the folder is another one, or if the manifest cannot run at
-    that address; StorageError if a journal that matters cannot be read.
+    Raises OptionError if the batch in the folder is another one, if it exists although a new one
+    is wanted, or if the manifest cannot run at that address; StorageError if a journal that matters
+    cannot be read.
     """
+    if folder.exists and new:
+        raise OptionError(
+            f"--new: batch {folder.name} exists already; choose another --batch name, or leave out "
+            "--new to continue it"
+        )
     if folder.exists:
         with Journal.open(folder.journal) as journal:
             check_same(folder.name, journal.batch, manifest, base_url)

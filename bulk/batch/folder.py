@@ -23,8 +23,8 @@ from bulk.errors import OptionError, StorageError
 NAME_CHARACTERS_MAX = 100  # leaves room for the rest of a path where paths end at 260 characters
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 SLUG_CHARACTERS_MAX = 40
-# Windows keeps these for devices, with any extension and in any case.
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+# Windows keeps these for devices, with any extension and in any case; `latest.txt` is ours.
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|latest\.txt", re.IGNORECASE)
 OUTPUT = Path("reports")  # where commands look for batches, unless --output says otherwise
 LATEST = "latest.txt"
 STALE_S = 600.0  # the age of a temporary file whose process must have died
@@ -98,15 +98,12 @@ def new_name(manifest: str, unix_s: float, token: str) -> str:
 
 def check_name(name: str) -> str:
     """Return a name that the user gave. Raises OptionError if it is not a safe folder name."""
-    if (
-        len(name) > NAME_CHARACTERS_MAX
-        or not NAME.fullmatch(name)
-        or RESERVED.fullmatch(name)
-        or name.endswith(".")
-    ):
+    if RESERVED.fullmatch(name):
+        raise OptionError(f"--batch: the name {name!r} is reserved; choose another one")
+    if len(name) > NAME_CHARACTERS_MAX or not NAME.fullmatch(name) or name.endswith("."):
         raise OptionError(
             f"--batch: {name!r} is not a batch name: use at most {NAME_CHARACTERS_MAX} letters, "
-            "digits and . _ + = - and begin with a letter or digit"
+            "digits and . _ + = - and begin with a letter or digit; it must not end with a dot"
         )
     return name
 

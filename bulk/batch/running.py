@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from random import Random
+from typing import get_args
 
 import trio
 
@@ -14,25 +16,37 @@ from bulk.batch.batch_runner import BatchRunner
 from bulk.batch.folder import BatchFolder, write_files
 from bulk.dispatch import DispatchEnd, Dispatcher, DispatchSettings, LeaveNow, ProgressLine
 from bulk.dispatch.cancelling import CancelEnd, Canceller
-from bulk.errors import StorageError
+from bulk.errors import OptionError, StorageError
 from bulk.exits import Exit, most_urgent
 from bulk.http.api_key import ApiKey
 from bulk.http.client import POOL_CONNECTIONS, Client, Timeouts
 from bulk.http.preflight import settle_base_url
 from bulk.journal import GroupCommit, Journal, Runner, in_thread
-from bulk.model import BatchFacts, OnInterrupt, OnUnknown, StopCode
+from bulk.model import (
+    BURST_MAX,
+    CONCURRENCY_MAX,
+    RETRIES_MAX,
+    BatchFacts,
+    OnInterrupt,
+    OnUnknown,
+    StopCode,
+)
 from bulk.pacing.adaptive import AdaptiveController
 from bulk.reconcile.claims import Claims
 from bulk.reconcile.reconciler import Reconciler
 from bulk.reconcile.run_lister import RunLister
 from bulk.report import Summary, render_all
 
+DURATION_S_MAX = 366 * 86_400.0
+RATE_MIN = 1 / 86_400.0  # one request a day
 LISTINGS_CONCURRENCY_MAX = 4  # requests; pages of runs are large and few
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
     """How to run a batch. `deadline_s` counts from the start of `run_batch` or `cancel_runs`.
+
+    Raises OptionError, by the names of the command's options, if a value is out of range.
 
     `rate_per_s` and `burst`: the API's limit, if the user knows it. `failed_again`: send rejected
     and throttled triggers again, too.
@@ -51,6 +65,35 @@ class BatchSettings:
     on_interrupt: OnInterrupt = "detach"
     reconcile_only: bool = False
     failed_again: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rate_per_s is None and self.burst != 1:
+            raise OptionError("--burst: only used with --rate; give both, or neither")
+        for option, number, low, high in (
+            ("--burst", self.burst, 1, BURST_MAX),
+            ("--max-concurrency", self.concurrency_max, 1, CONCURRENCY_MAX),
+            ("--max-retries", self.retries_max, 0, RETRIES_MAX),
+        ):
+            if not low <= number <= high:
+                raise OptionError(f"{option}: {number} is not between {low:,} and {high:,}")
+        for option, seconds in (
+            ("--deadline", self.deadline_s),
+            ("--connect-timeout", self.connect_timeout_s),
+            ("--timeout", self.answer_timeout_s),
+            ("--drain-timeout", self.drain_timeout_s),
+        ):
+            if seconds is not None and not 0 < seconds <= DURATION_S_MAX:
+                raise OptionError(
+                    f"{option}: {seconds:g} s is not above 0 and at most {DURATION_S_MAX:g} s"
+                )
+        if self.rate_per_s is not None and not RATE_MIN <= self.rate_per_s < math.inf:
+            raise OptionError(f"--rate: {self.rate_per_s:g}/s is below one request a day")
+        for option, word, words in (
+            ("--on-unknown", self.on_unknown, get_args(OnUnknown)),
+            ("--on-interrupt", self.on_interrupt, get_args(OnInterrupt)),
+        ):
+            if word not in words:
+                raise OptionError(f"{option}: {word!r} is not one of {', '.join(words)}")
 
     def describe(self) -> tuple[tuple[str, str], ...]:
         """The options that set these and their values, for the report."""

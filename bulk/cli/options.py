@@ -14,7 +14,7 @@ import click
 
 from bulk.batch.folder import OUTPUT
 from bulk.durations import parse_duration, parse_rate
-from bulk.model import OnInterrupt, OnUnknown
+from bulk.model import BURST_MAX, CONCURRENCY_MAX, RETRIES_MAX, OnInterrupt, OnUnknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -169,14 +169,14 @@ def request_options(function: F) -> F:
             ),
             click.option(
                 "--burst",
-                type=click.IntRange(1, 1_000_000),
+                type=click.IntRange(1, BURST_MAX),
                 default=1,
                 show_default=True,
                 help="With --rate: how many requests may leave at once.",
             ),
             click.option(
                 "--max-concurrency",
-                type=click.IntRange(1, 512),
+                type=click.IntRange(1, CONCURRENCY_MAX),
                 default=32,
                 show_default=True,
                 help="The most requests in flight at once.",
@@ -225,7 +225,7 @@ def sending_options(function: F) -> F:
             request_options,
             click.option(
                 "--max-retries",
-                type=click.IntRange(0, 10_000),
+                type=click.IntRange(0, RETRIES_MAX),
                 default=20,
                 show_default=True,
                 help="Resends of one trigger after a 429 or a failed connection; no other failure "

@@ -18,11 +18,10 @@ from bulk.cli.options import (
 from bulk.exits import Exit
 
 if TYPE_CHECKING:
-    from bulk.manifest import Manifest, Selection
+    from bulk.manifest import Selection
 
 PLATFORMS = ["web", "ios", "android"]
 MODES = ["fast", "deep"]
-CHANGES_SHOWN_MAX = 50  # a matrix has a handful; a generated one must not flood the terminal
 
 
 class RunCommand(click.Command):
@@ -103,7 +102,9 @@ def command(**given: Any) -> int:
         options.manifest, _selection(options), triggers_max=options.max_triggers
     )
     if options.dry_run:
-        _show_expansion(manifest)
+        from bulk.cli.dry_run import show_expansion
+
+        show_expansion(manifest, as_json=options.as_json, quiet=options.quiet)
         return Exit.OK
     if options.simulate is not None:
         from bulk.cli.simulate import simulate
@@ -157,26 +158,3 @@ def _selection(options: RunOptions) -> Selection:
 
 def _split(given: tuple[str, ...]) -> frozenset[str]:
     return frozenset(word.strip() for text in given for word in text.split(",") if word.strip())
-
-
-def _show_expansion(manifest: Manifest) -> None:
-    """Print the triggers on stdout, one per line, and how they were selected on stderr."""
-    from bulk.cli.phrases import expansion_line, on_one_line
-
-    for trigger in manifest.triggers():
-        fields = [trigger.test_id, trigger.platform, trigger.mode, trigger.device_model]
-        fields += [trigger.app_id, trigger.environment_id]
-        words = [str(field or "-") for field in fields]
-        if trigger.repetition > 1:
-            words.append(f"#{trigger.repetition}")
-        click.echo("  ".join([*words, on_one_line(trigger.name)]).rstrip())
-    for note in manifest.notes:
-        click.echo(f"note: {note}", err=True)
-    for change in manifest.changes[:CHANGES_SHOWN_MAX]:
-        click.echo(str(change), err=True)
-    if len(manifest.changes) > CHANGES_SHOWN_MAX:
-        click.echo(f"... and {len(manifest.changes) - CHANGES_SHOWN_MAX} more rules", err=True)
-    for drop in manifest.drops:
-        click.echo(f"{drop.option} left out {drop.count}", err=True)
-    click.echo(expansion_line(manifest), err=True)
-    click.echo("Dry run: nothing was sent.", err=True)

@@ -29,6 +29,8 @@ class ApiKey:
 
     def __init__(self, text: str, source: str) -> None:
         """Raises AuthError if `text` is not a key; it names the text's `source`, not the text."""
+        if not isinstance(text, str):
+            raise AuthError(f"{source} is not a string but {type(text).__name__}")
         text = text.strip()
         if not text:
             raise AuthError(

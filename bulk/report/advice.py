@@ -18,9 +18,9 @@ class Advice:
 RESUME = "To send what is left: bulk-trigger resume {batch}"
 FAILED_AGAIN = "To retry them and send what is left: bulk-trigger resume {batch} --last-failed"
 LOOK_IT_UP = (
-    "To ask the server again: bulk-trigger resume {batch} --reconcile-only. Or look for the run in "
-    "the TesterArmy dashboard before triggering the test again: a second trigger is a second "
-    "billed run."
+    "If the server lists its runs, ask it again: bulk-trigger resume {batch} --reconcile-only. Or "
+    "look for the run in the TesterArmy dashboard before triggering the test again: a second "
+    "trigger is a second billed run."
 )
 ADVICE: dict[str, Advice] = {
     FailureCode.AUTH: Advice(
@@ -31,7 +31,8 @@ ADVICE: dict[str, Advice] = {
         f"Allow more with --max-retries or --deadline. {FAILED_AGAIN}",
     ),
     FailureCode.QUOTA_EXHAUSTED: Advice(
-        "The account's quota is used up.", f"Raise the quota or wait for its reset. {FAILED_AGAIN}"
+        "The account's quota is used up, or seems to be: nothing else explains the 429s.",
+        f"Raise the quota or wait for its reset. {FAILED_AGAIN}",
     ),
     FailureCode.SERVER_ERROR: Advice(
         "The server failed; the run may or may not have been queued.", LOOK_IT_UP
@@ -56,7 +57,8 @@ ADVICE: dict[str, Advice] = {
         f"Check --base-url, the network and the proxy. {RESUME}",
     ),
     FailureCode.BAD_RESPONSE: Advice(
-        "The server accepted it but did not name the run it created.", LOOK_IT_UP
+        "The server accepted it, but its answer does not say which run it created for it.",
+        LOOK_IT_UP,
     ),
     FailureCode.INTERRUPTED: Advice(
         "The batch was interrupted. Unsent triggers never left; unknown ones were in flight.",

@@ -135,6 +135,26 @@ def test_an_unfinished_batch_does_not_matter_to_a_sandbox_or_with_new(tmp_path: 
     assert choose(folder, manifest, None, "reconcile") == unconditional
 
 
+def test_a_trigger_counts_only_in_the_newest_batch_that_has_it(tmp_path: Path) -> None:
+    """The batch that finished last has sent all that an older, unfinished one has."""
+    both, one = a_manifest(tmp_path, 2), a_manifest(tmp_path, 1)
+    older, newer, folder = (BatchFolder(tmp_path / "out" / name) for name in ("a", "b", "c"))
+    make(older, both)
+    VirtualRun(older.journal, "quota 1").go()
+    make(newer, one)
+    run(newer)
+    assert isinstance(choose(folder, one, DEFAULT_BASE_URL, "reconcile"), NewBatchChoice)
+    edited = a_manifest(tmp_path, 3)
+    assert isinstance(choose(folder, edited, DEFAULT_BASE_URL, "reconcile"), NewBatchChoice)
+
+
+def test_a_new_batch_does_not_continue_one_of_its_name(tmp_path: Path) -> None:
+    manifest, folder = a_manifest(tmp_path), BatchFolder(tmp_path / "b")
+    make(folder, manifest)
+    with pytest.raises(OptionError, match="--new: batch b exists already"):
+        choose(folder, manifest, DEFAULT_BASE_URL, "reconcile", new=True)
+
+
 def test_of_two_batches_chosen_at_the_same_moment_one_is_created(tmp_path: Path) -> None:
     manifest = a_manifest(tmp_path)
     folders = [BatchFolder(tmp_path / "reports" / name) for name in ("one", "two")]

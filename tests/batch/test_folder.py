@@ -58,13 +58,17 @@ def test_a_safe_name_is_accepted(name: str) -> None:
         "-x",
         "a b",
         "a" * 101,
-        "NUL",
-        "com1.x",
         "x.",
     ],
 )
 def test_an_unsafe_name_is_a_clear_error(name: str) -> None:
     with pytest.raises(OptionError, match="is not a batch name"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["NUL", "com1.x", "latest.txt"])
+def test_a_reserved_name_is_a_clear_error(name: str) -> None:
+    with pytest.raises(OptionError, match="is reserved"):
         check_name(name)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 
+import bulk
 from bulk.cli import COMMANDS, group
+from bulk.errors import OptionError
+from bulk.manifest import read_manifest
 from tests.cli.terminal import Terminal
 from tests.processes import ROOT
 
@@ -97,3 +101,25 @@ def test_completion_offers_commands_options_and_files(
 def test_what_is_not_a_rate_is_an_error(terminal: Terminal, text: str) -> None:
     said = terminal.call(SMOKE, "--dry-run", "--rate", text)
     assert (said.code, "is not a rate; write 10/s" in said.err) == (2, True)
+
+
+def test_a_dry_run_as_json_is_one_object_on_stdout(terminal: Terminal) -> None:
+    said = terminal.call(SMOKE, "--dry-run", "--json", "--quiet")
+    assert (said.code, said.err) == (0, "")
+    shown = json.loads(said.out)
+    assert (shown["dry_run"], shown["rows"], shown["total"]) == (True, 3, 4)
+    assert [trigger["line"] for trigger in shown["triggers"]] == [2, 3, 4, 4]
+    assert {trigger["key"] for trigger in shown["triggers"]} == {
+        trigger.key for trigger in read_manifest(SMOKE).triggers()
+    }
+
+
+def test_a_burst_without_a_rate_is_an_error(terminal: Terminal) -> None:
+    said = terminal.call(SMOKE, "--sandbox", "--burst", "5")
+    assert (said.code, "--burst: only used with --rate" in said.err) == (2, True)
+    assert terminal.batches() == []
+
+
+async def test_the_api_in_a_trio_task_says_to_use_a_thread(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"trio\.to_thread\.run_sync"):
+        bulk.trigger(SMOKE, api_key="k", output=tmp_path)

@@ -38,6 +38,7 @@ from bulk.journal.network_fs import kind_of_mount, parse_linux_mounts, parse_mac
 from bulk.journal.records import checked_trigger, trigger_parameters
 from bulk.journal.wal import wal_path
 from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
+from tests.journal.formats import bring_down
 from tests.virtual import a_batch, some_triggers
 
 RUN = "0b9c3a54-5d3c-4a8e-9a53-0d6a6a1f0c11"
@@ -255,7 +256,7 @@ def test_a_journal_of_a_format_before_becomes_like_a_new_one(
         if finished and version > 3:
             journal.note_reported(2.0)
     with closing(sqlite3.connect(path)) as sql:
-        _bring_down(sql, version)
+        bring_down(sql, version)
         sql.commit()
     with Journal.open(path) as journal:
         assert journal.reported() == finished, "as far as that is known"
@@ -267,26 +268,6 @@ def test_a_journal_of_a_format_before_becomes_like_a_new_one(
     new = tmp_path / "new.sqlite"
     Journal.create(new, a_batch(), some_triggers(1)).close()
     assert _columns(path) == _columns(new)
-
-
-def _bring_down(sql: sqlite3.Connection, version: int) -> None:
-    """Turn a journal of our format into one of an earlier format."""
-    sql.execute(f"PRAGMA user_version = {version}")
-    sql.execute("ALTER TABLE session RENAME COLUMN reconcile_s TO asked_s")
-    if version > 3:
-        return
-    sql.execute("ALTER TABLE session DROP COLUMN reported_at")
-    if version > 2:
-        return
-    sql.execute("ALTER TABLE session DROP COLUMN asked_s")
-    if version > 1:
-        return
-    for column in ("origin", "candidates", "undecided", "cancelled"):
-        sql.execute(f"ALTER TABLE trigger DROP COLUMN {column}")
-    for column in ("session", "steady_at", "absent_at"):
-        sql.execute(f"ALTER TABLE attempt DROP COLUMN {column}")
-    for table in ("stamp", "surplus"):
-        sql.execute(f"DROP TABLE {table}")
 
 
 def _columns(path: Path) -> dict[str, set[tuple[object, ...]]]:

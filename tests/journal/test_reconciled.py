@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from bulk.batch.folder import BatchFolder
 from bulk.batch.other_batches import other_claims
 from bulk.journal import (
@@ -18,6 +20,7 @@ from bulk.journal import (
     Reconciled,
     SentAgain,
     Surplus,
+    tables,
 )
 from bulk.model import (
     Found,
@@ -32,6 +35,7 @@ from bulk.model import (
 )
 from bulk.reconcile.claims import Claims, claims_of
 from bulk.reconcile.run_page import ListedRun
+from tests.journal.formats import bring_down
 from tests.virtual import a_batch, some_triggers
 
 RUN, OTHER = (str(UUID(int=(4 << 76) + (8 << 60) + number)) for number in (1, 2))
@@ -192,6 +196,19 @@ def test_a_batch_that_cannot_be_read_claims_all_that_it_may_have_made(path: Path
     os.utime(path, (300.0, 300.0))
     assert claims_of(path, 200.0) == Claims(all_busy=True)
     assert claims_of(path, 301.0) == Claims()  # it was not written to since
+
+
+@pytest.mark.parametrize("version", tables.MIGRATIONS)
+def test_a_closed_batch_of_an_earlier_format_claims_its_runs(path: Path, version: int) -> None:
+    (trigger,) = some_triggers(1)
+    with Journal.create(path, a_batch(), [trigger]) as journal:
+        journal.begin_session(1.0)
+        journal.write([Intent(1, 1, 1, 100.0, 100.0)])
+        journal.write([ended(1, 1, Outcome.QUEUED, at=100.0, run_id=RUN)])
+    with closing(sqlite3.connect(path)) as sql:
+        bring_down(sql, version)
+        sql.commit()
+    assert claims_of(path, 0.0).run_ids == {RUN}
 
 
 def test_a_batch_beside_ours_that_cannot_be_read_counts_as_well(path: Path) -> None:
