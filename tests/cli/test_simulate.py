@@ -237,7 +237,7 @@ def test_report_and_measure_say_it_too(terminal: Terminal) -> None:
         (["--simulate", "none", "--dry-run"], "--simulate and --dry-run cannot be used together"),
         (["--simulate"], "requires an argument"),
         (["--simulate", ""], "--simulate: the spec is empty"),
-        (["--simulate", "leaky-boat 3/s"], '--simulate: clause: "leaky-boat" is none of'),
+        (["--simulate", "leaky-boat 3/s"], '--simulate: clause: "leaky-boat" is not one of'),
         (["--simulate", "none", "--batch", "../x"], "is not a batch name"),
         (["--simulate", "none", "--max-triggers", "13"], "more than --max-triggers 13"),
     ],
