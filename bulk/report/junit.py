@@ -13,14 +13,14 @@ from xml.etree import ElementTree
 
 from bulk.model import BatchFacts, Outcome, TriggerResult
 from bulk.report.advice import advice_on
+from bulk.report.case_names import CaseNames
 
 SUITE = "trigger (no verdicts)"
-NAME_CHARACTERS_MAX = 500  # CI servers show it as a title, and a cell can be far longer
 # What XML 1.0 cannot hold: control characters, lone surrogates and the two non-characters.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit_bytes(facts: BatchFacts, results: Iterable[TriggerResult]) -> bytes:
+def junit_bytes(facts: BatchFacts, results: Iterable[TriggerResult], names: CaseNames) -> bytes:
     """One suite with one case per trigger."""
     name = f"simulated {SUITE}" if facts.simulated else SUITE
     suite = ElementTree.Element("testsuite", name=name)
@@ -28,7 +28,7 @@ def junit_bytes(facts: BatchFacts, results: Iterable[TriggerResult]) -> bytes:
     for result in results:
         count += 1
         errors += result.outcome is not Outcome.QUEUED
-        suite.append(_case(facts, result))
+        suite.append(_case(facts, result, names))
     moment = datetime.fromtimestamp(facts.created_at, UTC)
     for name, value in (
         ("tests", str(count)),
@@ -46,14 +46,11 @@ def junit_bytes(facts: BatchFacts, results: Iterable[TriggerResult]) -> bytes:
     return text + b"\n"
 
 
-def _case(facts: BatchFacts, result: TriggerResult) -> ElementTree.Element:
+def _case(facts: BatchFacts, result: TriggerResult, names: CaseNames) -> ElementTree.Element:
     trigger = result.trigger
-    name = trigger.case[-NAME_CHARACTERS_MAX:]  # the end distinguishes the cells of a test
-    if trigger.repetition > 1:
-        name += f" · #{trigger.repetition}"
     case = ElementTree.Element(
         "testcase",
-        name=_xml(name),
+        name=_xml(names.of(trigger).text),
         classname=trigger.test_id,
         file=_xml(facts.manifest),
         line=str(trigger.line),

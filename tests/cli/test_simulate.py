@@ -218,6 +218,25 @@ def test_each_file_says_that_it_is_simulated(terminal: Terminal) -> None:
     )
 
 
+def test_a_report_gives_cells_the_names_that_the_run_gave_them(terminal: Terminal) -> None:
+    environments = (STRAY, f"1{STRAY[1:]}")
+    lines = [f"{STRAY},Sign in,web,fast,{environment}" for environment in environments]
+    manifest = terminal.folder / "m.csv"
+    manifest.write_text("\n".join(["test_id,name,platform,mode,environment_id", *lines, ""]))
+    terminal.call(manifest, "--simulate", "none")
+    (batch,) = terminal.batches()
+    junit = batch / "data" / "junit.xml"
+    names = [case.get("name") for case in ElementTree.parse(junit).iter("testcase")]
+    assert names == [
+        "Sign in · web · fast · environment 00000000",
+        "Sign in · web · fast · environment 10000000",
+    ]
+    manifest.unlink()
+    junit.unlink()
+    assert terminal.call("report", batch.name).code == 0
+    assert [case.get("name") for case in ElementTree.parse(junit).iter("testcase")] == names
+
+
 def test_report_and_measure_say_it_too(terminal: Terminal) -> None:
     terminal.call(RELEASE, "--simulate", "none")
     (batch,) = terminal.batches()

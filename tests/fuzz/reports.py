@@ -91,7 +91,7 @@ def report_problems(seed: int) -> list[str]:
         rendered = render_all(about, results, attempts, now=T0)
         paths = ReportPaths(hostile_text(Random(seed)), "report.csv")
         output = github_output(about, rendered.summary, paths)
-        summary = step_summary(about, rendered.summary, results)
+        summary = step_summary(about, rendered.summary, results, rendered.names)
         return [
             *_of_files(rendered),
             *_of_table(rendered, results),

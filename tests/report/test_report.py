@@ -411,7 +411,7 @@ def test_the_results_of_cancelling_are_in_every_report_and_change_no_outcome() -
     assert f"  {line}" in closing_lines(facts(), of.summary)
     assert line in content(of, "report.html")
     assert "<small>cancelled: had ended</small>" in content(of, "report.html")
-    assert f"- {line}" in step_summary(facts(), of.summary, results)
+    assert f"- {line}" in step_summary(facts(), of.summary, results, of.names)
     assert "cancelled=1\n" in github_output(facts(), of.summary, PATHS)
     head, *lines = table(of)
     column = head.index("cancelled")
@@ -460,7 +460,8 @@ def test_a_path_with_a_line_end_cannot_add_an_output() -> None:
 
 def test_the_step_summary_puts_failures_first_and_stays_small() -> None:
     results = hostile_results(HOSTILE * 100)
-    markdown = step_summary(facts(), rendered(results).summary, results)
+    of = rendered(results)
+    markdown = step_summary(facts(), of.summary, results, of.names)
     assert len(markdown.encode()) < 500_000
     assert "<script>" not in re.sub(r"\\.", "", markdown)
     assert "and 1100 more, all in the report." in markdown
