@@ -206,8 +206,8 @@ def test_each_file_says_that_it_is_simulated(terminal: Terminal) -> None:
     with (batch / "data" / "attempts.csv").open(encoding="utf-8-sig", newline="") as file:
         ids += [row["run_id"] for row in csv.DictReader(file)]
     suite = ElementTree.parse(batch / "data" / "junit.xml").getroot()
-    properties = [value.attrib for value in suite.iter("property")]
-    ids += [value["value"] for value in properties if value["name"] == "run_id"]
+    outputs = [output.text or "" for output in suite.iter("system-out")]
+    ids += [text.splitlines()[0].removeprefix("run_id: ") for text in outputs]
     assert len(ids) == 3 * 14
     assert all(run_id.startswith("simulated-") for run_id in ids)
     assert ids[0] in page

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from bulk.model import FailureCode, Mode, Outcome, Platform
 from bulk.report import render_all
 from tests.programs import require_program
-from tests.report.records import HOSTILE, MIXED, T0, facts, failed, hostile_results, trigger
+from tests.report.records import HOSTILE, MIXED, RUN, T0, facts, failed, hostile_results, trigger
 
 pytestmark = pytest.mark.browser
 # Without these, Chromium contacts its vendor at every start.
@@ -98,4 +98,25 @@ def test_a_names_direction_ends_with_the_name(browser: Browser, name: str) -> No
     places = page.eval_on_selector(".group li", PLACES)
     assert None not in places
     assert places == sorted(places)
+    page.close()
+
+
+# What Jenkins sends with every archived file, unless an administrator changed it.
+JENKINS_POLICY = "sandbox; default-src 'none'; img-src 'self'; style-src 'self';"
+
+
+def test_a_server_that_blocks_the_style_sheet_shows_the_whole_text(browser: Browser) -> None:
+    body = dict(render_all(facts(), MIXED, [], now=T0).files)["report.html"]
+    headers = {
+        "content-type": "text/html; charset=utf-8",
+        "content-security-policy": JENKINS_POLICY,
+    }
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.route("**/*", lambda route: route.fulfill(body=body, headers=headers))
+    page.goto("http://ci.invalid/report.html")
+    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "none", "styles apply"
+    shown = page.inner_text("body")
+    for words in ("1 of 6 triggered", "2 unsent", "The server knows no such test.", RUN[:-4]):
+        assert words in shown, words
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     page.close()
