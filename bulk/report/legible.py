@@ -77,8 +77,9 @@ class _Unseen(dict[int, int | None]):
 # Unicode's ignorable code points that are not of category Cf, and what stands for a lost character.
 _FILLERS = frozenset(
     (
-        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, 0xFFFD),
+        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x3164, 0xFFA0),
         *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)),
+        *(*range(0xFFF0, 0xFFF9), 0xFFFD),
     )
 )
 _UNSEEN = _Unseen()

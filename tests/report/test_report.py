@@ -32,6 +32,7 @@ from bulk.report import (
 from bulk.report.advice import ADVICE
 from bulk.report.page import ROWS_MAX
 from bulk.report.summary import EXIT_BY_STOP, exit_code, span
+from tests.processes import ROOT
 from tests.properties import examples
 from tests.report.records import (
     HOSTILE,
@@ -320,6 +321,13 @@ def test_junit_is_xml_whatever_the_names(texts: list[str]) -> None:
     root = ElementTree.fromstring(content(rendered(hostile_results(texts)), "data/junit.xml"))
     assert len(root.findall(".//testcase")) == len(texts)
     assert len(list(root.iter())) == 2 + 2 * len(texts)
+
+
+def test_the_steps_for_jenkins_name_files_that_a_batch_has() -> None:
+    recipe = (ROOT / "docs" / "ci" / "jenkins.md").read_text("utf-8")
+    named = set(re.findall(r"reports/\$\{env\.BATCH\}/([a-z./]+[a-z])", recipe))
+    assert named == {"report.html", "report.csv", "data/junit.xml"}
+    assert named < set(dict(rendered().files))
 
 
 # --- report.html ---------------------------------------------------------------------------------
