@@ -189,7 +189,10 @@ class Trigger:
 
     @property
     def case(self) -> str:
-        """What releases are compared by: test, platform, mode and device, for people."""
+        """What releases are compared by: test, platform, mode and device.
+
+        Several cells of a batch can have the same; `bulk.report.case_names` tells them apart.
+        """
         cell = (self.platform, self.mode, self.device_model)
         return " · ".join([self.name or self.test_id, *(part for part in cell if part)])
 

@@ -35,7 +35,7 @@ from bulk.pacing.adaptive import AdaptiveController
 from bulk.reconcile.claims import Claims
 from bulk.reconcile.reconciler import Reconciler
 from bulk.reconcile.run_lister import RunLister
-from bulk.report import Summary, render_all
+from bulk.report import CaseNames, Summary, render_all
 
 DURATION_S_MAX = 366 * 86_400.0
 RATE_MIN = 1 / 86_400.0  # one request a day
@@ -141,6 +141,7 @@ class WrittenReports:
 
     facts: BatchFacts
     summary: Summary
+    names: CaseNames
     problems: tuple[str, ...]
 
     @property
@@ -331,8 +332,8 @@ def write_reports(journal: Journal, folder: BatchFolder, now: float) -> WrittenR
     rendered = render_all(facts, journal.results(), journal.attempts(), now=now)
     if journal.displaced:
         problem = f"{folder.path}: no reports were written: the folder holds another batch now"
-        return WrittenReports(facts, rendered.summary, (problem,))
+        return WrittenReports(facts, rendered.summary, rendered.names, (problem,))
     problems = [*write_files(folder, rendered.files), *journal.complete_runs_file()]
     with suppress(StorageError):
         journal.note_reported(now)
-    return WrittenReports(facts, rendered.summary, tuple(problems))
+    return WrittenReports(facts, rendered.summary, rendered.names, tuple(problems))

@@ -69,8 +69,10 @@ def finish_cancelling(
     if summary.unsent:
         lines.append(f"{summary.unsent:,} unsent: only bulk-trigger resume sends them.")
     if summary.unknown:
-        cases = (r.trigger.case for r in journal.results() if r.outcome is Outcome.UNKNOWN)
-        shown = "; ".join(islice(cases, UNKNOWN_SHOWN_MAX))
+        unknown = (r.trigger for r in journal.results() if r.outcome is Outcome.UNKNOWN)
+        shown = "; ".join(
+            reported.names.of(trigger).text for trigger in islice(unknown, UNKNOWN_SHOWN_MAX)
+        )
         more = summary.unknown - UNKNOWN_SHOWN_MAX
         lines += [
             f"{summary.unknown:,} unknown, whose runs may be running and were not cancelled: "
@@ -142,7 +144,7 @@ def _write_github_files(
         ("GITHUB_OUTPUT", github_output(reported.facts, reported.summary, paths)),
         (
             "GITHUB_STEP_SUMMARY",
-            step_summary(reported.facts, reported.summary, journal.results()),
+            step_summary(reported.facts, reported.summary, journal.results(), reported.names),
         ),
     )
     problems = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bulk.model import AttemptRecord, BatchFacts, TriggerResult
+from bulk.report.case_names import CaseNames, name_cases
 from bulk.report.columns import ATTEMPT_COLUMNS, REPORT_COLUMNS, Column
 from bulk.report.csv_file import csv_bytes
 from bulk.report.frames import attempts_frame, results_frame
@@ -25,6 +26,7 @@ from bulk.report.summary import (
 __all__ = [
     "ATTEMPT_COLUMNS",
     "REPORT_COLUMNS",
+    "CaseNames",
     "Column",
     "Rendered",
     "ReportPaths",
@@ -43,10 +45,11 @@ Record = TypeVar("Record", TriggerResult, AttemptRecord)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The report files of a batch, each with its path in the batch's folder, and the summary."""
+    """A batch's report files, each with its path in the batch's folder, and what they share."""
 
     files: tuple[tuple[str, bytes], ...]
     summary: Summary
+    names: CaseNames
 
 
 def render_all(
@@ -60,15 +63,17 @@ def render_all(
     all_results = [_marked(result) if facts.simulated else result for result in results]
     all_attempts = [_marked(attempt) if facts.simulated else attempt for attempt in attempts]
     summary = summarize(facts, all_results, all_attempts)
+    names = name_cases(lambda: (result.trigger for result in all_results))
     return Rendered(
         files=(
             ("report.csv", csv_bytes(results_frame(all_results, facts.own_columns))),
-            ("report.html", page_bytes(facts, summary, all_results, now=now)),
+            ("report.html", page_bytes(facts, summary, all_results, names, now=now)),
             ("data/summary.json", summary_json(facts, summary).encode("utf-8", "replace")),
             ("data/attempts.csv", csv_bytes(attempts_frame(all_attempts))),
-            ("data/junit.xml", junit_bytes(facts, all_results)),
+            ("data/junit.xml", junit_bytes(facts, all_results, names)),
         ),
         summary=summary,
+        names=names,
     )
 
 

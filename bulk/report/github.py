@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from bulk.model import BatchFacts, Cancelled, Outcome, TriggerResult
 from bulk.report.advice import advice_on
+from bulk.report.case_names import CaseNames
+from bulk.report.legible import isolated
 from bulk.report.summary import Summary, cancelled_lines, headline, reconciled_lines, span
 
-ROWS_MAX = 200  # GitHub drops a whole summary above 1 MiB; 200 rows are below 200 kB
+ROWS_MAX = 200  # GitHub drops a whole summary above 1 MiB; 200 rows are below 700 kB
 CELL_CHARACTERS_MAX = 300
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&@:-])")
 
@@ -47,7 +49,9 @@ def _assignment(name: str, value: str) -> str:
     return f"{name}<<{end}\n{value}\n{end}\n"
 
 
-def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerResult]) -> str:
+def step_summary(
+    facts: BatchFacts, summary: Summary, results: Iterable[TriggerResult], names: CaseNames
+) -> str:
     """Markdown for `$GITHUB_STEP_SUMMARY`: failures first, at most `ROWS_MAX` of them."""
     lines = [
         f"## {headline(summary, simulated=facts.simulated)}",
@@ -72,8 +76,9 @@ def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerR
     if failed:
         lines += ["", "| test | outcome | code | message |", "|---|---|---|---|"]
         for result in failed[:ROWS_MAX]:
-            cells = (result.trigger.case, result.outcome, result.failure_code, result.message)
-            lines.append("| " + " | ".join(_plain(cell or "") for cell in cells) + " |")
+            texts = (result.outcome, result.failure_code or "", result.message or "")
+            cells = [_literal(names.of(result.trigger).text), *map(_plain, texts)]
+            lines.append(f"| {' | '.join(cells)} |")
         if len(failed) > ROWS_MAX:
             lines += ["", f"... and {len(failed) - ROWS_MAX} more, all in the report."]
     return "\n".join([*lines, ""])
@@ -81,5 +86,9 @@ def step_summary(facts: BatchFacts, summary: Summary, results: Iterable[TriggerR
 
 def _plain(text: str) -> str:
     """The text as Markdown that shows it literally, on one line and cut to a cell's length."""
-    short = " ".join(text[:CELL_CHARACTERS_MAX].split())
-    return _MARKDOWN.sub(r"\\\1", short).encode("utf-8", "replace").decode()
+    return _literal(isolated(" ".join(text[:CELL_CHARACTERS_MAX].split())))
+
+
+def _literal(text: str) -> str:
+    """The text as Markdown that shows it literally."""
+    return _MARKDOWN.sub(r"\\\1", text).encode("utf-8", "replace").decode()

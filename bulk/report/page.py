@@ -17,6 +17,8 @@ import jinja2
 
 from bulk.model import BatchFacts, Outcome, TriggerResult
 from bulk.report.advice import Advice, advice_on
+from bulk.report.case_names import CaseNames
+from bulk.report.legible import balanced, isolated
 from bulk.report.summary import Summary, cancelled_lines, headline, iso, reconciled_lines, span
 
 ROWS_MAX = 2_000  # browsers are slow to lay out longer tables; report.csv has all rows
@@ -52,7 +54,12 @@ class CellCount:
 
 
 def page_bytes(
-    facts: BatchFacts, summary: Summary, results: Sequence[TriggerResult], *, now: float
+    facts: BatchFacts,
+    summary: Summary,
+    results: Sequence[TriggerResult],
+    names: CaseNames,
+    *,
+    now: float,
 ) -> bytes:
     """The page, written at Unix time `now`, in UTF-8."""
     folder = files("bulk.report") / "templates"
@@ -62,9 +69,10 @@ def page_bytes(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: "" if value is None else value,
+        finalize=_finalized,
     )
     environment.filters |= {"day": _day, "iso": iso, "span": span, "ms": _ms, "brief": brief}
+    environment.filters |= {"case": names.of, "isolated": isolated}
     template = environment.from_string((folder / "report.html.j2").read_bytes().decode())
     failed = [result for result in results if result.outcome is not Outcome.QUEUED]
     queued = [result for result in results if result.outcome is Outcome.QUEUED]
@@ -87,6 +95,13 @@ def page_bytes(
         own_columns_left_out=max(0, len(facts.own_columns) - OWN_COLUMNS_MAX),
     )
     return text.encode("utf-8", "replace")
+
+
+def _finalized(value: object) -> object:
+    """What the template writes for a value: for a text, one that `<bdi>` can hold together."""
+    if value is None:
+        return ""
+    return balanced(value) if type(value) is str else value  # not markup, which is a subclass
 
 
 def _groups(

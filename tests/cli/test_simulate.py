@@ -206,8 +206,8 @@ def test_each_file_says_that_it_is_simulated(terminal: Terminal) -> None:
     with (batch / "data" / "attempts.csv").open(encoding="utf-8-sig", newline="") as file:
         ids += [row["run_id"] for row in csv.DictReader(file)]
     suite = ElementTree.parse(batch / "data" / "junit.xml").getroot()
-    properties = [value.attrib for value in suite.iter("property")]
-    ids += [value["value"] for value in properties if value["name"] == "run_id"]
+    outputs = [output.text or "" for output in suite.iter("system-out")]
+    ids += [text.splitlines()[0].removeprefix("run_id: ") for text in outputs]
     assert len(ids) == 3 * 14
     assert all(run_id.startswith("simulated-") for run_id in ids)
     assert ids[0] in page
@@ -216,6 +216,25 @@ def test_each_file_says_that_it_is_simulated(terminal: Terminal) -> None:
     assert step.read_text().startswith(
         "## All 14 would be triggered\n\n**Simulated: nothing was sent.**\n"
     )
+
+
+def test_a_report_gives_cells_the_names_that_the_run_gave_them(terminal: Terminal) -> None:
+    environments = (STRAY, f"1{STRAY[1:]}")
+    lines = [f"{STRAY},Sign in,web,fast,{environment}" for environment in environments]
+    manifest = terminal.folder / "m.csv"
+    manifest.write_text("\n".join(["test_id,name,platform,mode,environment_id", *lines, ""]))
+    terminal.call(manifest, "--simulate", "none")
+    (batch,) = terminal.batches()
+    junit = batch / "data" / "junit.xml"
+    names = [case.get("name") for case in ElementTree.parse(junit).iter("testcase")]
+    assert names == [
+        "Sign in · web · fast · environment 00000000",
+        "Sign in · web · fast · environment 10000000",
+    ]
+    manifest.unlink()
+    junit.unlink()
+    assert terminal.call("report", batch.name).code == 0
+    assert [case.get("name") for case in ElementTree.parse(junit).iter("testcase")] == names
 
 
 def test_report_and_measure_say_it_too(terminal: Terminal) -> None:

@@ -32,6 +32,7 @@ from bulk.report import (
 from bulk.report.advice import ADVICE
 from bulk.report.page import ROWS_MAX
 from bulk.report.summary import EXIT_BY_STOP, exit_code, span
+from tests.processes import ROOT
 from tests.properties import examples
 from tests.report.records import (
     HOSTILE,
@@ -300,13 +301,16 @@ def test_junit_has_one_case_per_trigger_and_errors_but_no_failures() -> None:
         "Log in · ios · deep · ipad",
         "Log in · ios · deep · ipad · #2",
     ]
-    assert {case.get("file") for case in cases} == {"release.csv"}
+    assert suite.get("file") == "release.csv"
+    assert cases[0].findtext("system-out") == f"run_id: {RUN[:-4]}0001\norigin: answer"
     assert cases[0].get("time") == "1.111" or cases[0].get("time") == "1.112"
     assert cases[0].find("error") is None
     error = cases[1].find("error")
     assert error is not None
     assert error.get("type") == "http_404"
-    assert "the server's message" in (error.text or "")
+    lines = (error.text or "").splitlines()
+    assert lines[:3] == ["HTTP 404", "not_found", "the server's message"]
+    assert lines[-1] == "at release.csv:3"
     assert root.findall(".//failure") == []
 
 
@@ -317,6 +321,13 @@ def test_junit_is_xml_whatever_the_names(texts: list[str]) -> None:
     root = ElementTree.fromstring(content(rendered(hostile_results(texts)), "data/junit.xml"))
     assert len(root.findall(".//testcase")) == len(texts)
     assert len(list(root.iter())) == 2 + 2 * len(texts)
+
+
+def test_the_steps_for_jenkins_name_files_that_a_batch_has() -> None:
+    recipe = (ROOT / "docs" / "ci" / "jenkins.md").read_text("utf-8")
+    named = set(re.findall(r"reports/\$\{env\.BATCH\}/([a-z./]+[a-z])", recipe))
+    assert named == {"report.html", "report.csv", "data/junit.xml"}
+    assert named < set(dict(rendered().files))
 
 
 # --- report.html ---------------------------------------------------------------------------------
@@ -411,7 +422,7 @@ def test_the_results_of_cancelling_are_in_every_report_and_change_no_outcome() -
     assert f"  {line}" in closing_lines(facts(), of.summary)
     assert line in content(of, "report.html")
     assert "<small>cancelled: had ended</small>" in content(of, "report.html")
-    assert f"- {line}" in step_summary(facts(), of.summary, results)
+    assert f"- {line}" in step_summary(facts(), of.summary, results, of.names)
     assert "cancelled=1\n" in github_output(facts(), of.summary, PATHS)
     head, *lines = table(of)
     column = head.index("cancelled")
@@ -421,8 +432,9 @@ def test_the_results_of_cancelling_are_in_every_report_and_change_no_outcome() -
     assert values["cancelled"] == dict.fromkeys(words, 1)
     assert (values["outcomes"]["queued"], of.summary.exit_code) == (7, Exit.OK)
     junit = ElementTree.fromstring(content(of, "data/junit.xml"))
-    cancelled = [prop.get("value") for prop in junit.iterfind(".//property[@name='cancelled']")]
-    assert (cancelled, junit.get("errors")) == ([*Cancelled], "0")
+    outputs = [case.findtext("system-out") or "" for case in junit.iter("testcase")]
+    cancelled = [text.partition("cancelled: ")[2] for text in outputs]
+    assert (cancelled, junit.get("errors")) == ([*Cancelled, "", ""], "0")
 
 
 def test_no_report_mentions_cancelling_if_it_was_not_requested() -> None:
@@ -460,7 +472,8 @@ def test_a_path_with_a_line_end_cannot_add_an_output() -> None:
 
 def test_the_step_summary_puts_failures_first_and_stays_small() -> None:
     results = hostile_results(HOSTILE * 100)
-    markdown = step_summary(facts(), rendered(results).summary, results)
+    of = rendered(results)
+    markdown = step_summary(facts(), of.summary, results, of.names)
     assert len(markdown.encode()) < 500_000
     assert "<script>" not in re.sub(r"\\.", "", markdown)
     assert "and 1100 more, all in the report." in markdown
