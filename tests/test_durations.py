@@ -87,7 +87,8 @@ def test_options_and_headers_read_the_same_durations(text: str, seconds: float) 
 def test_what_is_not_a_duration_is_an_error_in_options_and_ignored_in_headers(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a duration; write 90s"):
         DurationType().convert(text, None, None)
-    assert reset_s(text) is None
+    if "," not in text:  # to a header, a comma separates values
+        assert reset_s(text) is None
 
 
 def test_an_option_takes_no_duration_of_0() -> None:

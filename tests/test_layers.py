@@ -41,6 +41,7 @@ FOREIGN: dict[str, set[str]] = {
     "http.bodies": {"httpx"},
     "http.client": {"httpx", "trio"},
     "http.preflight": {"trio"},
+    "http.rate_limit_headers": {"http_sf"},
     "journal": {"trio"},
     "dispatch": {"trio"},
     "reconcile.reconciler": {"trio"},
