@@ -27,7 +27,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.FAILED: "some trigger was rejected or not sent; of cancel: some run was not cancelled",
     Exit.USAGE: "wrong usage, bad manifest or empty selection; nothing was sent",
     Exit.AUTH: "no API key, or the server rejected it",
-    Exit.UNREACHABLE: "the API could not be reached",
+    Exit.UNREACHABLE: "the API could not be reached, or something in between blocks requests",
     Exit.UNKNOWN: "some trigger may or may not have been executed",
     Exit.STORAGE: "the batch's folder could not be read or written, or stdout not written",
     Exit.RATE_LIMITED: "the rate limit outlasted --max-retries or --deadline",

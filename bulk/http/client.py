@@ -83,6 +83,7 @@ class Client:
         self.base_url = base_url
         self.server_time: ServerTime | None = None  # as the preflight read it
         self._key = key
+        self._key_accepted = False
         self._timeouts = timeouts or Timeouts()
         self._simulated = transport is not None
         limits = httpx.Limits(
@@ -213,6 +214,8 @@ class Client:
                 await response.aclose()
         # Scrubbed before they are cut, because half a key would not be found.
         location = self._key.scrub(response.extensions.get("location", ""))
+        accepted_before = self._key_accepted
+        self._key_accepted |= request.method == "POST" and response.is_success
         return Answer(
             status=response.status_code,
             headers=kept_headers(
@@ -221,6 +224,7 @@ class Client:
             ),
             body=self._key.scrub_bytes(body)[:body_bytes_max],
             location=location[:SHOWN_CHARACTERS_MAX],
+            key_accepted=accepted_before,
         )
 
 

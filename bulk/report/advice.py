@@ -56,6 +56,11 @@ ADVICE: dict[str, Advice] = {
         "No connection could be made; nothing was sent.",
         f"Check --base-url, the network and the proxy. {RESUME}",
     ),
+    FailureCode.BLOCKED: Advice(
+        "Something between here and the API, such as a firewall or a proxy, blocked it: the API "
+        "had accepted the key before. Nothing was executed.",
+        f"Ask whoever runs the network or the API, with the message. {RESUME}",
+    ),
     FailureCode.BAD_RESPONSE: Advice(
         "The server accepted it, but its answer does not say which run it created for it.",
         LOOK_IT_UP,
