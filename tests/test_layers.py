@@ -44,7 +44,7 @@ FOREIGN: dict[str, set[str]] = {
     "http.bodies": {"httpx"},
     "http.client": {"httpx", "trio"},
     "http.preflight": {"trio"},
-    "http.proxies": {"httpx"},
+    "http.proxies": {"httpx", "socksio"},
     "http.rate_limit_headers": {"http_sf"},
     "http.trust": {"certifi", "truststore"},
     "journal": {"trio"},

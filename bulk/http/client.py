@@ -23,7 +23,7 @@ from bulk import __version__
 from bulk.http.answers import Answer, Failure
 from bulk.http.api_key import ApiKey
 from bulk.http.bodies import bounded_body
-from bulk.http.proxies import ProxyChoice, find_proxy
+from bulk.http.proxies import SOCKS_ERRORS, ProxyChoice, find_proxy
 from bulk.http.rate_limit_headers import kept_headers
 from bulk.http.trust import explain, tls_context
 from bulk.model import ServerTime, Trigger
@@ -40,6 +40,7 @@ SHOWN_CHARACTERS_MAX = 300  # of a failure's message or a redirect's target
 
 # What httpx raises when no byte of the request can have left.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_BROKEN: tuple[type[Exception], ...] = (httpx.HTTPError, *SOCKS_ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,6 @@ class Client:
         self._retired: list[httpx.AsyncClient] = []  # their requests in flight continue
 
     def _new_pool(self) -> httpx.AsyncClient:
-        proxy = self.proxy.url
         return httpx.AsyncClient(
             headers={
                 "Authorization": self._key.header,
@@ -116,10 +116,16 @@ class Client:
             follow_redirects=False,
             event_hooks={"response": [_hide_location]},
             trust_env=False,  # the environment is read here, once and without surprises
-            proxy=None if proxy is None else httpx.Proxy(proxy, ssl_context=self._tls),
+            proxy=self._proxy(),
             verify=True if self._tls is None else self._tls,
             transport=None if self._transport is None else self._transport(),
         )
+
+    def _proxy(self) -> httpx.Proxy | None:
+        url = self.proxy.url
+        if url is None:
+            return None
+        return httpx.Proxy(url, ssl_context=self._tls if url.startswith("https:") else None)
 
     def _heed_keep_alive(self, response: httpx.Response) -> None:
         """Keep connections idle for no longer than half the time that the server announces."""
@@ -205,7 +211,7 @@ class Client:
             failure, text = Failure.CONNECT, _describe(error)
         except httpx.TimeoutException as error:
             failure, text = Failure.TIMED_OUT, _describe(error)
-        except httpx.HTTPError as error:
+        except _BROKEN as error:
             failure, text = Failure.LOST, _describe(error)
         if not sending.may_have_begun:
             failure = Failure.CONNECT
@@ -248,8 +254,9 @@ class _Sending:
     def __init__(self, *, traced: bool) -> None:
         self.may_have_begun = not traced  # only httpcore's own transports are traced
 
-    async def trace(self, event: str, _: Mapping[str, object]) -> None:
-        if event.endswith("send_request_headers.started"):
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        # A proxy is first asked for a connection, by a request that is not ours.
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             self.may_have_begun = True
 
 
@@ -266,7 +273,7 @@ async def _hide_location(response: httpx.Response) -> None:
         response.extensions["location"] = response.headers.pop("location")
 
 
-def _describe(error: httpx.HTTPError) -> str:
+def _describe(error: Exception) -> str:
     """The error's message, or that of the nearest cause that has one: trio wraps TLS errors."""
     if (about_certificate := explain(error)) is not None:
         return about_certificate

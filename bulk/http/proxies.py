@@ -6,7 +6,6 @@ raises on entries of `NO_PROXY` that curl understands, such as IPv6 networks.
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
 import os
 import re
@@ -19,6 +18,13 @@ import httpx
 
 from bulk.errors import OptionError
 from bulk.http.address import is_loopback
+
+try:
+    from socksio import SOCKSError
+except ImportError:  # the extra `socks` is not installed
+    SOCKS_ERRORS: tuple[type[Exception], ...] = ()
+else:
+    SOCKS_ERRORS = (SOCKSError,)  # httpcore lets them through
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443}
@@ -106,7 +112,7 @@ def _checked(source: str, value: str) -> str:
         )
     if not url.scheme.startswith("socks"):
         return str(url)
-    if importlib.util.find_spec("socksio") is None:
+    if not SOCKS_ERRORS:
         raise OptionError(
             f"{source} names a SOCKS proxy, which needs an extra package: "
             "pip install 'bulk-trigger[socks]'; or unset it to connect directly"
