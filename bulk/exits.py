@@ -30,7 +30,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.UNREACHABLE: "the API could not be reached, or something in between blocks requests",
     Exit.UNKNOWN: "some trigger may or may not have been executed",
     Exit.STORAGE: "the batch's folder could not be read or written, or stdout not written",
-    Exit.RATE_LIMITED: "the rate limit outlasted --max-retries or --deadline",
+    Exit.RATE_LIMITED: "the rate limit outlasted --max-retries, --max-wait or --deadline",
     Exit.QUOTA: "the account's quota is used up",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
     Exit.TERMINATED: "terminated (SIGTERM)",

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulk.cli.options import DurationType
-from bulk.durations import parse_duration, parse_rate
+from bulk.durations import describe_duration, parse_duration, parse_rate
 from bulk.http.rate_limit_headers import read_rate_limit_headers
 from bulk.sandbox import SpecError, spec_durations
 
@@ -136,3 +136,14 @@ def reset_s(text: str) -> float | None:
     headers = [("X-RateLimit-Remaining", "1"), ("X-RateLimit-Reset", text)]
     (allowance,) = read_rate_limit_headers(headers, 1_790_035_200.0).allowances
     return allowance.reset_s
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0.5, "0.5 s"), (30.0, "30 s"), (61.4, "61 s"), (900.0, "15 min"), (5_400.0, "90 min")),
+        *((7_200.0, "2 h"), (9_000.0, "2.5 h"), (86_400.0, "24 h"), (172_800.0, "2 days")),
+    ],
+)
+def test_a_duration_for_people_has_one_unit(seconds: float, text: str) -> None:
+    assert describe_duration(seconds) == text

@@ -169,6 +169,7 @@ def request_settings(options: RequestOptions) -> BatchSettings:
         burst=options.burst,
         concurrency_max=options.max_concurrency,
         deadline_s=options.deadline,
+        wait_max_s=options.max_wait,
         connect_timeout_s=options.connect_timeout,
         answer_timeout_s=options.timeout,
         drain_timeout_s=options.drain_timeout,

@@ -27,8 +27,8 @@ ADVICE: dict[str, Advice] = {
         "The server rejected the API key.", f"Check the key and its permissions. {RESUME}"
     ),
     FailureCode.RATE_LIMITED: Advice(
-        "429s outlasted the retries or the deadline.",
-        f"Allow more with --max-retries or --deadline. {FAILED_AGAIN}",
+        "429s outlasted the retries, the longest wait allowed or the deadline.",
+        f"Allow more with --max-retries, --max-wait or --deadline. {FAILED_AGAIN}",
     ),
     FailureCode.QUOTA_EXHAUSTED: Advice(
         "The account's quota is used up, or seems to be: nothing else explains the 429s.",
