@@ -30,13 +30,15 @@ def trigger(
     max_concurrency: int = 32,
     max_retries: int = 20,
     deadline_s: float | None = None,
+    max_wait_s: float | None = None,
     on_unknown: OnUnknown = "reconcile",
 ) -> BatchResult:
     """Trigger every test of a manifest and write the reports, as `bulk-trigger MANIFEST` does.
 
     `batch` names the batch, or continues it if it exists; a finished batch sends nothing. `new`:
     start a new batch even if an unfinished one has sent some of the same triggers. `deadline_s`:
-    stop sending after that many seconds. `on_unknown`: what to do if an answer is lost, see
+    stop sending after that many seconds. `max_wait_s`: stop if a single wait for the API would be
+    longer. `on_unknown`: what to do if an answer is lost, see
     docs/guarantees.md.
 
     Nothing is printed, and there are no prompts. Signals are left alone: after a KeyboardInterrupt,
@@ -58,5 +60,6 @@ def trigger(
         max_concurrency=max_concurrency,
         max_retries=max_retries,
         deadline_s=deadline_s,
+        max_wait_s=max_wait_s,
         on_unknown=on_unknown,
     )

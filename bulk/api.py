@@ -57,6 +57,7 @@ def trigger(
     max_concurrency: int,
     max_retries: int,
     deadline_s: float | None,
+    max_wait_s: float | None,
     on_unknown: OnUnknown,
 ) -> BatchResult:
     """See `bulk.trigger`."""
@@ -68,6 +69,7 @@ def trigger(
         concurrency_max=max_concurrency,
         retries_max=max_retries,
         deadline_s=deadline_s,
+        wait_max_s=max_wait_s,
         on_unknown=on_unknown,
     )
 

@@ -55,3 +55,15 @@ def _parse_number(text: str) -> float | None:
 def _seconds(value: float, unit: str) -> float:
     # Dividing is exact where multiplying is not: 7 / 1000 is the float 0.007, 7 * 0.001 is not.
     return value / 1000 if unit == "ms" else value * _SECONDS_BY_UNIT[unit]
+
+
+def describe_duration(seconds: float) -> str:
+    """A duration for people, in one unit and to about two digits: `45 s`, `15 min`, `24 h`."""
+    for unit, size, below in (("s", 1.0, 120.0), ("min", 60.0, 7_200.0), ("h", 3_600.0, 172_800.0)):
+        if seconds < below:
+            return f"{_rounded(seconds / size):g} {unit}"
+    return f"{_rounded(seconds / 86_400):g} days"
+
+
+def _rounded(value: float) -> float:
+    return round(value, 1 if value < 10 else 0)

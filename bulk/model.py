@@ -88,6 +88,7 @@ class FailureCode(StrEnum):
     READ_TIMEOUT = "read_timeout"
     CONNECTION_LOST = "connection_lost"
     CONNECT_FAILED = "connect_failed"
+    BLOCKED = "blocked"
     BAD_RESPONSE = "bad_response"
     INTERRUPTED = "interrupted"
     DEADLINE = "deadline"
@@ -103,6 +104,7 @@ class StopCode(StrEnum):
     AUTH = "auth"
     STORAGE = "storage"
     UNREACHABLE = "unreachable"
+    BLOCKED = "blocked"
     QUOTA_EXHAUSTED = "quota_exhausted"
     RATE_LIMITED = "rate_limited"
     DEADLINE = "deadline"
@@ -124,6 +126,7 @@ UNSENT_BECAUSE: dict[StopCode, FailureCode] = {
     StopCode.AUTH: FailureCode.AUTH,
     StopCode.STORAGE: FailureCode.STORAGE,
     StopCode.UNREACHABLE: FailureCode.CONNECT_FAILED,
+    StopCode.BLOCKED: FailureCode.BLOCKED,
     StopCode.QUOTA_EXHAUSTED: FailureCode.QUOTA_EXHAUSTED,
     StopCode.RATE_LIMITED: FailureCode.RATE_LIMITED,
     StopCode.DEADLINE: FailureCode.DEADLINE,

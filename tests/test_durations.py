@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulk.cli.options import DurationType
-from bulk.durations import parse_duration, parse_rate
+from bulk.durations import describe_duration, parse_duration, parse_rate
 from bulk.http.rate_limit_headers import read_rate_limit_headers
 from bulk.sandbox import SpecError, spec_durations
 
@@ -87,7 +87,8 @@ def test_options_and_headers_read_the_same_durations(text: str, seconds: float) 
 def test_what_is_not_a_duration_is_an_error_in_options_and_ignored_in_headers(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a duration; write 90s"):
         DurationType().convert(text, None, None)
-    assert reset_s(text) is None
+    if "," not in text:  # to a header, a comma separates values
+        assert reset_s(text) is None
 
 
 def test_an_option_takes_no_duration_of_0() -> None:
@@ -135,3 +136,14 @@ def reset_s(text: str) -> float | None:
     headers = [("X-RateLimit-Remaining", "1"), ("X-RateLimit-Reset", text)]
     (allowance,) = read_rate_limit_headers(headers, 1_790_035_200.0).allowances
     return allowance.reset_s
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0.5, "0.5 s"), (30.0, "30 s"), (61.4, "61 s"), (900.0, "15 min"), (5_400.0, "90 min")),
+        *((7_200.0, "2 h"), (9_000.0, "2.5 h"), (86_400.0, "24 h"), (172_800.0, "2 days")),
+    ],
+)
+def test_a_duration_for_people_has_one_unit(seconds: float, text: str) -> None:
+    assert describe_duration(seconds) == text

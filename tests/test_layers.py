@@ -18,11 +18,14 @@ LAYERS: dict[int, set[str]] = {
     0: {"exits", "errors", "model", "durations"},
     1: {
         *("manifest", "pacing", "measure", "report"),
-        *("http", "http.answers", "http.rate_limit_headers", "http.api_key"),
+        *("http", "http.answers", "http.error_words", "http.rate_limit_headers", "http.api_key"),
         *("reconcile", "reconcile.run_page", "reconcile.listing", "reconcile.likeness"),
         *("reconcile.server_clock", "reconcile.rules", "reconcile.surplus"),
     },
-    2: {"http.address", "http.bodies", "http.client", "http.preflight", "journal"},
+    2: {
+        *("http.address", "http.bodies", "http.client", "http.preflight", "journal"),
+        *("http.proxies", "http.trust"),
+    },
     3: {
         *("dispatch", "batch"),
         *("reconcile.claims", "reconcile.reconciler", "reconcile.run_lister"),
@@ -41,6 +44,9 @@ FOREIGN: dict[str, set[str]] = {
     "http.bodies": {"httpx"},
     "http.client": {"httpx", "trio"},
     "http.preflight": {"trio"},
+    "http.proxies": {"httpx", "socksio"},
+    "http.rate_limit_headers": {"http_sf"},
+    "http.trust": {"certifi", "truststore"},
     "journal": {"trio"},
     "dispatch": {"trio"},
     "reconcile.reconciler": {"trio"},

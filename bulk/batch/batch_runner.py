@@ -31,7 +31,12 @@ from bulk.reconcile.reconciler import Reconciler
 DISPATCHES_MAX = 10
 # After these the rest is not reconciled: the user wants to leave, or answers can no longer be
 # fetched or stored.
-NOT_RECONCILED_AFTER = INTERRUPTS | {StopCode.STORAGE, StopCode.AUTH, StopCode.UNREACHABLE}
+NOT_RECONCILED_AFTER = INTERRUPTS | {
+    StopCode.STORAGE,
+    StopCode.AUTH,
+    StopCode.UNREACHABLE,
+    StopCode.BLOCKED,
+}
 
 
 def to_reconcile(tally: Tally, on_unknown: OnUnknown) -> int:

@@ -31,7 +31,9 @@ from bulk.model import (
     OnUnknown,
     StopCode,
 )
+from bulk.pacing import Controller
 from bulk.pacing.adaptive import AdaptiveController
+from bulk.pacing.max_wait import MaxWait
 from bulk.reconcile.claims import Claims
 from bulk.reconcile.reconciler import Reconciler
 from bulk.reconcile.run_lister import RunLister
@@ -48,8 +50,9 @@ class BatchSettings:
 
     Raises OptionError, by the names of the command's options, if a value is out of range.
 
-    `rate_per_s` and `burst`: the API's limit, if the user knows it. `failed_again`: send rejected
-    and throttled triggers again, too.
+    `wait_max_s`: stop if a single wait for the API would be longer. `rate_per_s` and `burst`: the
+    API's limit, if the user knows it. `failed_again`: send rejected and throttled triggers again,
+    too.
     """
 
     rate_per_s: float | None = None
@@ -57,6 +60,7 @@ class BatchSettings:
     concurrency_max: int = 32
     retries_max: int = 20
     deadline_s: float | None = None
+    wait_max_s: float | None = None
     connect_timeout_s: float = 10.0
     answer_timeout_s: float = 60.0
     drain_timeout_s: float = 5.0
@@ -78,6 +82,7 @@ class BatchSettings:
                 raise OptionError(f"{option}: {number} is not between {low:,} and {high:,}")
         for option, seconds in (
             ("--deadline", self.deadline_s),
+            ("--max-wait", self.wait_max_s),
             ("--connect-timeout", self.connect_timeout_s),
             ("--timeout", self.answer_timeout_s),
             ("--drain-timeout", self.drain_timeout_s),
@@ -98,6 +103,7 @@ class BatchSettings:
     def describe(self) -> tuple[tuple[str, str], ...]:
         """The options that set these and their values, for the report."""
         deadline = "none" if self.deadline_s is None else f"{self.deadline_s:g} s"
+        max_wait = "none" if self.wait_max_s is None else f"{self.wait_max_s:g} s"
         rate = "not given" if self.rate_per_s is None else f"{self.rate_per_s:g}/s"
         return (
             ("--rate", rate),
@@ -105,6 +111,7 @@ class BatchSettings:
             ("--max-concurrency", str(self.concurrency_max)),
             ("--max-retries", str(self.retries_max)),
             ("--deadline", deadline),
+            ("--max-wait", max_wait),
             ("--connect-timeout", f"{self.connect_timeout_s:g} s"),
             ("--timeout", f"{self.answer_timeout_s:g} s"),
             ("--drain-timeout", f"{self.drain_timeout_s:g} s"),
@@ -312,8 +319,8 @@ def _controller(
     *,
     deadline: float | None = None,
     total: int = 0,
-) -> AdaptiveController:
-    return AdaptiveController(
+) -> Controller:
+    controller = AdaptiveController(
         concurrency_max=min(concurrency_max, settings.concurrency_max),
         random=random,
         deadline=deadline,
@@ -321,6 +328,9 @@ def _controller(
         per_s=settings.rate_per_s,
         burst=settings.burst,
     )
+    if settings.wait_max_s is None:
+        return controller
+    return MaxWait(controller, settings.wait_max_s)
 
 
 def write_reports(journal: Journal, folder: BatchFolder, now: float) -> WrittenReports:

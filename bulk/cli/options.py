@@ -69,6 +69,7 @@ class RequestOptions:
     burst: int
     max_concurrency: int
     deadline: float | None
+    max_wait: float | None
     connect_timeout: float
     timeout: float
     drain_timeout: float
@@ -185,6 +186,11 @@ def request_options(function: F) -> F:
                 "--deadline",
                 type=DurationType(),
                 help="Stop sending after this long (90s, 10m).",
+            ),
+            click.option(
+                "--max-wait",
+                type=DurationType(),
+                help="Stop, resumably, if the API asks for a single wait that is longer.",
             ),
             click.option(
                 "--connect-timeout",

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from bulk.durations import describe_duration
 from bulk.journal.tally import Tally
 from bulk.pacing import PaceView
 
@@ -52,11 +53,24 @@ def status_line(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
         parts.append(
             "1 test at its own limit" if one else f"{view.apart} tests at their own limits"
         )
-    if view.paused_until is not None and tally.done < tally.total:
-        parts.append(f"paused {math.ceil(view.paused_until - now)} s")
+    paused_s = 0.0 if view.paused_until is None else view.paused_until - now
+    if paused_s > 0 and tally.done < tally.total:
+        parts.append(_describe_pause(paused_s, view, now))
     if per_s > 0 and tally.done < tally.total:
-        parts.append(f"ETA {_hours_minutes_seconds((tally.total - tally.done) / per_s)}")
+        eta_s = max((tally.total - tally.done) / per_s, paused_s)
+        parts.append(f"ETA {_hours_minutes_seconds(eta_s)}")
     return ", ".join(parts)
+
+
+def _describe_pause(paused_s: float, view: PaceView, now: float) -> str:
+    """`paused 30 s`, or what the server asked for, since when, and when it is asked again."""
+    if view.long_wait is None:
+        return f"paused {math.ceil(paused_s)} s"
+    asked, ago = view.long_wait.asked_s, now - view.long_wait.since
+    return (
+        f"asked {_hours_minutes_seconds(ago)} ago to wait {describe_duration(asked)}, "
+        f"next try in {_hours_minutes_seconds(math.ceil(paused_s))}"
+    )
 
 
 def _hours_minutes_seconds(seconds: float) -> str:

@@ -70,6 +70,8 @@ class BatchRun:
         if self.sandbox is not None:
             self._say(f"SANDBOX {base_url} (nothing is billed)")
         async with live_client(base_url, self.key, self.settings) as client:
+            for note in client.proxy.notes:
+                self._say(f"note: {note}")
             if client.base_url != base_url:
                 self._say(f"note: the API answers at {client.base_url}")
             with self.open_journal(client.base_url) as journal:
@@ -167,6 +169,7 @@ def request_settings(options: RequestOptions) -> BatchSettings:
         burst=options.burst,
         concurrency_max=options.max_concurrency,
         deadline_s=options.deadline,
+        wait_max_s=options.max_wait,
         connect_timeout_s=options.connect_timeout,
         answer_timeout_s=options.timeout,
         drain_timeout_s=options.drain_timeout,

@@ -7,7 +7,7 @@ A trigger is sent again only if the server cannot have executed it:
 
     429                     throttled; taken to mean "not executed"    -> resend
     connect or pool failed  no byte left this machine                  -> resend
-    401, 402, 403           declined; stops the batch, resumable       -> unsent
+    401, 402, 403, 407      declined; stops the batch, resumable       -> unsent
     other 4xx but 408, 3xx  declined for good                          -> rejected
     2xx with a new run id   executed                                   -> queued
     anything else           may have been executed: 5xx, 408, a 2xx without a run id, an answer
@@ -17,14 +17,13 @@ A trigger is sent again only if the server cannot have executed it:
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bulk.http.error_words import MESSAGE_CHARACTERS_MAX, ErrorWords, error_words, printable
 from bulk.http.rate_limit_headers import Headers
 from bulk.model import UUID_PATTERN, FailureCode, Outcome, StopCode
-
-ERROR_CHARACTERS_MAX = 200
-MESSAGE_CHARACTERS_MAX = 1_000
 
 # Codes that APIs use for "your plan is used up", as opposed to "too fast". Compared after folding
 # case and separators.
@@ -60,7 +59,8 @@ class Answer:
 
     `headers` are those that `rate_limit_headers.kept_headers` keeps; `location` is the target of a
     redirect. `body` is no longer than the client reads. `failure_text` is the library's error
-    message, for people.
+    message, for people. `key_accepted`: with this key, the server has executed an earlier request
+    of this client.
     """
 
     status: int | None = None
@@ -69,6 +69,7 @@ class Answer:
     location: str = ""
     failure: Failure | None = None
     failure_text: str = ""
+    key_accepted: bool = False
 
     def __post_init__(self) -> None:
         if (self.status is None) == (self.failure is None):
@@ -121,36 +122,44 @@ def classify(answer: Answer, test_id: str | None = None) -> Classification:
         return Classification(end, pace, code, message=answer.failure_text or None)
     status = answer.status
     assert status is not None
-    fields = _json_object(answer.body)
-    error, message = _error_and_message(fields, answer.body)
     if 200 <= status < 300:
+        fields = _json_object(answer.body)
         run_id, answer_test_id = _uuid(fields.get("runId")), _uuid(fields.get("testId"))
         # A gateway that mixes up answers may return another test's.
         other_test = None not in (test_id, answer_test_id) and test_id != answer_test_id
         if run_id is not None and not other_test:
             return Classification(Outcome.QUEUED, Pace.ACCEPTED, run_id=run_id)
-        why = message or "the answer is not the documented JSON"
+        words = error_words(answer.body)
+        why = words.message or "the answer is not the documented JSON"
         if other_test:
             why = f"the answer is for test {answer_test_id}"
         return Classification(
             Outcome.UNKNOWN,
             Pace.ACCEPTED,
             FailureCode.BAD_RESPONSE,
-            error=error,
+            error=words.error,
             message=f"HTTP {status} without a valid runId: {why}"[:MESSAGE_CHARACTERS_MAX],
         )
-    end, pace, failure_code, stop = _by_status(status, error)
+    words = error_words(answer.body)
+    end, pace, failure_code, stop = _by_status(answer, words)
+    message = words.message
     if 300 <= status < 400 and answer.location:
-        target = _printable(answer.location, MESSAGE_CHARACTERS_MAX)
+        target = printable(answer.location, MESSAGE_CHARACTERS_MAX)
         message = f"redirected to {target}; redirects are not followed"
-    return Classification(end, pace, failure_code, error=error, message=message, stop=stop)
+    return Classification(end, pace, failure_code, error=words.error, message=message, stop=stop)
 
 
-def _by_status(status: int, error: str | None) -> tuple[Outcome | None, Pace, str, StopCode | None]:
+def _by_status(
+    answer: Answer, words: ErrorWords
+) -> tuple[Outcome | None, Pace, str, StopCode | None]:
+    status = answer.status
+    assert status is not None
     if status == 429:
-        if is_quota_code(error):
+        if _says_quota(words):
             return None, Pace.QUOTA, FailureCode.QUOTA_EXHAUSTED, None
         return None, Pace.THROTTLED, FailureCode.RATE_LIMITED, None
+    if status == 407 or (status in (401, 403) and answer.key_accepted and not _about_key(answer)):
+        return Outcome.UNSENT, Pace.NEUTRAL, FailureCode.BLOCKED, StopCode.BLOCKED
     if status in (401, 403):
         return Outcome.UNSENT, Pace.NEUTRAL, FailureCode.AUTH, StopCode.AUTH
     if status == 402:
@@ -171,11 +180,21 @@ def _by_status(status: int, error: str | None) -> tuple[Outcome | None, Pace, st
     return Outcome.REJECTED, Pace.NEUTRAL, f"http_{status}", None
 
 
-def is_quota_code(error: str | None) -> bool:
-    """Whether a 429's `error` says that the account's quota is used up, not that it is too fast."""
-    if error is None:
-        return False
-    return error.strip().lower().replace("-", "_").replace(" ", "_") in QUOTA_CODES
+def _about_key(answer: Answer) -> bool:
+    """Whether a 401 or 403 can be about the key although the server accepted it before.
+
+    Only the API itself can say that a key has expired meanwhile, and it says so with 401 and JSON.
+    """
+    return answer.status == 401 and bool(_json_object(answer.body))
+
+
+def _says_quota(words: ErrorWords) -> bool:
+    """Whether a 429's code says that the account's quota is used up, not that it is too fast."""
+    return any(_folded(code) in QUOTA_CODES for code in words.codes)
+
+
+def _folded(code: str) -> str:
+    return re.sub(r"[^a-z]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).lower()).strip("_")
 
 
 def _json_object(body: bytes) -> dict[str, object]:
@@ -191,26 +210,3 @@ def _uuid(value: object) -> str | None:
         return None
     value = value.strip().lower()
     return value if UUID_PATTERN.fullmatch(value) else None
-
-
-def _error_and_message(fields: dict[str, object], body: bytes) -> tuple[str | None, str | None]:
-    """The server's error code and message, bounded; the body's first line if it is not JSON."""
-    error, message = fields.get("error"), fields.get("message")
-    if isinstance(error, dict):  # {"error": {"code": ..., "message": ...}} is common too
-        message = error.get("message", message)
-        error = error.get("code", error.get("type"))
-    if not fields:
-        text = body[:4_096].decode("utf-8", "replace").strip()
-        message = text.splitlines()[0] if text else None
-    return (
-        _printable(error, ERROR_CHARACTERS_MAX),
-        _printable(message, MESSAGE_CHARACTERS_MAX),
-    )
-
-
-def _printable(value: object, characters_max: int) -> str | None:
-    """A text without control characters and lone surrogates, which our files cannot hold."""
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        return None
-    text = "".join(c if c.isprintable() else " " for c in str(value)[: characters_max * 2])
-    return text.strip()[:characters_max] or None

@@ -10,8 +10,7 @@ connections it holds: one client with 64 connections is slower than eight with e
 from __future__ import annotations
 
 import json
-import os
-import ssl
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
@@ -21,18 +20,19 @@ import httpx
 import trio
 
 from bulk import __version__
-from bulk.errors import OptionError
-from bulk.http.address import is_loopback
 from bulk.http.answers import Answer, Failure
 from bulk.http.api_key import ApiKey
 from bulk.http.bodies import bounded_body
+from bulk.http.proxies import SOCKS_ERRORS, ProxyChoice, find_proxy
 from bulk.http.rate_limit_headers import kept_headers
+from bulk.http.trust import explain, tls_context
 from bulk.model import ServerTime, Trigger
 
 POOL_CONNECTIONS = 8
 # Below the idle time-outs of common servers (2 to 75 s): a connection that the server is about to
 # close would lose a trigger's answer, and a new connection costs only a round trip or two.
 IDLE_S_MAX = 1.5
+_KEEP_ALIVE = re.compile(r"timeout\s*=\s*\"?(\d{1,6})", re.ASCII | re.IGNORECASE)
 BODY_BYTES_MAX = 65_536  # the documented answers have a few hundred bytes
 # Read beyond that, so that an echoed key in its longest form is scrubbed before the body is cut.
 KEY_BYTES_MAX = 16_384
@@ -40,6 +40,7 @@ SHOWN_CHARACTERS_MAX = 300  # of a failure's message or a redirect's target
 
 # What httpx raises when no byte of the request can have left.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_BROKEN: tuple[type[Exception], ...] = (httpx.HTTPError, *SOCKS_ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,47 +84,66 @@ class Client:
         self.base_url = base_url
         self.server_time: ServerTime | None = None  # as the preflight read it
         self._key = key
+        self._key_accepted = False
         self._timeouts = timeouts or Timeouts()
-        self._simulated = transport is not None
-        limits = httpx.Limits(
-            max_connections=POOL_CONNECTIONS,
-            max_keepalive_connections=POOL_CONNECTIONS,
-            keepalive_expiry=IDLE_S_MAX,
-        )
-        # A proxy would take "localhost" for itself, so requests to loopback never use one.
-        trust_env = not is_loopback(base_url)
+        self.proxy = ProxyChoice() if transport else find_proxy(base_url)
         # Shared by all pools: loading the CAs takes 20 ms or more. A simulation has no TLS.
-        context = True if transport else _tls_context()
-        self._pools = [
-            httpx.AsyncClient(
-                headers={
-                    "Authorization": key.header,
-                    "User-Agent": f"bulk-trigger/{__version__}",
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                },
-                limits=limits,
-                timeout=httpx.Timeout(
-                    self._timeouts.answer_s,
-                    connect=self._timeouts.connect_s,
-                    pool=self._timeouts.connect_s,
-                ),
-                cookies=_NoCookies(),
-                follow_redirects=False,
-                event_hooks={"response": [_hide_location]},
-                trust_env=trust_env,
-                verify=context,
-                transport=transport() if transport is not None else None,
-            )
-            for _ in range(pools + 1)
-        ]
+        self._tls = None if transport else tls_context()
+        self._transport = transport
+        self._idle_s = IDLE_S_MAX
+        self._pools = [self._new_pool() for _ in range(pools + 1)]
+        self._retired: list[httpx.AsyncClient] = []  # their requests in flight continue
+
+    def _new_pool(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers={
+                "Authorization": self._key.header,
+                "User-Agent": f"bulk-trigger/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+            },
+            limits=httpx.Limits(
+                max_connections=POOL_CONNECTIONS,
+                max_keepalive_connections=POOL_CONNECTIONS,
+                keepalive_expiry=self._idle_s,
+            ),
+            timeout=httpx.Timeout(
+                self._timeouts.answer_s,
+                connect=self._timeouts.connect_s,
+                pool=self._timeouts.connect_s,
+            ),
+            cookies=_NoCookies(),
+            follow_redirects=False,
+            event_hooks={"response": [_hide_location]},
+            trust_env=False,  # the environment is read here, once and without surprises
+            proxy=self._proxy(),
+            verify=True if self._tls is None else self._tls,
+            transport=None if self._transport is None else self._transport(),
+        )
+
+    def _proxy(self) -> httpx.Proxy | None:
+        url = self.proxy.url
+        if url is None:
+            return None
+        return httpx.Proxy(url, ssl_context=self._tls if url.startswith("https:") else None)
+
+    def _heed_keep_alive(self, response: httpx.Response) -> None:
+        """Keep connections idle for no longer than half the time that the server announces."""
+        announced = _KEEP_ALIVE.search(response.headers.get("keep-alive", ""))
+        if announced is None or self._transport is not None:
+            return
+        idle_s = float(announced[1]) / 2
+        if idle_s < self._idle_s:
+            self._idle_s = idle_s
+            self._retired += self._pools
+            self._pools = [self._new_pool() for _ in self._pools]
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         with trio.CancelScope(shield=True):
-            for pool in self._pools:
+            for pool in (*self._pools, *self._retired):
                 await pool.aclose()
 
     @property
@@ -179,7 +199,7 @@ class Client:
         # httpx limits each step of a request, not their sum: a body may drip for ever. Connecting
         # (name, TCP, proxy, TLS) has its own time-outs, and this limit lets them expire first.
         answer_s_max = 4 * self._timeouts.connect_s + self._timeouts.answer_s
-        sending = _Sending(traced=not self._simulated)
+        sending = _Sending(traced=self._transport is None)
         request.extensions["trace"] = sending.trace
         try:
             with drain, trio.fail_after(answer_s_max):
@@ -191,7 +211,7 @@ class Client:
             failure, text = Failure.CONNECT, _describe(error)
         except httpx.TimeoutException as error:
             failure, text = Failure.TIMED_OUT, _describe(error)
-        except httpx.HTTPError as error:
+        except _BROKEN as error:
             failure, text = Failure.LOST, _describe(error)
         if not sending.may_have_begun:
             failure = Failure.CONNECT
@@ -213,6 +233,9 @@ class Client:
                 await response.aclose()
         # Scrubbed before they are cut, because half a key would not be found.
         location = self._key.scrub(response.extensions.get("location", ""))
+        self._heed_keep_alive(response)
+        accepted_before = self._key_accepted
+        self._key_accepted |= request.method == "POST" and response.is_success
         return Answer(
             status=response.status_code,
             headers=kept_headers(
@@ -221,6 +244,7 @@ class Client:
             ),
             body=self._key.scrub_bytes(body)[:body_bytes_max],
             location=location[:SHOWN_CHARACTERS_MAX],
+            key_accepted=accepted_before,
         )
 
 
@@ -230,18 +254,10 @@ class _Sending:
     def __init__(self, *, traced: bool) -> None:
         self.may_have_begun = not traced  # only httpcore's own transports are traced
 
-    async def trace(self, event: str, _: Mapping[str, object]) -> None:
-        if event.endswith("send_request_headers.started"):
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        # A proxy is first asked for a connection, by a request that is not ours.
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             self.may_have_begun = True
-
-
-def _tls_context() -> ssl.SSLContext:
-    """Verifies against the usual certificates, or those that the environment names."""
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
-        raise OptionError(f"SSL_CERT_FILE {named}: cannot read certificates: {error}") from error
 
 
 class _NoCookies(CookieJar):
@@ -257,8 +273,10 @@ async def _hide_location(response: httpx.Response) -> None:
         response.extensions["location"] = response.headers.pop("location")
 
 
-def _describe(error: httpx.HTTPError) -> str:
+def _describe(error: Exception) -> str:
     """The error's message, or that of the nearest cause that has one: trio wraps TLS errors."""
+    if (about_certificate := explain(error)) is not None:
+        return about_certificate
     cause: BaseException | None = error
     while cause is not None and not str(cause):
         cause = cause.__cause__ or cause.__context__

@@ -36,9 +36,10 @@ async def settle_base_url(client: Client, wall: Callable[[], float] = time.time)
             await trio.sleep(SECOND_TRY_S)
             answer = await _list_runs(client, base_url + LISTING, wall)
         if answer.failure is Failure.CONNECT:
+            through = f" through the proxy {client.proxy.shown}" if client.proxy.url else ""
             raise UnreachableError(
-                f"nothing answers at {given}: {answer.failure_text}. "
-                "Check --base-url, the network and HTTPS_PROXY; nothing was sent"
+                f"nothing answers at {given}{through}: {answer.failure_text}. "
+                "Check --base-url, the network and the proxy variables; nothing was sent"
             )
         if answer.status == 401:
             raise AuthError(

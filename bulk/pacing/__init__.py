@@ -79,10 +79,22 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class LongWait:
+    """The server asked at instant `since` to wait for `asked_s`, which is too long to be believed.
+
+    It is asked again earlier, at the end of the pause.
+    """
+
+    since: float
+    asked_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PaceView:
     """A snapshot for progress lines. `paused_until` is an instant, or None while not paused.
 
-    `apart`: how many tests have been found to have a limit of their own.
+    `apart`: how many tests have been found to have a limit of their own. `long_wait`: what the
+    server asked for, if the pause is shorter than that.
     """
 
     in_flight: int
@@ -91,6 +103,7 @@ class PaceView:
     epochs: int
     paused_until: float | None
     apart: int = 0
+    long_wait: LongWait | None = None
 
 
 class Controller(Protocol):

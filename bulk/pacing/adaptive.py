@@ -3,7 +3,8 @@
 Limits are taken to be the API's (`scope`) until refusals single out a test (`by_test`). From then
 on that test is in a scope of its own as well: its requests need leave of both, its refusals hold
 back nobody else, and where such tests were all that was ever refused, the API is left without a
-limit. What the user knows of the API's limit holds above all of them (`ceiling`).
+limit. What the user knows of the API's limit holds above all of them (`ceiling`), and so does a cap
+on requests in flight that the server advertises.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from bulk.http.answers import Pace
-from bulk.pacing import AnotherTest, Decision, Observation, PaceView, Send, Stop, WaitUntil
+from bulk.pacing import (
+    AnotherTest,
+    Decision,
+    Observation,
+    PaceView,
+    Send,
+    Stop,
+    WaitForEvent,
+    WaitUntil,
+)
 from bulk.pacing.by_test import Suspects
 from bulk.pacing.ceiling import Ceiling
 from bulk.pacing.scope import Scope
@@ -78,12 +88,15 @@ class AdaptiveController:
         self._suspects = Suspects()
         self._events: deque[_Event] = deque(maxlen=EVENTS_MAX)
         self._leaves: dict[int, _Leave] = {}
+        self._advertised_cap = math.inf
         self._next_ticket = 1
 
     # --- asking -------------------------------------------------------------------------------
 
     def ask(self, now: float, test_id: str) -> Decision:
         """See `bulk.pacing.Controller`."""
+        if len(self._leaves) >= self._advertised_cap:
+            return WaitForEvent()
         turn = self._api.look(now)
         if not isinstance(turn, float):
             return turn
@@ -149,6 +162,8 @@ class AdaptiveController:
     def answered(self, now: float, ticket: int, observation: Observation) -> None:
         """See `bulk.pacing.Controller`."""
         leave = self._leaves.pop(ticket)
+        if observation.headers.in_flight_max is not None:
+            self._advertised_cap = observation.headers.in_flight_max
         refused = observation.pace is Pace.THROTTLED
         own = self._apart.get(leave.test_id)
         if own is None:

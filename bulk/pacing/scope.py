@@ -36,7 +36,15 @@ from functools import partial
 from random import Random
 
 from bulk.http.answers import Pace
-from bulk.pacing import Decision, Observation, PaceView, Send, WaitForEvent, WaitUntil
+from bulk.pacing import (
+    Decision,
+    LongWait,
+    Observation,
+    PaceView,
+    Send,
+    WaitForEvent,
+    WaitUntil,
+)
 from bulk.pacing.causes import Causes
 from bulk.pacing.endings import Endings
 from bulk.pacing.in_flight import InFlight
@@ -70,6 +78,7 @@ class Scope:
         self._pauses = Pauses(random)
         self._in_flight = InFlight(concurrency_max, total)
         self._endings = Endings(deadline)
+        self._long_wait: LongWait | None = None
         self._held = False  # whether the next request has been held back for its turn
         self._throttles = 0
         self._epochs = 0
@@ -158,6 +167,7 @@ class Scope:
         self._causes.start_over()
         self._ways.cut()
         self._pauses = Pauses(self._random)
+        self._long_wait = None
         self._endings.recovered()
 
     def is_fresh(self, ticket: int) -> bool:
@@ -173,6 +183,7 @@ class Scope:
             throttles=self._throttles,
             epochs=self._epochs,
             paused_until=paused if paused is not None and paused > now else None,
+            long_wait=self._long_wait,
         )
 
     @property
@@ -199,8 +210,10 @@ class Scope:
         way = self._ways.end(ticket)
         sent_at, fresh = way.left_at, way.epoch == self._ways.epoch
         asked_s = observation.headers.retry_after_s
-        if asked_s is not None:
-            asked_s = min(asked_s, ASKED_S_MAX)
+        if asked_s is not None and asked_s > ASKED_S_MAX:
+            if observation.pace is not Pace.ACCEPTED and self._long_wait is None:
+                self._long_wait = LongWait(now, asked_s)
+            asked_s = ASKED_S_MAX
         if observation.pace is Pace.UNREACHABLE:
             self._causes.uncounted(sent_at, refused=False)
             if fresh:
@@ -243,6 +256,7 @@ class Scope:
     def _recovered(self, sent_at: float) -> None:
         """The probe was accepted, and the rest may follow."""
         self._pauses.passed()
+        self._long_wait = None
         self._endings.recovered()
         if self._causes.shedding.testing:
             if self._causes.tested():

@@ -27,8 +27,8 @@ ADVICE: dict[str, Advice] = {
         "The server rejected the API key.", f"Check the key and its permissions. {RESUME}"
     ),
     FailureCode.RATE_LIMITED: Advice(
-        "429s outlasted the retries or the deadline.",
-        f"Allow more with --max-retries or --deadline. {FAILED_AGAIN}",
+        "429s outlasted the retries, the longest wait allowed or the deadline.",
+        f"Allow more with --max-retries, --max-wait or --deadline. {FAILED_AGAIN}",
     ),
     FailureCode.QUOTA_EXHAUSTED: Advice(
         "The account's quota is used up, or seems to be: nothing else explains the 429s.",
@@ -55,6 +55,11 @@ ADVICE: dict[str, Advice] = {
     FailureCode.CONNECT_FAILED: Advice(
         "No connection could be made; nothing was sent.",
         f"Check --base-url, the network and the proxy. {RESUME}",
+    ),
+    FailureCode.BLOCKED: Advice(
+        "Something between here and the API, such as a firewall or a proxy, blocked it: the API "
+        "had accepted the key before. Nothing was executed.",
+        f"Ask whoever runs the network or the API, with the message. {RESUME}",
     ),
     FailureCode.BAD_RESPONSE: Advice(
         "The server accepted it, but its answer does not say which run it created for it.",

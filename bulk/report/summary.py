@@ -30,6 +30,7 @@ EXIT_BY_STOP: dict[StopCode, Exit] = {
     StopCode.AUTH: Exit.AUTH,
     StopCode.STORAGE: Exit.STORAGE,
     StopCode.UNREACHABLE: Exit.UNREACHABLE,
+    StopCode.BLOCKED: Exit.UNREACHABLE,
     StopCode.QUOTA_EXHAUSTED: Exit.QUOTA,
     StopCode.RATE_LIMITED: Exit.RATE_LIMITED,
     StopCode.DEADLINE: Exit.RATE_LIMITED,

@@ -12,7 +12,7 @@ from bulk.cli.progress import (
     status_line,
 )
 from bulk.journal.tally import Tally
-from bulk.pacing import PaceView
+from bulk.pacing import LongWait, PaceView
 
 VIEW = PaceView(in_flight=3, concurrency=4.0, throttles=2, epochs=1, paused_until=None)
 PAUSED = PaceView(in_flight=0, concurrency=4.0, throttles=2, epochs=1, paused_until=107.6)
@@ -30,6 +30,13 @@ def test_the_words_say_rate_flight_throttles_failures_pause_and_time_left() -> N
     assert "throttled 2, 2 tests at their own limits, ETA" in status_line(tally, two, 5.0, 100.0)
     done = Tally(total=1, queued=1)
     assert status_line(done, PAUSED, 0.0, 100.0) == "0.0/s, in flight 0, throttled 2"
+
+
+def test_a_wait_that_is_cut_short_says_what_was_asked_for_and_since_when() -> None:
+    asked = replace(PAUSED, paused_until=1_000.0, long_wait=LongWait(since=85.0, asked_s=86_400.0))
+    text = status_line(Tally(total=10, queued=5), asked, per_s=5.0, now=100.0)
+    assert "asked 0:15 ago to wait 24 h, next try in 15:00" in text
+    assert text.endswith("ETA 15:00"), "it is never shorter than the pause"
 
 
 def test_the_rate_is_that_of_the_last_half_minute() -> None:

@@ -203,6 +203,16 @@ def test_a_deadline_stops_sending_and_says_so(tmp_path: Path) -> None:
     assert came.took_s <= 20.1
 
 
+def test_a_wait_longer_than_allowed_stops_resumably_and_without_waiting(tmp_path: Path) -> None:
+    spec = "token-bucket 0.001/s burst 3; headers retry-after"
+    settings = BatchSettings(wait_max_s=60.0)
+    came = VirtualRun(tmp_path / "j.sqlite", spec, some_triggers(5), settings).go()
+    assert came.end.stop is StopCode.RATE_LIMITED
+    assert "--max-wait is 60 s" in came.end.stop_detail
+    assert outcomes(came)["queued"] == 3
+    assert came.took_s < 10
+
+
 def test_a_pause_longer_than_the_deadline_stops_without_waiting_for_it(tmp_path: Path) -> None:
     spec = "fixed-window 10/100s phase 50s; latency 50ms; headers retry-after"
     settings = BatchSettings(deadline_s=20.0)

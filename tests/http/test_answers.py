@@ -56,6 +56,7 @@ TABLE = [
     (401, error("unauthorized"), Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
     (403, b"", Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
     (402, b"", Outcome.UNSENT, Pace.NEUTRAL, "quota_exhausted", StopCode.QUOTA_EXHAUSTED),
+    (407, b"", Outcome.UNSENT, Pace.NEUTRAL, "blocked", StopCode.BLOCKED),
     # Not executed: to be sent again.
     (429, error("rate_limited"), None, Pace.THROTTLED, "rate_limited", None),
     (429, b"<html>slow down", None, Pace.THROTTLED, "rate_limited", None),
@@ -122,9 +123,9 @@ def test_only_a_failure_to_connect_may_be_sent_again(
         (error("x"), ("x", "the server's message")),
         (b'{"error": {"code": "x", "message": "m"}}', ("x", "m")),
         (b'{"error": {"type": "x"}, "message": "m"}', ("x", "m")),
-        (b'{"error": 7, "message": ["no"]}', ("7", None)),
+        (b'{"error": 7, "message": ["no"]}', ("7", "no")),
         (b"plain words\nsecond line", (None, "plain words")),
-        (b"\xff\xfe\x00", (None, "\ufffd\ufffd")),
+        (b"\xff\xfe\x00", (None, "ÿþ")),
         (b'{"error": "a\\u0000b\\ud800c"}', ("a b c", None)),
         (b"", (None, None)),
     ],
@@ -134,6 +135,48 @@ def test_the_servers_texts_are_kept_printable(
 ) -> None:
     classification = classify(Answer(status=400, body=body))
     assert (classification.error, classification.message) == texts
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "stop"),
+    [
+        (403, b"<html><h1>403 Forbidden</h1>Request blocked.</html>", StopCode.BLOCKED),
+        (403, b"", StopCode.BLOCKED),
+        (403, error("access_denied"), StopCode.BLOCKED),
+        (401, b"<html>Log in to the proxy</html>", StopCode.BLOCKED),
+        (401, error("unauthorized"), StopCode.AUTH),  # it has expired meanwhile
+    ],
+)
+def test_a_key_that_was_accepted_before_is_not_taken_to_be_rejected(
+    status: int, body: bytes, stop: StopCode
+) -> None:
+    now = classify(Answer(status=status, body=body, key_accepted=True))
+    assert (now.end, now.stop) == (Outcome.UNSENT, stop)
+    assert classify(Answer(status=status, body=body)).stop is StopCode.AUTH
+
+
+def test_a_registered_problem_type_names_no_used_up_quota() -> None:
+    """The draft calls any limit that was exceeded a quota."""
+    problem = {
+        "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+        "title": "Request cannot be satisfied as assigned quota has been exceeded",
+        "violated-policies": ["daily", "burst"],
+    }
+    words = classify(Answer(status=429, body=json.dumps(problem).encode()))
+    assert (words.pace, words.error) == (Pace.THROTTLED, "quota-exceeded")
+    assert words.message == f"{problem['title']}; violated policies: daily, burst"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": None, "type": "insufficient_quota", "message": "Pay."}},
+        {"error": {"errors": [{"reason": "quotaExceeded", "message": "Quota exceeded."}]}},
+        {"type": "https://api.example/errors/out-of-credits", "title": "Out of credits"},
+    ],
+)
+def test_a_used_up_quota_is_seen_wherever_its_code_stands(body: object) -> None:
+    assert classify(Answer(status=429, body=json.dumps(body).encode())).pace is Pace.QUOTA
 
 
 def test_a_redirect_says_where_to() -> None:

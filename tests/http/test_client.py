@@ -253,6 +253,79 @@ async def test_a_429_whose_body_is_lost_stays_a_429() -> None:
     assert (answer.status, answer.headers) == (429, (("retry-after", "3"),))
 
 
+OK = http("202 Accepted", json.dumps({"runId": ID, "testId": ID}).encode())
+
+
+class ClosingPeer(Peer):
+    """It announces for how long it keeps an idle connection, and closes it then."""
+
+    def __init__(self, announced: str, closes_after_s: float) -> None:
+        answer = OK.replace(b"\r\n", f"\r\nKeep-Alive: {announced}\r\n".encode(), 1)
+        super().__init__(*[answer] * 20)
+        self.connections = 0
+        self._closes_after_s = closes_after_s
+
+    async def __call__(self, stream: trio.SocketStream) -> None:
+        self.connections += 1
+        await super().__call__(stream)
+
+    async def _request(self, stream: trio.SocketStream) -> bytes:
+        with trio.move_on_after(self._closes_after_s):
+            return await super()._request(stream)
+        return b""
+
+
+@pytest.mark.parametrize(
+    # The first connection is one from before the announcement.
+    ("announced", "idle_s", "connections"),
+    [
+        ("timeout=1", 0.3, 2),
+        ("timeout=1", 0.7, 4),
+        ("max=100, Timeout = 1", 0.7, 4),
+        ("timeout=0", 0.0, 4),
+        ("timeout=60", 0.7, 1),
+        ("soon", 0.7, 1),
+    ],
+)
+async def test_a_connection_is_not_reused_when_the_server_may_be_closing_it(
+    announced: str, idle_s: float, connections: int
+) -> None:
+    async with listening(ClosingPeer(announced, 5.0)) as peer, client(peer.base_url) as one:
+        for _ in range(4):
+            answer = await one.trigger(PLAIN, 0, trio.CancelScope())
+            assert classify(answer).run_id == ID
+            await trio.sleep(idle_s)
+    assert isinstance(peer, ClosingPeer)
+    assert peer.connections == connections
+
+
+async def test_a_request_in_flight_survives_that_another_answer_shortens_the_idle_time() -> None:
+    slow, answered = trio.Event(), []
+
+    class SlowPeer(ClosingPeer):
+        async def _request(self, stream: trio.SocketStream) -> bytes:
+            request = await super()._request(stream)
+            if request and len(self.received) == 1:
+                await slow.wait()
+            return request
+
+    async with (
+        listening(SlowPeer("timeout=1", 5.0)) as peer,
+        client(peer.base_url) as one,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def send() -> None:
+            answered.append(await one.trigger(PLAIN, 0, trio.CancelScope()))
+
+        await send()
+        peer.received.append(b"")  # the next one waits no longer
+        nursery.start_soon(send)
+        await send()
+        slow.set()
+    assert [classify(answer).run_id for answer in answered] == [ID] * 3
+
+
 async def test_a_request_cut_off_by_a_drain_says_so() -> None:
     async with sandbox("none; latency 10s") as served, client(served.url) as one:
         answer = await one.trigger(PLAIN, 0, trio.CancelScope(deadline=trio.current_time() + 0.2))

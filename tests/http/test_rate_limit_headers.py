@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bulk.http.rate_limit_headers import (
     KEPT_HEADERS_MAX,
+    KEPT_VALUE_CHARACTERS_MAX,
     Allowance,
     kept_headers,
     read_rate_limit_headers,
@@ -48,7 +49,37 @@ DATE = ("Date", "Tue, 22 Sep 2026 00:00:00 GMT")
         ([("Retry-After", "inf")], None),
         ([("Retry-After", "\u0663")], None),
         ([("Retry-After", "99999999999999999999")], None),
-        ([("Retry-After", "1790035260")], None),  # Unix time, not a duration
+        # Several values: each is read, and the longest wait counts.
+        ([("Retry-After", "4"), ("Retry-After", "4")], 4.0),
+        ([("Retry-After", "4"), ("Retry-After", "soon"), ("Retry-After", "9")], 9.0),
+        ([("Retry-After", "4, 9")], 9.0),
+        (
+            [
+                DATE,
+                ("Retry-After", "Tue, 22 Sep 2026 00:00:05 GMT, Tue, 22 Sep 2026 00:00:07 GMT, 6"),
+            ],
+            7.0,
+        ),
+        # Other names, spans and instants in use.
+        ([("retry-after-ms", "250")], 0.25),
+        ([("x-ms-retry-after-ms", "250")], 0.25),
+        ([("Retry-After", "1"), ("Retry-After-Ms", "1250")], 1.25),
+        ([("X-Retry-After", "3")], 3.0),
+        ([("X-RateLimit-Retry-After", "3")], 3.0),
+        ([("Retry-After", "1790035260")], 60.0),
+        ([("Retry-After", "1790035260000")], 60.0),
+        ([("Retry-After", "1790035260000000")], 60.0),
+        ([("Retry-After", "1790035260000000000")], 60.0),
+        ([("Retry-After", "2026-09-22T00:00:05Z")], 5.0),
+        ([("Retry-After", "2026-09-22T02:00:05+02:00")], 5.0),
+        ([("Retry-After", "Tue Sep 22 2026 02:00:05 GMT+0200 (Central European Time)")], 5.0),
+        ([("Retry-After", "1m30s")], 90.0),
+        ([("Retry-After", "20ms")], 0.02),
+        ([("Retry-After", "30 seconds")], 30.0),
+        ([("Retry-After", "1 minute")], 60.0),
+        ([("Retry-After", "PT1M30S")], 90.0),
+        ([("Retry-After", '"7"')], 7.0),
+        ([("Retry-After", "1790035260"), ("Retry-After", "9990035260")], 60.0),
         ([("Retry-After", "Tue, 99 Sep 2026 00:00:05 GMT")], None),
     ],
 )
@@ -72,7 +103,7 @@ def test_no_header_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
         ),
         (
             [("RateLimit-Limit", "10, 10;w=1"), ("RateLimit-Remaining", "0")],
-            [Allowance(0, None, 10)],
+            [Allowance(0, None, 10, 1.0)],
         ),
         ([("RateLimit", "limit=100, remaining=50, reset=5")], [Allowance(50, 5.0, 100)]),
         (
@@ -86,6 +117,85 @@ def test_no_header_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
         (
             [("RateLimit", '"a";r=1'), ("RateLimit", '"b";r=2')],
             [Allowance(1), Allowance(2)],
+        ),
+        # The quota's window stands in the policy, named by the quota itself in draft 7.
+        (
+            [
+                ("RateLimit", "limit=100, remaining=50, reset=5"),
+                ("RateLimit-Policy", "100;w=60, 1000;w=3600"),
+            ],
+            [Allowance(50, 5.0, 100, 60.0)],
+        ),
+        # What is left was `r` in `t` seconds, and is `a` in `w` in the latest draft.
+        (
+            [("RateLimit-Policy", '"burst";q=100;w=60'), ("RateLimit", '"burst";a=0;w=45')],
+            [Allowance(0, 45.0, 100, 60.0)],
+        ),
+        # Only quotas of requests are allowances of requests.
+        (
+            [
+                ("RateLimit-Policy", '"bw";q=65535;qu="content-bytes";w=10, "r";q=9;w=1'),
+                ("RateLimit", '"bw";r=3;t=10, "r";r=8;t=1'),
+            ],
+            [Allowance(8, 1.0, 9, 1.0)],
+        ),
+        (
+            [("RateLimit-Policy", '"bw";q=9;qu="tokens";w=10'), ("RateLimit", '"bw";a=0;w=9')],
+            [],
+        ),
+        (
+            [("RateLimit-Policy", '"r";q=9;qu="requests";w=10'), ("RateLimit", '"r";a=1;w=9')],
+            [Allowance(1, 9.0, 9, 10.0)],
+        ),
+        ([("X-RateLimit-Remaining-Tokens", "0"), ("X-RateLimit-Reset-Tokens", "60s")], []),
+        # A malformed line is ignored and takes no other with it.
+        ([("RateLimit", '"a";r=1'), ("RateLimit", '"b;r=2')], [Allowance(1)]),
+        ([("RateLimit", '"a";r=1;t=1'), ("RateLimit-Policy", '"a";q=')], [Allowance(1, 1.0)]),
+        # Several values of a header belong together by their order, if there are as many of each.
+        (
+            [
+                ("X-RateLimit-Remaining", "9"),
+                ("X-RateLimit-Remaining", "3"),
+                ("X-RateLimit-Reset", "60"),
+                ("X-RateLimit-Reset", "1"),
+                ("X-RateLimit-Limit", "100"),
+                ("X-RateLimit-Limit", "5"),
+            ],
+            [Allowance(9, 60.0, 100), Allowance(3, 1.0, 5)],
+        ),
+        (
+            [("X-RateLimit-Remaining", "9, 3"), ("X-RateLimit-Reset", "60")],
+            [Allowance(3, 60.0)],
+        ),
+        # Vendors' names, and the units that a name may end with.
+        (
+            [("x-sib-ratelimit-remaining", "9"), ("x-sib-ratelimit-reset", "60")],
+            [Allowance(9, 60.0)],
+        ),
+        (
+            [
+                ("anthropic-ratelimit-requests-limit", "50"),
+                ("anthropic-ratelimit-requests-remaining", "49"),
+                ("anthropic-ratelimit-requests-reset", "2026-09-22T00:00:30Z"),
+                ("anthropic-ratelimit-tokens-remaining", "0"),
+            ],
+            [Allowance(49, 30.0, 50)],
+        ),
+        (
+            [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset-After", "0.25")],
+            [Allowance(9, 0.25)],
+        ),
+        (
+            [("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset-Ms", "250")],
+            [Allowance(9, 0.25)],
+        ),
+        (
+            [("X-RateLimit-Remaining", "3.7"), ("X-RateLimit-Limit", "5")],
+            [Allowance(3, None, 5)],
+        ),
+        (
+            [("X-RateLimit-Limit-Minute", "60"), ("X-RateLimit-Remaining-Minute", "59")],
+            [Allowance(59, None, 60, 60.0)],
         ),
         # X-RateLimit: durations, timestamps and dates, compared with the server's clock.
         ([("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "60")], [Allowance(9, 60.0)]),
@@ -150,11 +260,31 @@ def test_allowances(headers: list[tuple[str, str]], expected: list[Allowance]) -
     assert list(read_rate_limit_headers(headers, WALL).allowances) == expected
 
 
+@pytest.mark.parametrize(
+    ("policy", "in_flight_max"),
+    [
+        ('"c";q=10;qu="concurrent-requests"', 10),
+        ('"c";q=10;qu="concurrent-requests", "d";q=4;qu="concurrent-requests"', 4),
+        ('"c";q=0;qu="concurrent-requests"', None),
+        ('"c";q=10;w=1', None),
+    ],
+)
+def test_a_quota_of_concurrent_requests_is_a_cap_in_flight(
+    policy: str, in_flight_max: int | None
+) -> None:
+    headers = [("RateLimit-Policy", policy), ("RateLimit", '"c";r=0, "r";r=5;t=1')]
+    read = read_rate_limit_headers(headers, WALL)
+    assert read.in_flight_max == in_flight_max
+    if in_flight_max:
+        assert read.allowances == (Allowance(5, 1.0),)
+
+
 @given(
     st.lists(
         st.tuples(
             st.sampled_from(["Date", "RateLimit", "RateLimit-Policy", "X-RateLimit-Remaining"])
-            | st.sampled_from(["X-RateLimit-Reset", "RateLimit-Limit", "Retry-After"]),
+            | st.sampled_from(["X-RateLimit-Reset", "RateLimit-Limit", "Retry-After"])
+            | st.text("xratelimitsngb-_", max_size=30),
             st.text() | st.text('0123456789=;,"rtqwTZ:-. '),
         )
     )
@@ -182,4 +312,35 @@ def test_only_date_and_rate_headers_are_kept_and_only_so_many() -> None:
     ]
     flood = [(f"X-RateLimit-{n}", "9" * 10_000) for n in range(1000)]
     assert len(kept_headers(flood)) == KEPT_HEADERS_MAX
-    assert all(len(value) <= 200 for _, value in kept_headers(flood))
+    assert all(len(value) <= KEPT_VALUE_CHARACTERS_MAX for _, value in kept_headers(flood))
+
+
+def test_a_list_that_is_too_long_is_cut_between_its_members() -> None:
+    members = [f'"policy-{n}";q=100;w=60' for n in range(100)]
+    ((_, kept),) = kept_headers([("RateLimit-Policy", ", ".join(members))])
+    assert len(kept) <= KEPT_VALUE_CHARACTERS_MAX
+    assert [part.strip() for part in kept.split(",")] == members[: kept.count(",") + 1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Retry-After",
+        "retry-after-ms",
+        "X-Retry-After",
+        "x-ms-retry-after-ms",
+        "RateLimit",
+        "X-RateLimit-Used",
+        "X-Rate-Limit-Policy",
+        "X_RateLimit_Remaining",
+        "anthropic-ratelimit-tokens-remaining",
+        "x-sib-ratelimit-limit",
+    ],
+)
+def test_every_header_of_the_family_is_kept(name: str) -> None:
+    assert kept_headers([(name, "1")]) == ((name.lower(), "1"),)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "X-Retry", "X-Limit", "After", "X-" + "a" * 99])
+def test_no_other_header_is_kept(name: str) -> None:
+    assert kept_headers([(name, "1")]) == ()

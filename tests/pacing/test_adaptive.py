@@ -67,6 +67,19 @@ def test_a_large_batch_comes_to_full_speed_by_a_quarter_each_round() -> None:
     assert sizes == [4, 6, 6, 7, 8, 9, 10, 12, 13, 15, 17]
 
 
+def test_an_advertised_cap_in_flight_is_kept_from_its_first_answer_on() -> None:
+    pacing = controller()
+    headers = RateLimitHeaders(in_flight_max=2)
+    in_flight = fill(pacing, 0.0)
+    most = []
+    for number in range(20):
+        now = 1.0 + number
+        pacing.answered(now, in_flight.pop(0), Observation(Pace.ACCEPTED, headers))
+        in_flight += fill(pacing, now)
+        most.append(pacing.view(now).in_flight)
+    assert most == [3, 2] + 18 * [2]
+
+
 def test_it_never_goes_beyond_the_users_limit() -> None:
     pacing = controller(concurrency_max=5)
     for turn in range(5):
