@@ -18,7 +18,7 @@ from bulk.cli.finish import finish_again
 from bulk.cli.options import RunOptions
 from bulk.cli.phrases import count_of, describe_remaining, expansion_line
 from bulk.cli.runner import BatchRun, batch_settings, require_key
-from bulk.errors import OptionError
+from bulk.errors import UnfinishedError
 from bulk.http.address import DEFAULT_BASE_URL, check_base_url, is_loopback
 from bulk.http.api_key import ApiKey
 from bulk.journal import Journal
@@ -143,10 +143,10 @@ class ManifestRun:
 def _continues(unfinished: UnfinishedBatch) -> bool:
     """Ask the user about an unfinished batch: True to continue it, False to start a new one.
 
-    Raises OptionError if nobody can be asked, click.Abort if the user wants neither.
+    Raises UnfinishedError if nobody can be asked, click.Abort if the user wants neither.
     """
     if unfinished.tally is None:
-        raise OptionError(f"{unfinished}. Wait for it, or start another batch with --new")
+        raise UnfinishedError(f"{unfinished}. Wait for it, or start another batch with --new")
     same, resume = unfinished.same, f"bulk-trigger resume {unfinished.folder.cli_name}"
     found = str(unfinished)
     if same:
@@ -155,7 +155,7 @@ def _continues(unfinished: UnfinishedBatch) -> bool:
         found += f": {describe_remaining(remaining)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         again = "start another batch, which sends all of them again" if same else "send those again"
-        raise OptionError(f"{found}. Continue it: {resume}\n  or {again}, with --new")
+        raise UnfinishedError(f"{found}. Continue it: {resume}\n  or {again}, with --new")
     choices, default = ["continue", "new", "quit"], "continue"
     question = "Continue it, start a new batch (bills all of them again), or quit?"
     if not same:

@@ -22,6 +22,7 @@ from bulk.batch.folder import BatchFolder
 from bulk.batch.other_batches import other_claims
 from bulk.batch.running import BatchSettings, RunContext, live_client, run_batch
 from bulk.cli.embedded_sandbox import with_sandbox
+from bulk.cli.failure import Failure
 from bulk.cli.finish import finish
 from bulk.cli.interrupts import Interrupts
 from bulk.cli.options import RequestOptions, SendingOptions
@@ -95,16 +96,15 @@ class BatchRun:
             try:
                 end = await run_batch(journal, client, self.settings, context)
             except LeaveNow as leave:
-                click.echo(
+                text = (
                     "\nExited at once. Nothing is lost. To continue: "
-                    f"bulk-trigger resume {cli_name}",
-                    err=True,
+                    f"bulk-trigger resume {cli_name}"
                 )
                 if cancels:
-                    click.echo(
-                        f"To cancel what was queued: bulk-trigger cancel {cli_name}", err=True
-                    )
-                return exit_of_stop(leave.code)
+                    text += f"\nTo cancel what was queued: bulk-trigger cancel {cli_name}"
+                left = Failure(leave.code, exit_of_stop(leave.code), text)
+                left.show(as_json=self.as_json)
+                return left.exit
         code = finish(journal, self.folder, time.time(), as_json=self.as_json, unsaved=end.unsaved)
         if end.not_cancelled:
             click.echo(f"error: not all runs were cancelled: {end.not_cancelled}", err=True)

@@ -323,7 +323,10 @@ def test_a_kill_in_mid_run_then_resume_sends_no_cell_twice_and_misses_none(
         assert {row["outcome"] for row in rows(batch)} <= {"queued", "unknown"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)],
+)
 def test_a_signal_drains_reports_and_leaves_the_rest_for_resume(
     terminal: Terminal, number: signal.Signals, code: int
 ) -> None:
