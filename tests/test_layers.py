@@ -18,7 +18,7 @@ LAYERS: dict[int, set[str]] = {
     0: {"exits", "errors", "model", "durations"},
     1: {
         *("manifest", "pacing", "measure", "report"),
-        *("http", "http.answers", "http.rate_limit_headers", "http.api_key"),
+        *("http", "http.answers", "http.rate_limit_headers", "http.api_key", "http.variables"),
         *("reconcile", "reconcile.run_page", "reconcile.listing", "reconcile.likeness"),
         *("reconcile.server_clock", "reconcile.rules", "reconcile.surplus"),
     },

@@ -17,9 +17,9 @@ from bulk.cli.embedded_sandbox import SANDBOX_KEY, parse_sandbox, with_new_seed
 from bulk.cli.finish import finish_again
 from bulk.cli.options import RunOptions
 from bulk.cli.phrases import count_of, describe_remaining, expansion_line
-from bulk.cli.runner import BatchRun, batch_settings, require_key
+from bulk.cli.runner import BatchRun, batch_settings, new_batch_base_url, require_key
 from bulk.errors import UnfinishedError
-from bulk.http.address import DEFAULT_BASE_URL, check_base_url, is_loopback
+from bulk.http.address import DEFAULT_BASE_URL, is_loopback
 from bulk.http.api_key import ApiKey
 from bulk.journal import Journal
 
@@ -44,7 +44,7 @@ def run_manifest(manifest: Manifest, options: RunOptions) -> int:
             options, f"try it without one:\n  bulk-trigger {manifest.path} --sandbox"
         )
 
-    base_url = check_base_url(options.base_url or DEFAULT_BASE_URL)
+    base_url = DEFAULT_BASE_URL if sandbox is not None else new_batch_base_url(options)
     return ManifestRun(manifest, options, base_url, key, sandbox).run()
 
 

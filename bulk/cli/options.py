@@ -14,6 +14,7 @@ import click
 
 from bulk.batch.folder import OUTPUT
 from bulk.durations import parse_duration, parse_rate
+from bulk.http.variables import BASE_URL_VARIABLE
 from bulk.model import BURST_MAX, CONCURRENCY_MAX, RETRIES_MAX, OnInterrupt, OnUnknown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -136,7 +137,7 @@ def api_options(function: F) -> F:
         [
             click.option(
                 "--base-url",
-                envvar="TESTERARMY_BASE_URL",
+                envvar=BASE_URL_VARIABLE,
                 metavar="URL",
                 help="The API's address, with or without /api; also TESTERARMY_BASE_URL. "
                 "[default: https://tester.army]",
