@@ -1,6 +1,7 @@
 # make run        sets up .venv (once), then runs the sample manifest against the sandbox
 # make test       the same set-up, then all checks a change must pass
 # make test-fast  the tests that need no socket, no process and no long simulation
+# make test-lowest  the fast tests and the sample with the lowest versions that pyproject.toml allows
 # make soak       many more simulated worlds, examples, hostile inputs and kills than the tests have
 # Another Python: make PYTHON=/path/to/python3.12
 
@@ -9,7 +10,7 @@ BIN := .venv/bin
 STEAL := --dist worksteal
 SLOW := sockets or processes or browser or nginx or long
 
-.PHONY: run test test-fast ready lint types pytest soak format bench bench-pacing clean
+.PHONY: run test test-fast test-lowest ready lint types pytest soak format bench bench-pacing clean
 
 run:
 	@$(PYTHON) tools/prepare.py run
@@ -21,6 +22,9 @@ test: ready
 
 test-fast: ready
 	$(BIN)/python -m pytest -n logical $(STEAL) -m "not ($(SLOW))"
+
+test-lowest: ready
+	$(BIN)/python -m tools.lowest
 
 ready:
 	@$(PYTHON) tools/prepare.py test

@@ -22,7 +22,7 @@ from bulk.batch.running import (
     write_reports,
 )
 from bulk.batch.salvage import saving
-from bulk.errors import OptionError
+from bulk.errors import OptionError, UnfinishedError
 from bulk.http.address import check_base_url
 from bulk.http.api_key import ApiKey
 from bulk.journal import Journal
@@ -80,7 +80,7 @@ def trigger(
     choice = choosing.choose(folder, checked, base_url, on_unknown, new=new)
     match choice:
         case choosing.UnfinishedFound(unfinished):
-            raise OptionError(f"{unfinished}. {_advice(unfinished)}")
+            raise UnfinishedError(f"{unfinished}. {_advice(unfinished)}")
         case choosing.FinishedBatch():
             with Journal.open(folder.journal) as journal:
                 journal.note_finished(time.time())

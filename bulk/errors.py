@@ -17,31 +17,44 @@ PROBLEMS_SHOWN_MAX = 100  # a few screenfuls; the rest is only counted
 
 
 class BulkError(Exception):
-    """The base of all errors that a user can fix. `exit` is the process's exit code."""
+    """The base of all errors that a user can fix.
+
+    `exit` is the process's exit code; `code` is a word for programs, in the output of `--json`.
+    """
 
     exit = Exit.USAGE
+    code = "usage"
 
 
 class OptionError(BulkError):
     """An option, or a combination of options, that is not possible."""
 
 
+class UnfinishedError(OptionError):
+    """A new batch would send what an unfinished one has sent, or is going to send."""
+
+    code = "unfinished"
+
+
 class AuthError(BulkError):
     """There is no usable API key, or the server rejected it. Not raised for a test's own 404."""
 
     exit = Exit.AUTH
+    code = "auth"
 
 
 class UnreachableError(BulkError):
     """Nothing answers at the base URL. Not raised once a trigger has been sent."""
 
     exit = Exit.UNREACHABLE
+    code = "unreachable"
 
 
 class StorageError(BulkError):
     """The batch's folder or journal cannot be read or written."""
 
     exit = Exit.STORAGE
+    code = "storage"
 
 
 class DiskError(StorageError):
@@ -54,6 +67,8 @@ class DiskError(StorageError):
 
 class DamagedError(StorageError):
     """A journal lacks what was written to it, or contains what never was."""
+
+    code = "damaged"
 
     def __init__(self, journal: Path, what: str) -> None:
         self.journal = journal
@@ -80,6 +95,8 @@ class Problem:
 
 class ManifestError(BulkError):
     """A manifest cannot be used. Carries the first problems found and how many there are in all."""
+
+    code = "manifest"
 
     def __init__(self, problems: Sequence[Problem], total: int | None = None) -> None:
         self.problems = tuple(problems[:PROBLEMS_SHOWN_MAX])

@@ -18,7 +18,9 @@ class Exit(IntEnum):
     STORAGE = 8
     RATE_LIMITED = 11
     QUOTA = 12
+    HANGUP = 129
     INTERRUPTED = 130
+    QUIT = 131
     TERMINATED = 143
 
 
@@ -32,14 +34,18 @@ MEANINGS: dict[Exit, str] = {
     Exit.STORAGE: "the batch's folder could not be read or written, or stdout not written",
     Exit.RATE_LIMITED: "the rate limit outlasted --max-retries, --max-wait or --deadline",
     Exit.QUOTA: "the account's quota is used up",
+    Exit.HANGUP: "the terminal was closed (SIGHUP)",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+    Exit.QUIT: "quit (SIGQUIT)",
     Exit.TERMINATED: "terminated (SIGTERM)",
 }
 
 # Most urgent first: a code comes before those that it may hide.
 PRECEDENCE = (
     Exit.INTERRUPTED,
+    Exit.QUIT,
     Exit.TERMINATED,
+    Exit.HANGUP,
     Exit.USAGE,
     Exit.AUTH,
     Exit.STORAGE,

@@ -101,6 +101,8 @@ class StopCode(StrEnum):
 
     INTERRUPTED = "interrupted"
     TERMINATED = "terminated"
+    HANGUP = "hangup"
+    QUIT = "quit"
     AUTH = "auth"
     STORAGE = "storage"
     UNREACHABLE = "unreachable"
@@ -112,6 +114,9 @@ class StopCode(StrEnum):
     FAIL_FAST = "fail_fast"
 
 
+# These stops are signals to the process: someone wants it to end now.
+INTERRUPTS = frozenset({StopCode.INTERRUPTED, StopCode.TERMINATED, StopCode.HANGUP, StopCode.QUIT})
+
 # The most that settings of these names take.
 BURST_MAX, CONCURRENCY_MAX, RETRIES_MAX = 1_000_000, 512, 10_000
 
@@ -121,8 +126,7 @@ OnInterrupt = Literal["detach", "cancel"]
 
 # The failure code of a trigger that was never sent, by why its batch stopped.
 UNSENT_BECAUSE: dict[StopCode, FailureCode] = {
-    StopCode.INTERRUPTED: FailureCode.INTERRUPTED,
-    StopCode.TERMINATED: FailureCode.INTERRUPTED,
+    **dict.fromkeys(INTERRUPTS, FailureCode.INTERRUPTED),
     StopCode.AUTH: FailureCode.AUTH,
     StopCode.STORAGE: FailureCode.STORAGE,
     StopCode.UNREACHABLE: FailureCode.CONNECT_FAILED,

@@ -19,6 +19,7 @@ LAYERS: dict[int, set[str]] = {
     1: {
         *("manifest", "pacing", "measure", "report"),
         *("http", "http.answers", "http.error_words", "http.rate_limit_headers", "http.api_key"),
+        "http.variables",
         *("reconcile", "reconcile.run_page", "reconcile.listing", "reconcile.likeness"),
         *("reconcile.server_clock", "reconcile.rules", "reconcile.surplus"),
     },

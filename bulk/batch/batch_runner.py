@@ -21,10 +21,9 @@ import trio
 from bulk.dispatch.cancelling import Canceller
 from bulk.dispatch.dispatcher import DispatchEnd, Dispatcher
 from bulk.dispatch.shell import LeaveNow, Shell
-from bulk.dispatch.stopping import INTERRUPTS
 from bulk.journal import Journal, SentAgain
 from bulk.journal.tally import Tally
-from bulk.model import OnUnknown, StopCode
+from bulk.model import INTERRUPTS, OnUnknown, StopCode
 from bulk.reconcile.reconciler import Reconciler
 
 # Each sends only triggers that the one before lost and the server has no run of: soon none.

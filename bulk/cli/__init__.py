@@ -9,14 +9,15 @@ import difflib
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from bulk import __version__
+from bulk.cli import failure, signals
 from bulk.cli.streams import drop_unwritten, prepare
-from bulk.errors import BulkError, DamagedError, DiskError
-from bulk.exits import Exit
+from bulk.exits import Exit, most_urgent
 
 # Each command's name and help. Its module is named like it and holds it as `command`.
 COMMANDS = {
@@ -62,6 +63,13 @@ class BulkGroup(click.Group):
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises ReaderGoneError."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise failure.ReaderGoneError from error
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands, files (a manifest may come first) and, after a dash, the options of `run`."""
         items = super().shell_complete(ctx, incomplete)
@@ -102,46 +110,34 @@ def group() -> None:
 
 def main() -> None:
     """The entry point: runs the command and exits with its code."""
+    signals.catch()
     prepare()
-    sys.exit(_exit_code())
+    sys.exit(_exit_code(as_json=failure.wants_json(sys.argv[1:])))
 
 
-def _exit_code() -> int:
+def _exit_code(*, as_json: bool) -> int:
     try:
-        code = group.main(prog_name="bulk-trigger", standalone_mode=False)
-        sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return Exit.INTERRUPTED
-    except DamagedError as error:
-        from bulk.batch.salvage import salvaged
-
-        click.echo(f"error: {salvaged(error)}", err=True)
-        return error.exit
-    except DiskError as error:
-        click.echo(f"error: {error}\n{_how_to_continue(error.journal)}", err=True)
-        return error.exit
-    except BulkError as error:
-        click.echo(f"error: {error}", err=True)
-        return error.exit
-    except BrokenPipeError:  # the reader of the output is gone, as with `| head`
-        drop_unwritten()
-        return Exit.FAILED
-    except OSError as error:  # the last resort: a disk or file failed where no code expects it
-        place = error.filename or "the output"
-        click.echo(f"error: {place}: {error.strerror or error}", err=True)
-        drop_unwritten()
-        return Exit.STORAGE
+        try:
+            code = group.main(prog_name="bulk-trigger", standalone_mode=False)
+            sys.stdout.flush()
+        except Exception as error:
+            if isinstance(error, click.Abort):  # click's word for KeyboardInterrupt
+                raise KeyboardInterrupt from error
+            failed = failure.of_error(error)
+            failed.show(as_json=as_json)
+            drop_unwritten()
+            # A terminal that was closed cannot be written to, and that is not the news.
+            return most_urgent([Exit(failed.exit), *signals.received.exits])
+    except KeyboardInterrupt:
+        return _interrupted(as_json=as_json)
     return code if isinstance(code, int) else Exit.OK
 
 
-def _how_to_continue(journal: Path) -> str:
-    if not journal.exists():
-        return "No batch was created and nothing was sent. Check the disk, then start again."
-    from bulk.batch.folder import BatchFolder
-
-    batch = BatchFolder(journal.parent.parent).cli_name
-    return f"What was saved is kept. Check the disk, then continue: bulk-trigger resume {batch}"
+def _interrupted(*, as_json: bool) -> int:
+    """How a command ends that a signal stopped outside of a batch."""
+    signals.leave_at_next()
+    code = signals.received.first or Exit.INTERRUPTED
+    word = signals.WORDS[code]
+    failure.Failure(word, code, word).show(as_json=as_json)
+    drop_unwritten()
+    return code

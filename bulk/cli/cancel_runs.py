@@ -11,6 +11,7 @@ import click
 
 from bulk.batch.folder import BatchFolder, find
 from bulk.batch.running import RunContext, cancel_runs, live_client
+from bulk.cli.failure import Failure
 from bulk.cli.finish import finish_cancelling
 from bulk.cli.interrupts import Interrupts, shielded_reports
 from bulk.cli.options import RequestOptions
@@ -84,8 +85,10 @@ class CancelRun:
                         end = await cancel_runs(journal, client, settings, context)
                     except LeaveNow as leave:
                         rest = f"bulk-trigger cancel {cli_name}"
-                        click.echo(f"\nExited at once. For the rest: {rest}", err=True)
-                        return exit_of_stop(leave.code)
+                        text = f"\nExited at once. For the rest: {rest}"
+                        left = Failure(leave.code, exit_of_stop(leave.code), text)
+                        left.show(as_json=self.options.as_json)
+                        return left.exit
                 code = finish_cancelling(
                     journal, self.folder, time.time(), end, as_json=self.options.as_json
                 )

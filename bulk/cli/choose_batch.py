@@ -17,9 +17,9 @@ from bulk.cli.embedded_sandbox import SANDBOX_KEY, parse_sandbox, with_new_seed
 from bulk.cli.finish import finish_again
 from bulk.cli.options import RunOptions
 from bulk.cli.phrases import count_of, describe_remaining, expansion_line
-from bulk.cli.runner import BatchRun, batch_settings, require_key
-from bulk.errors import OptionError
-from bulk.http.address import DEFAULT_BASE_URL, check_base_url, is_loopback
+from bulk.cli.runner import BatchRun, batch_settings, new_batch_base_url, require_key
+from bulk.errors import UnfinishedError
+from bulk.http.address import DEFAULT_BASE_URL, is_loopback
 from bulk.http.api_key import ApiKey
 from bulk.journal import Journal
 
@@ -44,7 +44,7 @@ def run_manifest(manifest: Manifest, options: RunOptions) -> int:
             options, f"try it without one:\n  bulk-trigger {manifest.path} --sandbox"
         )
 
-    base_url = check_base_url(options.base_url or DEFAULT_BASE_URL)
+    base_url = DEFAULT_BASE_URL if sandbox is not None else new_batch_base_url(options)
     return ManifestRun(manifest, options, base_url, key, sandbox).run()
 
 
@@ -143,10 +143,10 @@ class ManifestRun:
 def _continues(unfinished: UnfinishedBatch) -> bool:
     """Ask the user about an unfinished batch: True to continue it, False to start a new one.
 
-    Raises OptionError if nobody can be asked, click.Abort if the user wants neither.
+    Raises UnfinishedError if nobody can be asked, click.Abort if the user wants neither.
     """
     if unfinished.tally is None:
-        raise OptionError(f"{unfinished}. Wait for it, or start another batch with --new")
+        raise UnfinishedError(f"{unfinished}. Wait for it, or start another batch with --new")
     same, resume = unfinished.same, f"bulk-trigger resume {unfinished.folder.cli_name}"
     found = str(unfinished)
     if same:
@@ -155,7 +155,7 @@ def _continues(unfinished: UnfinishedBatch) -> bool:
         found += f": {describe_remaining(remaining)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         again = "start another batch, which sends all of them again" if same else "send those again"
-        raise OptionError(f"{found}. Continue it: {resume}\n  or {again}, with --new")
+        raise UnfinishedError(f"{found}. Continue it: {resume}\n  or {again}, with --new")
     choices, default = ["continue", "new", "quit"], "continue"
     question = "Continue it, start a new batch (bills all of them again), or quit?"
     if not same:

@@ -1,30 +1,18 @@
-"""What Ctrl-C and SIGTERM do to a command: they stop its requests, but not its reports."""
+"""What signals do to a batch: they stop its requests, but not its reports."""
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import trio
 
+from bulk.cli import signals
 from bulk.model import StopCode
-from bulk.report import exit_of_stop
 
-STOP_BY_SIGNAL = {
-    getattr(signal, name): code
-    for name, code in (
-        ("SIGINT", StopCode.INTERRUPTED),
-        ("SIGTERM", StopCode.TERMINATED),
-        ("SIGBREAK", StopCode.TERMINATED),  # Windows sends it for Ctrl-Break and at log-off
-    )
-    if hasattr(signal, name)
-}
-STOP_SIGNALS = tuple(STOP_BY_SIGNAL)
-STDERR = 2
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
@@ -52,16 +40,17 @@ class Interrupts:
 
         async def received() -> AsyncIterator[StopCode]:
             first = True
-            async for number in signals:
+            async for number in receiver:
+                signals.received.note(number)
                 if first:
                     on_first()
                 first = False
-                yield STOP_BY_SIGNAL[signal.Signals(number)]
+                yield stop_code(number)
 
         # trio's receiver puts these handlers back at its end.
         before = self.shield_reports()
         try:
-            with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+            with trio.open_signal_receiver(*before) as receiver:
                 yield received()
         except BaseException:
             for number, handler in before.items():
@@ -70,7 +59,7 @@ class Interrupts:
 
     def shield_reports(self) -> dict[signal.Signals, Handler]:
         """Let reports be written despite a signal from now on; return the previous handlers."""
-        return {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        return {number: signal.signal(number, self._on_signal) for number in signals.handled()}
 
     def done(self) -> None:
         """Ignore signals from now on: reports are written and the process is about to exit."""
@@ -81,10 +70,18 @@ class Interrupts:
             return
         self._signals_ignored += 1
         if self._signals_ignored == 1:
-            _say("\nNothing is left to stop: writing the reports. A second signal exits at once.\n")
+            signals.received.note(number)
+            signals.say(
+                "\nNothing is left to stop: writing the reports. A second signal exits at once.\n"
+            )
         else:
-            _say(f"\nExited at once. Nothing is lost: bulk-trigger report {self._cli_name}\n")
-            os._exit(exit_of_stop(STOP_BY_SIGNAL[signal.Signals(number)]))
+            text = f"\nExited at once. Nothing is lost: bulk-trigger report {self._cli_name}\n"
+            signals.leave(signals.EXIT_BY_SIGNAL[signal.Signals(number)], text)
+
+
+def stop_code(number: int) -> StopCode:
+    """Why a batch stops that this signal stops."""
+    return StopCode(signals.WORDS[signals.EXIT_BY_SIGNAL[signal.Signals(number)]])
 
 
 @contextmanager
@@ -94,9 +91,3 @@ def shielded_reports(cli_name: str) -> Iterator[None]:
     interrupts.shield_reports()
     yield
     interrupts.done()
-
-
-def _say(text: str) -> None:
-    """Write to stderr without its buffer, because a signal can interrupt a write to that."""
-    with suppress(OSError):
-        os.write(STDERR, text.encode(errors="replace"))

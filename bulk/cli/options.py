@@ -8,19 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from bulk.batch.folder import OUTPUT
 from bulk.durations import parse_duration, parse_rate
+from bulk.http.variables import BASE_URL_VARIABLE
 from bulk.model import BURST_MAX, CONCURRENCY_MAX, RETRIES_MAX, OnInterrupt, OnUnknown
+
+if TYPE_CHECKING:
+    FloatType = click.ParamType[float]
+else:
+    FloatType = click.ParamType  # before click 8.4 it takes no type argument
 
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class DurationType(click.ParamType[float]):
+class DurationType(FloatType):
     """A duration such as `90s`, `10m` or `1h30m`, in seconds; a bare number is seconds."""
 
     name = "duration"
@@ -39,7 +45,7 @@ class DurationType(click.ParamType[float]):
         return seconds
 
 
-class RateType(click.ParamType[float]):
+class RateType(FloatType):
     """A rate such as `10/s`, `600/m` or `100/10s`, in requests per second."""
 
     name = "rate"
@@ -137,7 +143,7 @@ def api_options(function: F) -> F:
         [
             click.option(
                 "--base-url",
-                envvar="TESTERARMY_BASE_URL",
+                envvar=BASE_URL_VARIABLE,
                 metavar="URL",
                 help="The API's address, with or without /api; also TESTERARMY_BASE_URL. "
                 "[default: https://tester.army]",

@@ -1,20 +1,40 @@
 """Shows the progress of a batch: a bar on a terminal, otherwise a line every few seconds.
 
-The only module that knows tqdm. It writes to the stream it is given, which is never stdout.
+The only module that knows tqdm. It writes to the stream it is given, which is never stdout. Nothing
+that goes wrong here may end a batch.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import RLock
 from typing import Any, TextIO
-
-from tqdm import tqdm
 
 from bulk.durations import describe_duration
 from bulk.journal.tally import Tally
 from bulk.pacing import PaceView
+
+
+@contextmanager
+def _without_defaults_of_tqdm() -> Iterator[None]:
+    """Hide the variables named TQDM_*: they would change our bar, or end the import."""
+    ours = {name: os.environ[name] for name in list(os.environ) if name.startswith("TQDM_")}
+    for name in ours:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(ours)
+
+
+with _without_defaults_of_tqdm():  # tqdm reads them once, as it is imported
+    from tqdm import tqdm
+# The lock that tqdm makes otherwise is one between processes, and starts one on some systems.
+tqdm.set_lock(RLock())
 
 LINE_S = 15.0  # often enough to show life, seldom enough not to flood a CI log
 RATE_SPAN_S = 30.0  # the rate is an average over this time, so that a pause does not make it jump
@@ -101,8 +121,9 @@ class TerminalBar:
                 ncols=COLUMNS_ASSUMED,
                 nrows=24,  # any number: tqdm hides bars below the last row, and there is only one
             )
-        # tqdm's own check shows nothing on a terminal that does not report its width.
-        self._bar.ncols = shutil.get_terminal_size((COLUMNS_ASSUMED, 24)).columns - 1
+        # tqdm's own check shows nothing on a terminal that does not report its width. It takes a
+        # width of 0 for none at all.
+        self._bar.ncols = max(shutil.get_terminal_size((COLUMNS_ASSUMED, 24)).columns - 1, 1)
         self._bar.n = tally.done
         status = status_line(tally, view, self._rate.per_s(tally.done, now), now)
         self._bar.set_description_str(status, refresh=False)
@@ -146,3 +167,39 @@ class PlainLines:
 
     def close(self) -> None:
         """Do nothing: every line is complete."""
+
+
+class SafeProgress:
+    """Progress that stops if showing it fails, with whatever error: the batch continues.
+
+    `say` writes a line without `shown`. It is called as soon as that has failed.
+    """
+
+    def __init__(self, shown: TerminalBar | PlainLines, say: Callable[[str], None]) -> None:
+        self._shown: TerminalBar | PlainLines | None = shown
+        self._say = say
+
+    def show(self, tally: Tally, view: PaceView, now: float) -> None:
+        """See `bulk.dispatch.ProgressLine`."""
+        self._try(lambda shown: shown.show(tally, view, now))
+
+    def say(self, line: str) -> None:
+        """Write a line, above the bar if there is one."""
+        if not self._try(lambda shown: shown.say(line)):
+            with suppress(Exception):
+                self._say(line)
+
+    def close(self) -> None:
+        """Leave what is shown as it is."""
+        self._try(lambda shown: shown.close())
+
+    def _try(self, call: Callable[[TerminalBar | PlainLines], None]) -> bool:
+        """Whether it could be shown."""
+        if self._shown is None:
+            return False
+        try:
+            call(self._shown)
+        except Exception:  # of a foreign library, a terminal, a codec
+            self._shown = None
+            return False
+        return True

@@ -6,6 +6,7 @@ handlers, progress.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,15 +23,18 @@ from bulk.batch.folder import BatchFolder
 from bulk.batch.other_batches import other_claims
 from bulk.batch.running import BatchSettings, RunContext, live_client, run_batch
 from bulk.cli.embedded_sandbox import with_sandbox
+from bulk.cli.failure import Failure
 from bulk.cli.finish import finish
 from bulk.cli.interrupts import Interrupts
 from bulk.cli.options import RequestOptions, SendingOptions
-from bulk.cli.progress import PlainLines, TerminalBar
+from bulk.cli.progress import PlainLines, SafeProgress, TerminalBar
 from bulk.dispatch import LeaveNow
-from bulk.errors import AuthError
+from bulk.errors import AuthError, OptionError
 from bulk.exits import Exit
-from bulk.http.api_key import KEY_VARIABLE, ApiKey, find_key
+from bulk.http.address import DEFAULT_BASE_URL, check_base_url
+from bulk.http.api_key import ApiKey, find_key
 from bulk.http.client import Client
+from bulk.http.variables import BASE_URL_VARIABLE, KEY_VARIABLE, meant_as
 from bulk.journal import Journal
 from bulk.report import exit_of_stop
 
@@ -97,16 +101,15 @@ class BatchRun:
             try:
                 end = await run_batch(journal, client, self.settings, context)
             except LeaveNow as leave:
-                click.echo(
+                text = (
                     "\nExited at once. Nothing is lost. To continue: "
-                    f"bulk-trigger resume {cli_name}",
-                    err=True,
+                    f"bulk-trigger resume {cli_name}"
                 )
                 if cancels:
-                    click.echo(
-                        f"To cancel what was queued: bulk-trigger cancel {cli_name}", err=True
-                    )
-                return exit_of_stop(leave.code)
+                    text += f"\nTo cancel what was queued: bulk-trigger cancel {cli_name}"
+                left = Failure(leave.code, exit_of_stop(leave.code), text)
+                left.show(as_json=self.as_json)
+                return left.exit
         code = finish(journal, self.folder, time.time(), as_json=self.as_json, unsaved=end.unsaved)
         if end.not_cancelled:
             click.echo(f"error: not all runs were cancelled: {end.not_cancelled}", err=True)
@@ -132,14 +135,13 @@ def run_async(main: Callable[[], Awaitable[int]]) -> int:
 
 
 @contextmanager
-def progress_shown(
-    say: Callable[[str], None], *, quiet: bool
-) -> Iterator[TerminalBar | PlainLines | None]:
+def progress_shown(say: Callable[[str], None], *, quiet: bool) -> Iterator[SafeProgress | None]:
     """Progress for a block: a bar on a terminal, otherwise lines by `say`; None if `quiet`."""
     if quiet:
         yield None
         return
-    progress = TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(say)
+    shown = TerminalBar(sys.stderr) if sys.stderr.isatty() else PlainLines(say)
+    progress = SafeProgress(shown, say)
     try:
         yield progress
     finally:
@@ -158,8 +160,30 @@ def require_key(options: RequestOptions, otherwise: str) -> ApiKey:
     """The API key from options or environment. Raises AuthError, which says what else to do."""
     key = find_key(options.api_key, options.api_key_file)
     if key is None:
-        raise AuthError(f"no API key. Set {KEY_VARIABLE}, or {otherwise}")
+        unread = _unread(KEY_VARIABLE)
+        raise AuthError(f"no API key{unread}. Set {KEY_VARIABLE}, or {otherwise}")
     return key
+
+
+def new_batch_base_url(options: RequestOptions) -> str:
+    """The address for a new batch. Raises OptionError.
+
+    A variable that seems to name another address, and is not read, is an error: what is billed at
+    the wrong address cannot be taken back.
+    """
+    if not options.base_url and (unread := _unread(BASE_URL_VARIABLE)):
+        raise OptionError(
+            f"no address{unread}. Set {BASE_URL_VARIABLE}, or confirm the default with "
+            f"--base-url {DEFAULT_BASE_URL}"
+        )
+    return check_base_url(options.base_url or DEFAULT_BASE_URL)
+
+
+def _unread(variable: str) -> str:
+    """Names the variables that are set in place of this one, never their values."""
+    names = meant_as(variable, os.environ)
+    are = "is" if len(names) == 1 else "are"
+    return f": {', '.join(names)} {are} set, but only {variable} is read" if names else ""
 
 
 def request_settings(options: RequestOptions) -> BatchSettings:

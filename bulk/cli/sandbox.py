@@ -128,7 +128,6 @@ def _announce_and_serve(config: SandboxConfig, host: str, port: int) -> None:
 
 
 async def _serve_until_signal(config: SandboxConfig, host: str, port: int) -> None:
-    import signal
     import warnings
     from dataclasses import asdict
     from functools import partial
@@ -136,10 +135,11 @@ async def _serve_until_signal(config: SandboxConfig, host: str, port: int) -> No
     import trio
 
     from bulk.cli.embedded_sandbox import without_keys
+    from bulk.cli.signals import handled
     from bulk.sandbox import Served, serve
 
     # The receiver is open before the first line is printed: its reader may send a signal at once.
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*handled()) as signals:
         async with trio.open_nursery() as nursery:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the command has its own warning

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +19,7 @@ from bulk.batch import choosing
 from bulk.batch.folder import BatchFolder
 from bulk.batch.running import BatchSettings, run_batch
 from bulk.batch.virtual import BASE_URL, run_virtually
+from bulk.cli import signals
 from bulk.cli.embedded_sandbox import parse_sandbox, without_keys
 from bulk.cli.finish import finish
 from bulk.cli.options import RunOptions
@@ -54,12 +57,11 @@ def simulate(manifest: Manifest, options: RunOptions) -> int:
             click.echo(line, err=True)
     settings = batch_settings(options)
     choice = choosing.NewBatchChoice(folder)
-    journal = choosing.create(choice, manifest, BASE_URL, settings, spec, simulated=True)
+    create = partial(choosing.create, choice, manifest, BASE_URL, settings, spec, simulated=True)
     progress = None
     if manifest.count > PROGRESS_TRIGGERS_MIN and sys.stderr.isatty() and not options.quiet:
         progress = SimulatedProgress()
-    _run_batch(journal, folder, config, settings, progress)
-    with journal:
+    with _run_batch(create, folder, config, settings, progress) as journal:
         return finish(journal, folder, time.time(), as_json=options.as_json)
 
 
@@ -75,18 +77,21 @@ def _model(spec: str) -> tuple[SandboxConfig, list[str]]:
 
 
 def _run_batch(
-    journal: Journal,
+    create: Callable[[], Journal],
     folder: BatchFolder,
     config: SandboxConfig,
     settings: BatchSettings,
     progress: SimulatedProgress | None,
-) -> None:
-    """Run the batch. If that is interrupted or fails, the batch is removed."""
+) -> Journal:
+    """Create the batch and run it. If that is interrupted or fails, the batch is removed."""
+    journal: Journal | None = None
     # A whole second: a fraction would show in rounded headers and make every run different.
     t0_unix_s = float(math.ceil(time.time()))
     interrupted = False
     try:
         try:
+            with signals.held():
+                journal = create()
             done = run_virtually(
                 run_batch,
                 journal,
@@ -102,9 +107,12 @@ def _run_batch(
             interrupted = True
         if interrupted:
             raise click.Abort
+        assert journal is not None
+        return journal
     except BaseException:
-        journal.abandon()
-        choosing.discard(folder)
+        if journal is not None:
+            journal.abandon()
+            choosing.discard(folder)
         raise
     finally:
         if progress is not None:

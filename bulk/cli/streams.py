@@ -1,4 +1,4 @@
-"""Stdout and stderr of the process: a batch must not end because nothing can be printed."""
+"""The process's standard streams: a batch must not end because nothing can be printed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from pathlib import Path
 
 
 def prepare() -> None:
-    """Make both streams writable, and let no write to stderr fail.
+    """Make stdout and stderr writable, and let no write to stderr fail.
 
-    A stream that was closed before the process began, as for some services, is replaced by the null
-    device. What stderr cannot take, because the disk is full or the pipe's reader is gone, is
-    dropped.
+    A stream that was closed before the process began, as for some services, is replaced by the
+    null device, also below Python: otherwise a socket or file would take its descriptor, and be
+    sent what is meant for stderr. What stderr cannot take, because the disk is full or the pipe's
+    reader is gone, is dropped.
     """
+    _fill_descriptors()
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 it stays open
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 it stays open
@@ -31,6 +35,15 @@ def prepare() -> None:
             errors="replace",
             line_buffering=True,
         )
+
+
+def _fill_descriptors() -> None:
+    """Open the null device for each of the three that is closed: always the lowest one is taken."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def drop_unwritten() -> None:

@@ -11,10 +11,9 @@ shell           the nursery around all that: progress and interrupts
 
 from bulk.dispatch.dispatcher import DispatchEnd, Dispatcher, DispatchSettings
 from bulk.dispatch.shell import LeaveNow, ProgressLine
-from bulk.dispatch.stopping import INTERRUPTS, Stopping
+from bulk.dispatch.stopping import Stopping
 
 __all__ = [
-    "INTERRUPTS",
     "DispatchEnd",
     "DispatchSettings",
     "Dispatcher",

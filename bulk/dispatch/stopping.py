@@ -8,11 +8,10 @@ from collections.abc import Callable
 import trio
 
 from bulk.http.answers import Classification
-from bulk.model import Outcome, StopCode
+from bulk.model import INTERRUPTS, Outcome, StopCode
 
 # A wrong body or address rejects all triggers; fewer equal rejections may be deleted tests.
 EQUAL_REJECTIONS_MAX = 20
-INTERRUPTS = frozenset({StopCode.INTERRUPTED, StopCode.TERMINATED})
 
 
 class Stopping:

@@ -5,6 +5,7 @@ Pure:
 answers              classifies an answer, for its trigger and for the pace
 rate_limit_headers   parses rate-limit headers
 api_key              holds the API key and removes it from what a server echoes
+variables            names the environment variables, and those set by mistake in their place
 
 At the edge:
 

@@ -7,13 +7,15 @@ import html
 import json
 import os
 import re
+import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bulk.errors import AuthError
+from bulk.http.variables import KEY_VARIABLE
 
-KEY_VARIABLE = "TESTERARMY_API_KEY"
 KEY_CHARACTERS_MAX = 4_096  # servers limit headers to 8 KiB; a longer "key" is the wrong file
+FILE_BYTES_MAX = 65_536  # holds such a key in any encoding; more is not read
 SHOWN_INSTEAD = "[API key]"
 # The hex and base64 forms of a shorter key are so short that other text would contain them.
 FORMS_CHARACTERS_MIN = 12
@@ -121,12 +123,29 @@ def find_key(
         return ApiKey(option, "--api-key")
     if file is not None:
         try:
-            text = file.read_text("utf-8-sig")
-        except OSError as error:
-            raise AuthError(f"--api-key-file {file}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise AuthError(f"--api-key-file {file} is not a text file") from error
-        return ApiKey(text, f"--api-key-file {file}")
+            with file.open("rb") as handle:
+                content = handle.read(FILE_BYTES_MAX + 1)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            why = getattr(error, "strerror", None) or error
+            raise AuthError(f"--api-key-file {file}: {why}") from error
+        return ApiKey(_text_of(content, file), f"--api-key-file {file}")
     if KEY_VARIABLE in environment:
         return ApiKey(environment[KEY_VARIABLE], KEY_VARIABLE)
     return None
+
+
+def _text_of(content: bytes, file: Path) -> str:
+    """The text of a key's file in any Unicode encoding, with or without a byte order mark.
+
+    PowerShell's `>` writes UTF-16. Secrets of a fixed size are padded with NULs.
+    """
+    # A key is ASCII, in which no encoding but UTF-16 and UTF-32 has NULs before other bytes.
+    encoding = json.detect_encoding(content if content.rstrip(b"\0") else b"")
+    try:
+        if len(content) > FILE_BYTES_MAX:
+            raise UnicodeError("too long")
+        return content.decode(encoding).strip("\0" + string.whitespace)
+    except UnicodeError as error:
+        raise AuthError(
+            f"--api-key-file {file} is not a text file: it must hold the API key and nothing else"
+        ) from error

@@ -23,6 +23,8 @@ from bulk.journal import tables
 class BatchInUseError(BulkError):
     """Another process has the batch open. Not raised for a process that died."""
 
+    code = "in_use"
+
 
 # Two processes that look at a file at the same moment keep each other from its lock. Both let go
 # and try again, at random moments. A process that works with the file keeps it for longer.

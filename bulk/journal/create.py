@@ -29,8 +29,9 @@ def create(path: Path, batch: NewBatch, triggers: Iterable[Trigger]) -> None:
     kind = network_file_system(path.parent)
     if kind is not None:
         raise StorageError(
-            f"{path.parent} is on a network file system ({kind}), where the journal's lock "
-            "cannot be trusted: two processes could trigger the same tests twice. "
+            f"{path.parent} is on {kind}, where the journal's locks and writes cannot be trusted: "
+            "two processes could trigger the same tests twice, and a crash could lose what was "
+            "sent. "
             "Name a local folder with --output"
         )
     with mapped(path):

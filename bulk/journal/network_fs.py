@@ -1,43 +1,54 @@
-"""Detects network file systems, on which SQLite's locks and log are unsafe."""
+"""Detects file systems on which SQLite's locks and log cannot be trusted.
+
+A journal needs locks that hold for every process that can open the file, and a sync after which the
+data is on a disk. Where both are the machine's own, it is safe. A network, cluster or object store
+may keep neither.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+# The kernel's own network and cluster file systems.
 NETWORK_KINDS = frozenset(
     {
-        "9p",
-        "afpfs",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "davfs",
-        "fuse.glusterfs",
-        "fuse.s3fs",
-        "fuse.sshfs",
-        "gfs2",
-        "glusterfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "webdav",
+        *("9p", "acfs", "afpfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "davfs"),
+        *("gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs"),
+        *("panfs", "pvfs2", "smb2", "smb3", "smbfs", "webdav", "wekafs"),
     }
 )
+# FUSE file systems have any name, and most of them are object stores or networks: only these keep
+# their files on the machine's own disks. `fuseblk` mounts a disk, whatever the subtype.
+FUSE_KINDS = ("fuse", "macfuse", "osxfuse")
+LOCAL_FUSE = frozenset(
+    {
+        *("bindfs", "cryfs", "encfs", "ext4", "fuse-ext2", "fuse-overlayfs", "fuse2fs"),
+        *("gocryptfs", "mergerfs", "ntfs-3g", "securefs", "shfs", "unionfs", "unionfs-fuse"),
+        # Folders that a host shares with its virtual machine, as of the kinds not listed above:
+        # virtiofs, vboxsf, prl_fs, drvfs, fakeowner. The host's disk holds the data.
+        *("grpcfuse", "osxfs", "vmhgfs-fuse"),
+    }
+)
+# 9p over these is such a shared folder too, as WSL's /mnt/c; over others it is a network.
+LOCAL_9P = frozenset({"fd", "unix", "virtio", "xen"})
 WINDOWS_REMOTE_DRIVE = 4  # DRIVE_REMOTE, GetDriveTypeW
 
 
+class Mount(NamedTuple):
+    """A mounted file system. `options` are separated by commas."""
+
+    point: str
+    kind: str
+    options: str = ""
+
+
 def network_file_system(folder: Path) -> str | None:
-    """The kind of network file system `folder` is on; None if it is local or not known."""
+    """Names the file system of `folder` if it cannot be trusted; None if it is local or unknown."""
     folder = folder.resolve()
     if sys.platform == "win32":
         return _on_windows(folder)
@@ -45,25 +56,36 @@ def network_file_system(folder: Path) -> str | None:
         mounts = _mounts_on_macos()
     else:
         mounts = _mounts_on_linux()
-    kind = kind_of_mount(folder, mounts)
-    return kind if kind in NETWORK_KINDS else None
+    mount = innermost_mount(folder, mounts)
+    return None if mount is None else untrusted(mount)
 
 
-def kind_of_mount(folder: Path, mounts: list[tuple[str, str]]) -> str | None:
-    """The kind of the innermost of `mounts` (mount point, kind) that holds `folder`.
+def untrusted(mount: Mount) -> str | None:
+    """Names the mount's file system if a journal on it is not safe; None if it is."""
+    kind, _, name = mount.kind.partition(".")
+    if kind in FUSE_KINDS:
+        return None if name in LOCAL_FUSE else f"a FUSE file system ({mount.kind})"
+    if mount.kind not in NETWORK_KINDS:
+        return None
+    transport = re.search(r"(?:^|,)trans=(\w+)", mount.options)
+    if mount.kind == "9p" and transport and transport[1] in LOCAL_9P:
+        return None
+    return f"a network file system ({mount.kind})"
 
-    Of two mounts on one point the later hides the earlier.
-    """
-    best: tuple[int, str] | None = None
-    for point, kind in mounts:
-        if folder == Path(point) or Path(point) in folder.parents:
-            depth = len(Path(point).parts)
+
+def innermost_mount(folder: Path, mounts: list[Mount]) -> Mount | None:
+    """The innermost mount that holds `folder`. Of two on one point the later hides the earlier."""
+    best: tuple[int, Mount] | None = None
+    for mount in mounts:
+        point = Path(mount.point)
+        if folder == point or point in folder.parents:
+            depth = len(point.parts)
             if best is None or depth >= best[0]:
-                best = (depth, kind)
+                best = (depth, mount)
     return best[1] if best else None
 
 
-def _mounts_on_linux() -> list[tuple[str, str]]:
+def _mounts_on_linux() -> list[Mount]:
     try:
         text = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape")
     except OSError:
@@ -71,18 +93,18 @@ def _mounts_on_linux() -> list[tuple[str, str]]:
     return parse_linux_mounts(text)
 
 
-def parse_linux_mounts(text: str) -> list[tuple[str, str]]:
-    """Mount points and kinds out of `/proc/self/mounts`; blanks come as octal escapes there."""
+def parse_linux_mounts(text: str) -> list[Mount]:
+    """The mounts in `/proc/self/mounts`, where blanks and the like are octal escapes."""
     mounts = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         fields = line.split(" ")
-        if len(fields) >= 3:
-            point = fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-            mounts.append((point, fields[2]))
+        if len(fields) >= 4:
+            point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1])
+            mounts.append(Mount(point, fields[2], fields[3]))
     return mounts
 
 
-def _mounts_on_macos() -> list[tuple[str, str]]:
+def _mounts_on_macos() -> list[Mount]:
     try:
         done = subprocess.run(
             ["/sbin/mount"], capture_output=True, text=True, timeout=5, check=True
@@ -92,14 +114,15 @@ def _mounts_on_macos() -> list[tuple[str, str]]:
     return parse_macos_mounts(done.stdout)
 
 
-def parse_macos_mounts(text: str) -> list[tuple[str, str]]:
-    """Mount points and kinds out of `mount`: `//server/share on /Volumes/x (smbfs, nodev)`."""
+def parse_macos_mounts(text: str) -> list[Mount]:
+    """The mounts in the output of `mount`: `//server/share on /Volumes/x (smbfs, nodev)`."""
     mounts = []
     for line in text.splitlines():
         before, bracket, after = line.rpartition(" (")
         _, on, point = before.partition(" on ")
         if bracket and on:
-            mounts.append((point, after.split(",")[0].rstrip(")")))
+            kind, _, options = after.rstrip(")").partition(",")
+            mounts.append(Mount(point, kind, options.replace(", ", ",").strip()))
     return mounts
 
 

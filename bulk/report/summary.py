@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from bulk.exits import Exit, most_urgent
 from bulk.model import (
     CANCEL_SETTLED,
+    INTERRUPTS,
     AttemptRecord,
     BatchFacts,
     Cancelled,
@@ -27,6 +28,8 @@ SURPLUS_NAMED_MAX = 5
 EXIT_BY_STOP: dict[StopCode, Exit] = {
     StopCode.INTERRUPTED: Exit.INTERRUPTED,
     StopCode.TERMINATED: Exit.TERMINATED,
+    StopCode.HANGUP: Exit.HANGUP,
+    StopCode.QUIT: Exit.QUIT,
     StopCode.AUTH: Exit.AUTH,
     StopCode.STORAGE: Exit.STORAGE,
     StopCode.UNREACHABLE: Exit.UNREACHABLE,
@@ -130,7 +133,7 @@ def exit_code(outcomes: Iterable[Outcome], stop: StopCode | None) -> Exit:
     codes = [EXIT_BY_OUTCOME[outcome] for outcome in seen]
     # A stop requested by the user counts even if nothing was left to send, as with Ctrl-C just
     # before the end. Any other stop counts only if it kept something from being queued.
-    if stop is not None and (seen != {Outcome.QUEUED} or EXIT_BY_STOP[stop] >= Exit.INTERRUPTED):
+    if stop is not None and (seen != {Outcome.QUEUED} or stop in INTERRUPTS):
         codes.append(EXIT_BY_STOP[stop])
     return most_urgent(codes)
 

@@ -20,7 +20,7 @@ import pytest
 import trio
 
 from bulk.cli import main
-from bulk.cli.interrupts import STOP_SIGNALS
+from bulk.cli.signals import EXIT_BY_SIGNAL
 from bulk.sandbox import Served, parse_spec, serve
 from tests.launch import Request
 from tests.processes import Process, clean_environment, launcher, wait_until
@@ -60,7 +60,7 @@ class Terminal:
             patch.setattr(sys, "argv", ["bulk-trigger", *map(str, arguments)])
             for name, value in environment.items():
                 patch.setenv(name, value)
-            before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+            before = {number: signal.getsignal(number) for number in EXIT_BY_SIGNAL}
             try:
                 main()
             except SystemExit as end:

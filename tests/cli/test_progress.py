@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from bulk.cli.progress import (
     PlainLines,
     RecentRate,
+    SafeProgress,
     TerminalBar,
     status_line,
 )
 from bulk.journal.tally import Tally
 from bulk.pacing import LongWait, PaceView
+from tests.cli.terminal import at_a_terminal, write_manifest
+from tests.processes import clean_environment
 
 VIEW = PaceView(in_flight=3, concurrency=4.0, throttles=2, epochs=1, paused_until=None)
 PAUSED = PaceView(in_flight=0, concurrency=4.0, throttles=2, epochs=1, paused_until=107.6)
@@ -71,3 +80,99 @@ def test_a_log_gets_a_plain_line_now_and_then() -> None:
     assert lines[0] == "15/100  1.0/s, in flight 3, throttled 2, ETA 1:25"
     assert len(lines) == 3
     assert not any(control in "".join(lines) for control in "\r\n\x1b")
+
+
+class Broken(io.StringIO):
+    """A stream that takes a few writes and then fails with an error."""
+
+    def __init__(self, error: Exception, writes: int) -> None:
+        super().__init__()
+        self.error, self.writes = error, writes
+
+    def write(self, text: str) -> int:
+        self.writes -= 1
+        if self.writes < 0:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 3])
+@pytest.mark.parametrize(
+    "error",
+    [OSError(5, "gone"), ValueError("closed"), UnicodeEncodeError("ascii", "\xb7", 0, 1, "?")],
+)
+def test_progress_that_cannot_be_shown_stops_and_lines_are_still_said(
+    error: Exception, writes: int
+) -> None:
+    said: list[str] = []
+    progress = SafeProgress(TerminalBar(Broken(error, writes)), said.append)
+    for second in range(5):
+        progress.show(Tally(total=14, queued=second), VIEW, float(second))
+    progress.say("note")
+    progress.close()
+    assert said == ["note"]
+
+
+def test_nothing_that_cannot_be_said_ends_a_batch() -> None:
+    def broken(line: str) -> None:
+        raise OSError(line)
+
+    progress = SafeProgress(PlainLines(broken), broken)
+    progress.say("note")
+    progress.show(Tally(total=1), VIEW, 0.0)
+    progress.show(Tally(total=1), VIEW, 60.0)
+    progress.close()
+
+
+@pytest.mark.sockets
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"COLUMNS": "0"},
+        {"COLUMNS": "1"},
+        {"COLUMNS": "-3"},
+        {"COLUMNS": "wide", "LINES": "-1"},
+        {"COLUMNS": "999999999"},
+        {"TERM": "dumb"},
+        {"TERM": ""},
+    ],
+    ids=str,
+)
+def test_a_batch_runs_at_any_terminal(tmp_path: Path, environment: dict[str, str]) -> None:
+    manifest = write_manifest(tmp_path / "m.csv", 3)
+    code, said = at_a_terminal("", manifest, "--sandbox", "none", folder=tmp_path, **environment)
+    assert code == 0, said
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TQDM_MININTERVAL", "5s"),
+        ("TQDM_NCOLS", "wide"),
+        ("TQDM_DISABLE", "1"),
+        ("TQDM_TOTAL", "x"),
+        ("TQDM_POSITION", "7"),
+        ("TQDM_FILE", "x"),
+    ],
+)
+def test_no_variable_of_tqdm_changes_the_bar(name: str, value: str) -> None:
+    """tqdm reads them when it is imported, so Python starts anew; others keep theirs."""
+    code = (
+        "import io, os\n"
+        "from bulk.cli.progress import TerminalBar\n"
+        "from tests.cli.test_progress import VIEW, Tally\n"
+        "bar = TerminalBar(stream := io.StringIO())\n"
+        "bar.show(Tally(total=14, queued=7), VIEW, 0.0)\n"
+        "print(stream.getvalue())\n"
+        f"assert os.environ[{name!r}] == {value!r}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean_environment({name: value}),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "7/14 [#####     ] 0.0/s" in done.stdout

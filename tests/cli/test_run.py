@@ -79,6 +79,28 @@ def test_without_a_key_the_line_to_copy_is_shown(terminal: Terminal) -> None:
     )
 
 
+def test_a_key_in_a_variable_of_a_similar_name_is_pointed_out(terminal: Terminal) -> None:
+    said = terminal.call(RELEASE, TESTER_ARMY_API_KEY=KEY)
+    assert said.code == 3
+    assert said.err.startswith(
+        "error: no API key: TESTER_ARMY_API_KEY is set, but only TESTERARMY_API_KEY is read. "
+        "Set TESTERARMY_API_KEY, or "
+    )
+
+
+def test_an_address_in_a_variable_of_a_similar_name_ends_before_anything_is_sent_elsewhere(
+    terminal: Terminal, free: str
+) -> None:
+    manifest = write_manifest(terminal.folder / "m.csv", 1)
+    misnamed = {"TESTERARMY_URL": free, **ENVIRONMENT}
+    said = terminal.call(manifest, **misnamed)
+    assert said.code == 2
+    assert "TESTERARMY_URL is set, but only TESTERARMY_BASE_URL is read. Set" in said.err
+    assert terminal.batches() == []
+    assert terminal.call(manifest, "--base-url", free, **misnamed).code == 0
+    assert terminal.call(manifest, "--sandbox", "none", "--new", **misnamed).code == 0
+
+
 def test_an_empty_variable_is_named_as_such(terminal: Terminal) -> None:
     said = terminal.call(RELEASE, TESTERARMY_API_KEY="")
     assert said.code == 3
@@ -323,7 +345,10 @@ def test_a_kill_in_mid_run_then_resume_sends_no_cell_twice_and_misses_none(
         assert {row["outcome"] for row in rows(batch)} <= {"queued", "unknown"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)],
+)
 def test_a_signal_drains_reports_and_leaves_the_rest_for_resume(
     terminal: Terminal, number: signal.Signals, code: int
 ) -> None:

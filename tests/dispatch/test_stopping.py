@@ -7,11 +7,13 @@ import pytest
 from bulk.dispatch.stopping import Stopping
 from bulk.model import StopCode
 
-FAILED, OTHER, CTRL_C, TERM = (
+FAILED, OTHER, CTRL_C, TERM, HANGUP, QUIT = (
     StopCode.ALL_REJECTED,
     StopCode.AUTH,
     StopCode.INTERRUPTED,
     StopCode.TERMINATED,
+    StopCode.HANGUP,
+    StopCode.QUIT,
 )
 
 
@@ -23,6 +25,8 @@ FAILED, OTHER, CTRL_C, TERM = (
         ([FAILED, CTRL_C], CTRL_C),
         ([CTRL_C, FAILED], CTRL_C),
         ([CTRL_C, TERM], CTRL_C),
+        ([FAILED, HANGUP, TERM], HANGUP),
+        ([FAILED, QUIT], QUIT),
     ],
 )
 def test_the_first_reason_is_kept_but_an_interrupt_replaces_any_other(

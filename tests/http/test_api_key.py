@@ -56,6 +56,11 @@ def test_an_invalid_key_is_rejected_without_being_shown(text: str, why: str) -> 
 @pytest.mark.parametrize(
     ("make", "why"),
     [
+        (lambda path: path.write_bytes(bytes(range(255, 0, -1))), "is not a text file"),
+        (lambda path: path.write_bytes(b"\x7fELF" + bytes(60)), "is not an API key"),
+        (lambda path: path.write_bytes(b"PK\3\4\x14\0\x06\0\x08\0!\0"), "is not an API key"),
+        (lambda path: path.write_bytes(b"k" * 70_000), "is not a text file"),
+        (lambda path: path.write_bytes(bytes(40)), "is set but empty"),
         (lambda path: None, "No such file"),
         (lambda path: path.mkdir(), "Is a directory"),
         (lambda path: path.write_bytes(b"\xff\xff"), "is not a text file"),
@@ -68,6 +73,21 @@ def test_an_unusable_key_file_is_named(tmp_path: Path, make, why: str) -> None: 
     with pytest.raises(AuthError, match=why) as caught:
         find_key(None, path, {})
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("padding", ["", "\0" * 7, "\r\n\0\0"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"]
+)
+def test_a_key_file_is_read_in_the_encoding_of_whoever_wrote_it(
+    tmp_path: Path, encoding: str, padding: str
+) -> None:
+    """PowerShell writes UTF-16, Notepad a byte order mark, some secret stores pad with NULs."""
+    file = tmp_path / "key"
+    file.write_bytes(f"{CANARY}\r\n{padding}".encode(encoding))
+    found = find_key(None, file, {})
+    assert found is not None
+    assert found.header == f"Bearer {CANARY}"
 
 
 def test_a_key_is_not_shown() -> None:

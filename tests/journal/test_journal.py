@@ -34,7 +34,13 @@ from bulk.journal import (
     tables,
 )
 from bulk.journal.connection import connect
-from bulk.journal.network_fs import kind_of_mount, parse_linux_mounts, parse_macos_mounts
+from bulk.journal.network_fs import (
+    Mount,
+    innermost_mount,
+    parse_linux_mounts,
+    parse_macos_mounts,
+    untrusted,
+)
 from bulk.journal.records import checked_trigger, trigger_parameters
 from bulk.journal.wal import wal_path
 from bulk.model import CANCEL_SETTLED, Cancelled, FailureCode, Outcome, StopCode, Trigger
@@ -554,25 +560,79 @@ def test_any_name_tag_and_column_comes_back_as_it_was(
         ("/mnt/share/reports", "cifs"),
         ("/mnt/shared", "ext4"),
         ("/mnt/a b/x", "nfs4"),
+        ("/mnt/a\tb\nc/x", "ceph"),
         ("/over", "nfs"),
     ],
 )
 def test_the_innermost_and_latest_mount_counts(folder: str, kind: str) -> None:
     mounts = parse_linux_mounts(
         "/dev/sda1 / ext4 rw 0 0\n//srv/x /mnt/share cifs rw 0 0\nsrv:/ /mnt/a\\040b nfs4 rw 0 0\n"
+        "x /mnt/a\\011b\\012c ceph rw 0 0\n"
         "/dev/sdb /over ext4 rw 0 0\nsrv:/o /over nfs rw 0 0\nbroken\n"
     )
-    assert kind_of_mount(Path(folder), mounts) == kind
+    found = innermost_mount(Path(folder), mounts)
+    assert found is not None
+    assert found.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("mount", "named"),
+    [
+        ("/dev/sda1 / ext4 rw 0 0", None),
+        ("overlay / overlay rw,lowerdir=/a 0 0", None),
+        ("tmpfs /tmp tmpfs rw 0 0", None),
+        ("new / a-file-system-of-2030 rw 0 0", None),
+        ("srv:/x /x nfs4 rw,vers=4.2 0 0", "a network file system (nfs4)"),
+        ("//srv/x /x cifs rw 0 0", "a network file system (cifs)"),
+        ("mon:/ /x ceph rw 0 0", "a network file system (ceph)"),
+        ("fs /x gpfs rw 0 0", "a network file system (gpfs)"),
+        # object stores, remote folders and cluster file systems, whatever they are called
+        ("bucket /x fuse.gcsfuse rw 0 0", "a FUSE file system (fuse.gcsfuse)"),
+        ("gdrive: /x fuse.rclone rw 0 0", "a FUSE file system (fuse.rclone)"),
+        ("s3fs /x fuse.s3fs rw 0 0", "a FUSE file system (fuse.s3fs)"),
+        ("mountpoint-s3 /x fuse rw 0 0", "a FUSE file system (fuse)"),
+        ("JuiceFS:x /x fuse.juicefs rw 0 0", "a FUSE file system (fuse.juicefs)"),
+        ("blobfuse2 /x fuse rw 0 0", "a FUSE file system (fuse)"),
+        ("ana@srv:/ /x fuse.sshfs rw 0 0", "a FUSE file system (fuse.sshfs)"),
+        ("srv:/v /x fuse.glusterfs rw 0 0", "a FUSE file system (fuse.glusterfs)"),
+        ("x /x fuse.a-store-of-2030 rw 0 0", "a FUSE file system (fuse.a-store-of-2030)"),
+        # the machine's own disks by way of FUSE
+        ("/dev/sdb1 /x fuseblk rw 0 0", None),
+        ("/dev/sdb1 /x fuseblk.exfat rw 0 0", None),
+        ("gocryptfs /x fuse.gocryptfs rw 0 0", None),
+        ("a:b /x fuse.mergerfs rw 0 0", None),
+        ("fuse-overlayfs / fuse.fuse-overlayfs rw 0 0", None),
+        # folders that a host shares with its virtual machine
+        ("C:\\134 /mnt/c 9p rw,aname=drvfs;path=C:\\,cache=mmap,trans=fd,rfd=8 0 0", None),
+        ("drvfs /mnt/c 9p rw,trans=virtio,aname=drvfs 0 0", None),
+        ("none /x 9p rw,trans=tcp,port=564 0 0", "a network file system (9p)"),
+        ("srv /x 9p rw,aname=trans=fd 0 0", "a network file system (9p)"),
+        ("srv /x 9p rw,trans=rdma 0 0", "a network file system (9p)"),
+        ("virtiofs0 /x virtiofs rw 0 0", None),
+        ("/run/host_mark/Users /x fakeowner rw 0 0", None),
+        ("grpcfuse /x fuse.grpcfuse rw 0 0", None),
+        ("share /x vboxsf rw 0 0", None),
+    ],
+)
+def test_a_file_system_is_trusted_where_locks_and_syncs_are_the_machines_own(
+    mount: str, named: str | None
+) -> None:
+    (parsed,) = parse_linux_mounts(mount)
+    assert untrusted(parsed) == named
 
 
 def test_the_mounts_of_macos_have_a_format_of_their_own() -> None:
     text = "/dev/disk3s1 on / (apfs, sealed, local)\n//ana@srv/x on /Volumes/x (1) (smbfs, nodev)\n"
-    assert parse_macos_mounts(text) == [("/", "apfs"), ("/Volumes/x (1)", "smbfs")]
+    local, share = parse_macos_mounts(text)
+    assert local == Mount("/", "apfs", "sealed,local")
+    assert share == Mount("/Volumes/x (1)", "smbfs", "nodev")
+    assert (untrusted(local), untrusted(share)) == (None, "a network file system (smbfs)")
+    assert untrusted(Mount("/Volumes/x", "macfuse")) == "a FUSE file system (macfuse)"
 
 
 def test_a_network_folder_is_refused_with_the_reason(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulk.journal.create.network_file_system", lambda folder: "nfs4")
-    with pytest.raises(StorageError, match=r"network file system \(nfs4\).*twice.*--output"):
+    monkeypatch.setattr("bulk.journal.create.network_file_system", lambda folder: "a disk of clay")
+    with pytest.raises(StorageError, match=r"is on a disk of clay, .*twice.*lose.*--output"):
         Journal.create(path, a_batch(), [])

@@ -198,6 +198,8 @@ def test_an_empty_batch_still_has_all_its_files() -> None:
         (["rejected", "unsent"], StopCode.ALL_REJECTED, 1),
         (["rejected", "unsent"], StopCode.FAIL_FAST, 1),
         (["queued"], StopCode.INTERRUPTED, 130),
+        (["queued"], StopCode.HANGUP, 129),
+        (["queued", "unsent"], StopCode.QUIT, 131),
         (["queued"], StopCode.DEADLINE, 0),
     ],
 )
