@@ -14,6 +14,7 @@ triggers. Which file to open:
 - `expansion`: the rows both forms are read into, and the triggers a row expands to.
 - `selection`: the options that choose among the triggers.
 - `trigger_counter`: the counts, the fingerprint and the search for duplicates.
+- `caseless`: the one form in which texts are compared.
 - `findings`: where problems and notes are collected, and how messages quote a value.
 - `formulas`: how a report keeps spreadsheets from running a cell as a formula.
 """

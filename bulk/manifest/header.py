@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from bulk.manifest.caseless import fold
 from bulk.manifest.findings import Findings, quoted
 from bulk.manifest.formulas import unescape_formula
 
@@ -55,8 +56,8 @@ class Header:
 
 
 def normalized(title: str) -> str:
-    """The title as a column's name: `Test ID`, `test-id` and `test_id` are all `test_id`."""
-    return "_".join(title.replace("-", " ").replace("_", " ").lower().split())
+    """The title to compare by: `Test ID`, `test-id` and `test_id` are all `test_id`."""
+    return "_".join(fold(title).replace("-", " ").replace("_", " ").split())
 
 
 def read_header(line: int, cells: Sequence[str], findings: Findings) -> Header | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 
 from bulk.errors import OptionError
+from bulk.manifest.caseless import fold
 from bulk.manifest.findings import quoted
 from bulk.model import UUID_PATTERN, Mode, Platform, Trigger
 
@@ -56,9 +57,9 @@ class SelectionFilter:
     def __init__(self, selection: Selection) -> None:
         self._platforms = selection.platforms
         self._modes = selection.modes
-        self._tags = frozenset(tag.casefold() for tag in selection.tags)
-        self._exclude_tags = frozenset(tag.casefold() for tag in selection.exclude_tags)
-        globs = [re.compile(translate(glob.casefold())) for glob in selection.tests]
+        self._tags = frozenset(fold(tag) for tag in selection.tags)
+        self._exclude_tags = frozenset(fold(tag) for tag in selection.exclude_tags)
+        globs = [re.compile(translate(fold(glob))) for glob in selection.tests]
         self._tests = tuple(glob.match for glob in globs)
         self.keeps_all = not (
             self._platforms or self._modes or self._tags or self._exclude_tags or self._tests
@@ -71,11 +72,11 @@ class SelectionFilter:
         if self._modes and trigger.mode not in self._modes:
             return "--mode"
         if self._tests:
-            name = trigger.name.casefold()
+            name = fold(trigger.name)
             if not any(match(name) or match(trigger.test_id) for match in self._tests):
                 return "--test"
         if self._tags or self._exclude_tags:
-            tags = {tag.casefold() for tag in trigger.tags}
+            tags = {fold(tag) for tag in trigger.tags}
             if self._tags and not tags & self._tags:
                 return "--tags"
             if tags & self._exclude_tags:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
+from bulk.manifest.caseless import fold
 from bulk.manifest.findings import did_you_mean, either, quoted
 from bulk.model import DEVICES_BY_PLATFORM, UUID_PATTERN, DeviceModel, Platform
 
@@ -40,12 +41,12 @@ def choice(kind: type[E]) -> Callable[[object], E]:
 
     def parse(value: object) -> E:
         text = single(value)
-        found = by_word.get(text.lower())
+        found = by_word.get(fold(text))
         if found is None:
             if not text:
                 raise ValueError(f"is empty; write {either(words)}, or leave it out")
             hint = did_you_mean(text, words)
-            if any(part in by_word for part in _OTHER_SEPARATORS.split(text.lower())):
+            if any(part in by_word for part in _OTHER_SEPARATORS.split(fold(text))):
                 hint = f' (separate several values with "{LIST_SEPARATOR}")'
             raise ValueError(f"{quoted(text)} is not {either(words)}{hint}")
         return found
@@ -86,8 +87,11 @@ def tag(value: object) -> str:
 
 def tag_cell(value: object) -> tuple[str, ...]:
     """The tags of a CSV cell, separated by `|`, `,` or `;`, without empty ones and duplicates."""
-    parts = (part.strip() for part in _TAG_SEPARATORS.split(single(value)))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    by_fold: dict[str, str] = {}
+    for part in _TAG_SEPARATORS.split(single(value)):
+        if part.strip():
+            by_fold.setdefault(fold(part.strip()), part.strip())
+    return tuple(by_fold.values())
 
 
 def cell_list(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
@@ -104,9 +108,12 @@ def cell_list(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]
 
 def unique(values: tuple[T, ...]) -> tuple[T, ...]:
     """The values, unchanged. Raises ValueError if one appears twice."""
-    if len(set(values)) < len(values):
-        duplicate = next(value for value in values if values.count(value) > 1)
-        raise ValueError(f"{quoted(str(duplicate))} appears twice in one list")
+    seen: set[str] = set()
+    for value in values:
+        folded = fold(str(value))
+        if folded in seen:
+            raise ValueError(f"{quoted(str(value))} appears twice in one list")
+        seen.add(folded)
     return values
 
 

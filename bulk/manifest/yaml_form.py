@@ -65,6 +65,15 @@ def _once_each(items: list[Any]) -> list[Any]:
     return items
 
 
+def _different_names(own: dict[str, str]) -> dict[str, str]:
+    seen: dict[str, str] = {}
+    for name in own:
+        other = seen.setdefault(normalized(name), name)
+        if other != name:
+            raise ValueError(f"{quoted(other)} and {quoted(name)} are the same column")
+    return own
+
+
 Text = Annotated[str, BeforeValidator(values.single), _TEXT_SCHEMA]
 Uuid = Annotated[str, BeforeValidator(values.uuid_text), _UUID_SCHEMA]
 Tag = Annotated[str, BeforeValidator(values.tag), _TEXT_SCHEMA]
@@ -80,6 +89,7 @@ OneDevice = Annotated[DeviceModel, BeforeValidator(values.choice(DeviceModel))]
 T = TypeVar("T")
 Axis = Annotated[list[T], Field(min_length=1), AfterValidator(_once_each)]
 Tags = Annotated[list[Tag], AfterValidator(_once_each)]
+Own = Annotated[dict[OwnName, Text], AfterValidator(_different_names)]
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 
 
@@ -132,7 +142,7 @@ class DefaultsForm(_Form):
     environment_id: Uuid | None = None
     tags: Tags = Field(default_factory=list)
     repeat: Repeat = 1
-    own: dict[OwnName, Text] = Field(default_factory=dict)
+    own: Own = Field(default_factory=dict)
 
 
 class AppsForm(_Form):
@@ -152,9 +162,7 @@ class TestForm(_Form):
     name: Text = Field(default="", description="The test's name in reports.")
     tags: Tags | None = None
     repeat: Repeat | None = Field(default=None, description="How often each combination runs.")
-    own: dict[OwnName, Text] = Field(
-        default_factory=dict, description="Your own columns, copied into the report."
-    )
+    own: Own = Field(default_factory=dict, description="Your own columns, copied into the report.")
     matrix: MatrixForm | None = Field(
         default=None, description="Replaces the manifest's matrix for this test."
     )
@@ -227,10 +235,13 @@ def read_yaml(text: str, findings: Findings) -> RowStream:
     expansions = _expansions(form, tree, findings)
     if findings.problem_count:
         return RowStream(iter(()))
-    own = [*form.defaults.own, *(name for test in form.tests for name in test.own)]
+    own: dict[str, str] = {}
+    for names in (form.defaults.own, *(test.own for test in form.tests)):
+        for name in names:
+            own.setdefault(normalized(name), name)
     changes = _changes(form, expansions, findings)
-    rows = _rows(form, tree, expansions)
-    return RowStream(rows, tuple(dict.fromkeys(own)), changes)
+    rows = _rows(form, tree, expansions, own)
+    return RowStream(rows, tuple(own.values()), changes)
 
 
 def _validated(tree: Tree, findings: Findings) -> ManifestForm | None:
@@ -371,7 +382,10 @@ def _changes(
 
 
 def _rows(
-    form: ManifestForm, tree: Tree, expansions: dict[NodePath, MatrixExpansion]
+    form: ManifestForm,
+    tree: Tree,
+    expansions: dict[NodePath, MatrixExpansion],
+    own_columns: dict[str, str],
 ) -> Iterator[Row]:
     shared = _combinations(form, expansions.get(_SHARED_MATRIX, _NO_MATRIX))
     for index, test in enumerate(form.tests):
@@ -383,14 +397,18 @@ def _rows(
             test_id=test.id,
             name=test.name,
             tags=tuple(form.defaults.tags if test.tags is None else test.tags),
-            own=_own(form, test),
+            own=_own(form, test, own_columns),
             combinations=combinations,
             repetitions=range(1, (test.repeat or form.defaults.repeat) + 1),
         )
 
 
-def _own(form: ManifestForm, test: TestForm) -> tuple[tuple[str, str], ...]:
-    return tuple({**form.defaults.own, **test.own}.items())
+def _own(
+    form: ManifestForm, test: TestForm, columns: dict[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """The test's own columns, each under the name that the file gives it first."""
+    merged = {**form.defaults.own, **test.own}
+    return tuple({columns[normalized(name)]: value for name, value in merged.items()}.items())
 
 
 def _combinations(form: ManifestForm, expansion: MatrixExpansion) -> tuple[Combination, ...]:

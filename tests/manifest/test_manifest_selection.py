@@ -16,6 +16,8 @@ ROWS = (
     "5a3b1e00-0002-4c1e-8a01-000000000002,Pay [EU],android,fast,checkout\n"
     "6a3b1e00-0003-4c1e-8a01-000000000003,,,,\n"
 )
+ONE = "5a3b1e00-0001-4c1e-8a01-000000000001"
+TWO = "5a3b1e00-0002-4c1e-8a01-000000000002"
 APP = "5a3b1e00-00a1-4c1e-8a01-0000000000a1"
 
 
@@ -138,3 +140,35 @@ def test_the_fingerprint_does_not_depend_on_the_order(path: Path) -> None:
 def test_an_impossible_option_is_rejected(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
         Selection(**arguments)  # type: ignore[arg-type]
+
+
+COMPOSED, DECOMPOSED = "r\u00e9gression", "re\u0301gression"
+
+
+@pytest.mark.parametrize(
+    ("written", "given"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED), ("Straße", "STRASSE")]
+)
+def test_texts_are_compared_in_one_form_and_kept_as_they_came(
+    tmp_path: Path, written: str, given: str
+) -> None:
+    path = tmp_path / "release.csv"
+    path.write_text(
+        f"test_id,name,platform,mode,tags\n{ONE},{written} x,,,{written}\n{TWO},y,,,other\n",
+        encoding="utf-8",
+    )
+    for selection in (
+        Selection(tags=frozenset({given.upper()})),
+        Selection(tests=(f"{given} ?",)),
+        Selection(tests=(f"{given} X",)),
+        Selection(exclude_tags=frozenset({"OTHER"})),
+    ):
+        (trigger,) = read_manifest(path, selection).triggers()
+        assert (trigger.name, trigger.tags) == (f"{written} x", (written,))
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9", "cafe\u0301"])
+@pytest.mark.parametrize("glob", ["caf?", "CAF[\u00c9\u00c8]", "caf[E\u0301]", "*f\u00e9"])
+def test_a_glob_takes_a_letter_and_its_accent_for_one(tmp_path: Path, name: str, glob: str) -> None:
+    path = tmp_path / "release.csv"
+    path.write_text(f"test_id,name,platform,mode\n{ONE},{name},,\n", encoding="utf-8")
+    assert read_manifest(path, Selection(tests=(glob,))).count == 1

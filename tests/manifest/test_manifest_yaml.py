@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bulk.errors import ManifestError
 from bulk.manifest import Manifest, Selection, read_manifest
 from bulk.manifest.findings import Findings
 from bulk.manifest.yaml_tree import FAST_LOADER, read_tree
@@ -129,6 +130,34 @@ def test_a_test_without_its_own_values_gets_the_defaults(tmp_path: Path) -> None
     assert manifest.own_columns == ("owner", "area", "12")
     assert (manifest.rows, manifest.count) == (2, 5)
     assert manifest.by_platform == ((Platform.WEB, 2), (Platform.IOS, 2), (Platform.ANDROID, 1))
+
+
+def test_names_and_values_are_compared_without_their_form(tmp_path: Path) -> None:
+    text = f"""\
+version: 1
+defaults: {{own: {{Qualit\u00e9: a, area: b}}}}
+matrix: {{platform: [WEB, ios], exclude: [{{platform: Web}}]}}
+tests: [{{id: {A}, own: {{qualite\u0301: c}}}}, {{id: {B}}}]
+"""
+    manifest = read(tmp_path, text)
+    assert manifest.own_columns == ("Qualit\u00e9", "area")
+    assert [t.own for t in manifest.triggers()] == [
+        (("Qualit\u00e9", "c"), ("area", "b")),
+        (("Qualit\u00e9", "a"), ("area", "b")),
+    ]
+    assert [t.platform for t in manifest.triggers()] == ["ios", "ios"]
+
+
+def test_a_tag_in_two_forms_is_there_twice(tmp_path: Path) -> None:
+    text = f"version: 1\ntests: [{{id: {A}, tags: [caf\u00e9, CAFE\u0301]}}]\n"
+    with pytest.raises(ManifestError, match="appears twice in one list"):
+        read(tmp_path, text)
+
+
+def test_one_column_cannot_have_two_values(tmp_path: Path) -> None:
+    text = f"version: 1\ntests: [{{id: {A}, own: {{Owner: a, owner: b}}}}]\n"
+    with pytest.raises(ManifestError, match='"Owner" and "owner" are the same column'):
+        read(tmp_path, text)
 
 
 def test_the_effect_of_each_exclude_and_include_is_reported(tmp_path: Path) -> None:
