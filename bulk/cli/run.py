@@ -71,11 +71,24 @@ def _is_manifest(word: str) -> bool:
     help="Only this platform; repeatable.",
 )
 @click.option("--mode", type=click.Choice(MODES), multiple=True, help="Only this mode; repeatable.")
-@click.option("--tags", metavar="TAG,...", multiple=True, help="Only triggers with one of these.")
 @click.option(
-    "--exclude-tags", metavar="TAG,...", multiple=True, help="No triggers with any of these."
+    "--tags",
+    metavar="TAG,...",
+    multiple=True,
+    help="Only tests with any of these tags; repeatable, which means the same as a comma.",
 )
-@click.option("--test", metavar="GLOB", multiple=True, help="Only tests whose name or id matches.")
+@click.option(
+    "--exclude-tags",
+    metavar="TAG,...",
+    multiple=True,
+    help="No tests with any of these tags; repeatable.",
+)
+@click.option(
+    "--test",
+    metavar="GLOB",
+    multiple=True,
+    help="Only tests with this name or id, or whose name or id matches this glob; repeatable.",
+)
 @click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N triggers.")
 @click.option(
     "--app-id",
@@ -146,8 +159,8 @@ def _selection(options: RunOptions) -> Selection:
             )
         app_ids.append((Platform(platform), app_id.strip()))
     return Selection(
-        platforms=frozenset(map(Platform, options.platform)),
-        modes=frozenset(map(Mode, options.mode)),
+        platforms=tuple(map(Platform, options.platform)),
+        modes=tuple(map(Mode, options.mode)),
         tags=_split(options.tags),
         exclude_tags=_split(options.exclude_tags),
         tests=tuple(options.test),
@@ -156,5 +169,6 @@ def _selection(options: RunOptions) -> Selection:
     )
 
 
-def _split(given: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(word.strip() for text in given for word in text.split(",") if word.strip())
+def _split(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The tags of all values. An empty one stays, for it is an error."""
+    return tuple(dict.fromkeys(word.strip() for text in given for word in text.split(",")))

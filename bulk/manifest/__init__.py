@@ -13,6 +13,7 @@ triggers. Which file to open:
 - `values`: what one value may be (a platform, a UUID, a tag), and the message if it is wrong.
 - `expansion`: the rows both forms are read into, and the triggers a row expands to.
 - `selection`: the options that choose among the triggers.
+- `unmatched`: the values of those options that match nothing.
 - `trigger_counter`: the counts, the fingerprint and the search for duplicates.
 - `caseless`: the one form in which texts are compared.
 - `findings`: where problems and notes are collected, and how messages quote a value.
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from bulk.manifest.manifest import Manifest, read_manifest
 from bulk.manifest.matrix import Change
-from bulk.manifest.selection import Drop, Selection
+from bulk.manifest.selection import Selection, SelectionStep
 from bulk.manifest.yaml_form import manifest_schema
 
-__all__ = ["Change", "Drop", "Manifest", "Selection", "manifest_schema", "read_manifest"]
+__all__ = ["Change", "Manifest", "Selection", "SelectionStep", "manifest_schema", "read_manifest"]

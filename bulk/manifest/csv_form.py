@@ -150,7 +150,8 @@ def read_csv(text: TextIO, head: str, findings: Findings) -> RowStream:
     if header is None:
         return RowStream(iter(()))
     own_columns = tuple(title for title, _ in header.own)
-    return RowStream(_rows(records, header, findings), own_columns)
+    has_tags = any(name == "tags" for name, _ in header.known)
+    return RowStream(_rows(records, header, findings), own_columns, has_tags=has_tags)
 
 
 def _layout(head: str, findings: Findings) -> Layout | None:

@@ -133,6 +133,12 @@ def _is_complete(
     return usable
 
 
+def similar_title(column: str, titles: Sequence[str]) -> str:
+    """The title that looks like a misspelt `column`; an empty string if none does."""
+    by_name = {normalized(title): title for title in titles}
+    return by_name.get(_similar(column, tuple(by_name)), "")
+
+
 def _similar(column: str, names: tuple[str, ...]) -> str:
     close = get_close_matches(column, names, n=1, cutoff=_SIMILARITY_MIN)
     if close:

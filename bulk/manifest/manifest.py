@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ from bulk.manifest.csv_form import read_csv
 from bulk.manifest.expansion import RowStream
 from bulk.manifest.findings import Findings
 from bulk.manifest.matrix import Change
-from bulk.manifest.selection import Drop, Selection, SelectionFilter
+from bulk.manifest.selection import Selection, SelectionFilter, SelectionStep
 from bulk.manifest.text_file import YAML_SUFFIXES, TextFile, inspect_text, open_bytes
 from bulk.manifest.trigger_counter import TriggerCounter
 from bulk.manifest.yaml_form import read_yaml
@@ -32,7 +32,8 @@ class Manifest:
     `by_platform` splits it in the order of `Platform`, None (not set) last, without zeros.
     `fingerprint` identifies the set of selected triggers, whatever their order; `digest` identifies
     the bytes of the file. `sample` is true if a selected test id comes from our sample manifests.
-    `changes` lists what each exclude and include did, `drops` what each option dropped.
+    `changes` lists what each exclude and include did, `steps` what each selection
+    option kept and left out.
     """
 
     path: Path
@@ -45,7 +46,7 @@ class Manifest:
     sample: bool
     fingerprint: str
     changes: tuple[Change, ...]
-    drops: tuple[Drop, ...]
+    steps: tuple[SelectionStep, ...]
     selection: Selection
     digest: str
 
@@ -81,19 +82,19 @@ def read_manifest(
 ) -> Manifest:
     """Checks the whole file and counts the triggers that the selection keeps.
 
-    Raises ManifestError with all problems of the file, or if the selection keeps no trigger or
-    more than `triggers_max`.
+    Raises ManifestError with all problems of the file, or with all values of the selection that
+    match nothing in it, or if the selection keeps no trigger or more than `triggers_max`.
     """
-    findings = Findings(str(path))
-    with open_bytes(path) as handle:
-        text = inspect_text(path, handle, findings)
-        if text is None:
-            raise findings.error()
-        counter = TriggerCounter(selection, findings)
-        with _open_rows(path, handle, text, findings) as stream:
-            for row in stream.rows:
-                if not counter.add(row):
-                    break
+    checked = _check(path, selection)
+    exact = checked.counter.unmatched.exact_tests()
+    if exact:
+        # A name comes before a glob. Which values are names is known only at the end of the file.
+        globs = tuple(test for test in selection.tests if test not in exact)
+        selection = replace(selection, tests=globs, exact_tests=(*selection.exact_tests, *exact))
+        checked = _check(path, selection)
+    counter, stream, findings = checked.counter, checked.stream, checked.findings
+    for problem in counter.unmatched.problems(stream.own_columns, has_tags=stream.has_tags):
+        findings.add_problem(0, problem)
     findings.check()
     if counter.count == 0:
         findings.add_problem(0, counter.why_empty())
@@ -115,10 +116,36 @@ def read_manifest(
         sample=counter.sample,
         fingerprint=counter.fingerprint(),
         changes=stream.changes,
-        drops=counter.drops(),
+        steps=counter.steps(),
         selection=selection,
-        digest=text.digest,
+        digest=checked.digest,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A file that was read to its end and has no problem."""
+
+    digest: str
+    counter: TriggerCounter
+    stream: RowStream
+    findings: Findings
+
+
+def _check(path: Path, selection: Selection) -> _Checked:
+    """Read the whole file. Raises ManifestError with all problems of the file."""
+    findings = Findings(str(path))
+    with open_bytes(path) as handle:
+        text = inspect_text(path, handle, findings)
+        if text is None:
+            raise findings.error()
+        counter = TriggerCounter(selection, findings)
+        with _open_rows(path, handle, text, findings) as stream:
+            for row in stream.rows:
+                if not counter.add(row):
+                    break
+    findings.check()
+    return _Checked(text.digest, counter, stream, findings)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bulk.errors import ManifestError
 from bulk.manifest import read_manifest
+from bulk.manifest.caseless import fold
 from bulk.manifest.formulas import escape_formula, unescape_formula
 from bulk.manifest.matrix import Entry, Matrix, expand
 from bulk.model import DEVICES_BY_PLATFORM, Mode, Platform, Trigger
@@ -50,7 +51,7 @@ def test_a_formula_escape_is_undone_and_leaves_no_formula(text: str) -> None:
 def triggers(draw: st.DrawFn) -> Trigger:
     platform = draw(st.sampled_from([None, *Platform]))
     devices = sorted(DEVICES_BY_PLATFORM[platform]) if platform else []
-    tags = draw(st.lists(st.from_regex(r"[\w.-]{1,8}", fullmatch=True), max_size=3, unique=True))
+    tags = draw(st.lists(st.from_regex(r"[\w.-]{1,8}", fullmatch=True), max_size=3, unique_by=fold))
     return Trigger(
         test_id=draw(IDS),
         platform=platform,
