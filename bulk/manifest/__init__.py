@@ -11,6 +11,8 @@ triggers. Which file to open:
 - `yaml_tree`: YAML parsed with positions, and the limits on depth, size and aliases.
 - `matrix`: the product of a matrix, its excludes and its includes.
 - `values`: what one value may be (a platform, a UUID, a tag), and the message if it is wrong.
+- `ids`: what a UUID may look like, and what is wrong with one that is none.
+- `dataframes`: what pandas and PowerShell make of a table, and its undoing.
 - `expansion`: the rows both forms are read into, and the triggers a row expands to.
 - `selection`: the options that choose among the triggers.
 - `unmatched`: the values of those options that match nothing.

@@ -10,7 +10,8 @@ from fnmatch import translate
 from bulk.errors import OptionError
 from bulk.manifest.caseless import fold
 from bulk.manifest.findings import quoted
-from bulk.model import UUID_PATTERN, Mode, Platform, Trigger
+from bulk.manifest.ids import read_id
+from bulk.model import Mode, Platform, Trigger
 
 GLOB_SIGNS = frozenset("*?[")
 # What separates tags in a cell, besides the comma: no tag has one.
@@ -42,9 +43,14 @@ class Selection:
     def __post_init__(self) -> None:
         for name in ("tags", "exclude_tags", "tests"):
             object.__setattr__(self, name, tuple(value.strip() for value in getattr(self, name)))
-        lowered = tuple((platform, app_id.lower()) for platform, app_id in self.app_ids)
-        object.__setattr__(self, "app_ids", lowered)
         problems = [*self._problems()]
+        app_ids = []
+        for platform, given in self.app_ids:
+            try:
+                app_ids.append((platform, read_id(given)))
+            except ValueError as exc:
+                problems.append(f"--app-id {platform}=...: {exc}")
+        object.__setattr__(self, "app_ids", tuple(app_ids))
         if problems:
             raise OptionError("\n".join(problems))
 
@@ -68,9 +74,6 @@ class Selection:
                     )
         if self.first is not None and self.first < 1:
             yield f"--first {self.first}: must be at least 1"
-        for platform, app_id in self.app_ids:
-            if not UUID_PATTERN.fullmatch(app_id):
-                yield f"--app-id {platform}=...: {quoted(app_id)} is not a UUID"
         if len(dict(self.app_ids)) < len(self.app_ids):
             yield "--app-id: a platform is given twice"
 

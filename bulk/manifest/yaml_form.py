@@ -40,7 +40,8 @@ _TEXT_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean"]})
 _UUID_SCHEMA = WithJsonSchema(
     {
         "type": "string",
-        "pattern": "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
+        # Within other text: an id may be a URL's; see `bulk.manifest.ids`.
+        "pattern": "[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}",
     }
 )
 
