@@ -236,7 +236,7 @@ def read_yaml(text: str, findings: Findings) -> RowStream:
     if tree is None or form is None or findings.problem_count:
         return RowStream(iter(()))
     expansions = _expansions(form, tree, findings)
-    if findings.problem_count:
+    if findings.problems:
         return RowStream(iter(()))
     own: dict[str, str] = {}
     for names in (form.defaults.own, *(test.own for test in form.tests)):

@@ -2,9 +2,9 @@
 
 The tree is built from the parser's events, one by one and without recursion, so that excessive
 depth and size are rejected before they cost anything: a parser that composes a document first
-crashes on deep nesting, and a page of aliases can expand to gigabytes. An alias stands for the whole
-value of its anchor: the value is shared, not copied, and counts as if it were written out. Scalars
-stay the strings they are written as.
+crashes on deep nesting, and a page of aliases can expand to gigabytes. An alias stands for the
+whole value of its anchor: the value is shared, not copied, and counts as if it were written out.
+Scalars stay the strings they are written as.
 """
 
 from __future__ import annotations
