@@ -52,7 +52,7 @@ def _json_parts(manifest: Manifest) -> Iterable[str]:
     facts = {
         "format": 1,
         "dry_run": True,
-        "manifest": str(manifest.path),
+        "manifest": manifest.title,
         "rows": manifest.rows,
         "total": manifest.count,
         "notes": manifest.notes,

@@ -18,7 +18,7 @@ from bulk.cli.options import (
 from bulk.exits import Exit
 
 if TYPE_CHECKING:
-    from bulk.manifest import Selection
+    from bulk.manifest import Manifest, Selection
 
 PLATFORMS = ["web", "ios", "android"]
 MODES = ["fast", "deep"]
@@ -105,15 +105,27 @@ def _is_manifest(word: str) -> bool:
 @api_options
 @sending_options
 def command(**given: Any) -> int:
-    """Trigger the tests of MANIFEST (CSV or YAML), each cell of test, platform and mode once."""
+    """Trigger the tests of MANIFEST (CSV or YAML), each cell of test, platform and mode once.
+
+    With - the manifest is read from stdin.
+    """
+    from bulk.batch.manifest_copy import check_one_reader, readable_again
     from bulk.manifest import read_manifest
 
     options = RunOptions(**given)
     _check_no_command(options.manifest)
     _check_exclusive(options)
-    manifest = read_manifest(
-        options.manifest, _selection(options), triggers_max=options.max_triggers
-    )
+    check_one_reader(options.manifest, options.api_key_file)
+    selection = _selection(options)
+    with readable_again(options.manifest) as copy:
+        manifest = read_manifest(
+            options.manifest, selection, triggers_max=options.max_triggers, copy=copy
+        )
+        return _act_on(manifest, options)
+
+
+def _act_on(manifest: Manifest, options: RunOptions) -> int:
+    """Do what the options say with a checked manifest; the exit code."""
     if options.dry_run:
         from bulk.cli.dry_run import show_expansion
 

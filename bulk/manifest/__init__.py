@@ -27,6 +27,15 @@ from __future__ import annotations
 from bulk.manifest.manifest import Manifest, read_manifest
 from bulk.manifest.matrix import Change
 from bulk.manifest.selection import Selection, SelectionStep
+from bulk.manifest.text_file import title_of
 from bulk.manifest.yaml_form import manifest_schema
 
-__all__ = ["Change", "Manifest", "Selection", "SelectionStep", "manifest_schema", "read_manifest"]
+__all__ = [
+    "Change",
+    "Manifest",
+    "Selection",
+    "SelectionStep",
+    "manifest_schema",
+    "read_manifest",
+    "title_of",
+]

@@ -7,6 +7,7 @@ decide how its first line is decoded.
 from __future__ import annotations
 
 import codecs
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ CSV_SUFFIXES = (".csv", ".tsv", ".txt", "")
 YAML_SUFFIXES = (".yaml", ".yml")
 _SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _SPREADSHEET_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+_YAML_KEY = re.compile(r"""["']?[\w-]+["']?\s*:(\s|$)""")
 _CHUNK_BYTES = 1 << 20
 _HEAD_LENGTH = 1 << 16  # contains any header row, which shows how the columns are separated
 _SPREADSHEET_ADVICE = (
@@ -34,11 +36,15 @@ _SAVE_AS_UTF8 = 'save the file as UTF-8 (in Excel: "CSV UTF-8")'
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """The digest of a file's bytes, the name of its encoding, and the first part of its text."""
+    """The digest of a file's bytes, the name of its encoding, and the first part of its text.
+
+    `is_yaml`: by its suffix or, without one, by its text.
+    """
 
     digest: str
     encoding: str
     head: str
+    is_yaml: bool
 
 
 class _BadByteError(Exception):
@@ -47,9 +53,21 @@ class _BadByteError(Exception):
         self.byte = byte
 
 
+def title_of(path: Path) -> str:
+    """What messages call the manifest."""
+    return "<stdin>" if str(path) == "-" else str(path)
+
+
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Opens the file for reading bytes. Raises ManifestError if it cannot be read."""
+def open_bytes(path: Path, copy: BinaryIO | None = None) -> Iterator[BinaryIO]:
+    """Opens the file, or its open copy, for reading bytes from the start.
+
+    Raises ManifestError if it cannot be read.
+    """
+    if copy is not None:
+        copy.seek(0)
+        yield copy
+        return
     try:
         # Checked first: opening a named pipe waits for a writer, and a pipe cannot be read twice.
         mode = path.stat().st_mode
@@ -103,9 +121,18 @@ def inspect_text(path: Path, handle: BinaryIO, findings: Findings) -> TextFile |
                 f"read as Windows-1252 because line {failures[0].line} is not valid UTF-8; "
                 f"check the accents in names, or {_SAVE_AS_UTF8}"
             )
-        return TextFile(digest, encoding, head)
+        suffix = path.suffix.lower()
+        is_yaml = suffix in YAML_SUFFIXES or (not suffix and _looks_like_yaml(head))
+        return TextFile(digest, encoding, head, is_yaml)
     findings.add_problem(failures[-1].line, _undecodable(failures[-1], encoding))
     return None
+
+
+def _looks_like_yaml(head: str) -> bool:
+    """Whether a text begins as a mapping does. A header row never does: it has no `key: value`."""
+    lines = (line.strip() for line in head.lstrip("\ufeff").splitlines())
+    first = next((line for line in lines if line and not line.startswith(("#", "---", "%"))), "")
+    return first.startswith("{") or bool(_YAML_KEY.match(first))
 
 
 def _digest(handle: BinaryIO) -> str:
