@@ -28,6 +28,8 @@ from bulk.model import DEVICES_BY_PLATFORM, UUID_PATTERN, DeviceModel, Mode, Pla
 DELIMITERS = (",", ";", "\t")
 # Excel writes and reads this line to state the delimiter of the lines below it.
 _SEP_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
+# PowerShell's Export-Csv up to version 5 writes this line, with the type of the objects.
+_TYPE_LINE = re.compile(r'"?#TYPE .*', re.IGNORECASE)
 _CSV_ERRORS = (
     (
         "unexpected end of data",
@@ -56,10 +58,13 @@ Record = tuple[int, list[str]]  # the line that a record starts on, from 1, and 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The delimiter of a table, and whether its first line states it (`sep=;`)."""
+    """The delimiter of a table, and how many lines stand before its header.
+
+    The first line may state the delimiter (`sep=;`) or the type of the rows (`#TYPE ...`).
+    """
 
     delimiter: str
-    has_sep_line: bool
+    lines_before: int = 0
 
 
 class RowForm(BaseModel):
@@ -163,7 +168,8 @@ def read_csv(text: TextIO, head: str, findings: Findings) -> RowStream:
 
 def _layout(head: str, findings: Findings) -> Layout | None:
     """The delimiter under which the first row has the most known columns, then the most cells."""
-    sep_line = _SEP_LINE.fullmatch(re.split(r"[\r\n]", head, maxsplit=1)[0].strip(" "))
+    first, *rest = re.split(r"\r\n|\r|\n", head, maxsplit=1)
+    sep_line = _SEP_LINE.fullmatch(first.strip(" "))
     if sep_line:
         if sep_line[1] not in DELIMITERS:
             findings.add_problem(
@@ -172,13 +178,16 @@ def _layout(head: str, findings: Findings) -> Layout | None:
                 "the separator must be a comma, a semicolon or a tab",
             )
             return None
-        return Layout(sep_line[1], has_sep_line=True)
+        return Layout(sep_line[1], lines_before=1)
+    lines_before = 0
+    if _TYPE_LINE.match(first):
+        lines_before, head = 1, "".join(rest)
 
     def score(delimiter: str) -> tuple[int, int]:
         cells = _first_record(head, delimiter)
         return sum(normalized(cell) in COLUMNS for cell in cells), len(cells)
 
-    return Layout(max(DELIMITERS, key=score), has_sep_line=False)
+    return Layout(max(DELIMITERS, key=score), lines_before)
 
 
 def _first_record(head: str, delimiter: str) -> list[str]:
@@ -192,10 +201,9 @@ def _first_record(head: str, delimiter: str) -> list[str]:
 
 def _records(text: TextIO, layout: Layout, findings: Findings) -> Iterator[Record]:
     """The records that are not blank. Ends, after reporting the problem, at malformed CSV."""
-    skipped = 0
-    if layout.has_sep_line:
+    skipped = layout.lines_before
+    for _ in range(skipped):
         text.readline()
-        skipped = 1
     reader = csv.reader(text, delimiter=layout.delimiter, strict=True)
     while True:
         line = skipped + reader.line_num + 1

@@ -31,6 +31,11 @@ _SPREADSHEET_ADVICE = (
     '"CSV UTF-8 (Comma delimited) (*.csv)". In LibreOffice: File > Save As > "Text CSV" with the '
     "character set UTF-8. In Numbers: File > Export To > CSV"
 )
+_NAMES = {"cp1252": "Windows-1252", "cp850": "MS-DOS (code page 850)", "mac_roman": "Mac Roman"}
+_LINE_END = re.compile(rb"\r\n|[\r\n]")
+_DOS_LETTER = re.compile(
+    rb"[A-Za-z][\x81\x82\x84\x88\x8d\x8f\x90]|[\x81\x90][A-Za-z]|[A-Za-z][\x87\x89][A-Za-z]"
+)
 _SAVE_AS_UTF8 = 'save the file as UTF-8 (in Excel: "CSV UTF-8")'
 
 
@@ -103,11 +108,14 @@ def inspect_text(path: Path, handle: BinaryIO, findings: Findings) -> TextFile |
         return None
     digest = _digest(handle)
     failures: list[_BadByteError] = []
-    for encoding in _candidates(first):
+    candidates = [_marked_encoding(first) or "utf-8"]
+    for encoding in candidates:
         try:
             head, nul_line = _decode(handle, encoding)
         except _BadByteError as bad:
             failures.append(bad)
+            if encoding == "utf-8":
+                candidates.append(_legacy_encoding(handle))
             continue
         if nul_line:
             findings.add_problem(
@@ -118,7 +126,7 @@ def inspect_text(path: Path, handle: BinaryIO, findings: Findings) -> TextFile |
             return None
         if failures:
             findings.add_note(
-                f"read as Windows-1252 because line {failures[0].line} is not valid UTF-8; "
+                f"read as {_NAMES[encoding]} because line {failures[0].line} is not valid UTF-8; "
                 f"check the accents in names, or {_SAVE_AS_UTF8}"
             )
         suffix = path.suffix.lower()
@@ -143,14 +151,34 @@ def _digest(handle: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _candidates(first: bytes) -> tuple[str, ...]:
+def _marked_encoding(first: bytes) -> str | None:
+    """The encoding that a byte order mark states."""
     if first.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return ("utf-32",)
+        return "utf-32"
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ("utf-16",)
-    if first.startswith(codecs.BOM_UTF8):
-        return ("utf-8-sig",)
-    return ("utf-8", "cp1252")
+        return "utf-16"
+    return "utf-8-sig" if first.startswith(codecs.BOM_UTF8) else None
+
+
+def _legacy_encoding(handle: BinaryIO) -> str:
+    """The most likely encoding of a file that is not UTF-8, by what spreadsheets write.
+
+    Line ends of classic Mac OS come with its encoding. Text of MS-DOS has bytes right after a
+    letter that are its accented letters, and that in Windows-1252 are opening quotes, other signs
+    that stand in no word, or nothing.
+    """
+    handle.seek(0)
+    line_end = None
+    has_dos_letters = False
+    before = b""
+    while chunk := handle.read(_CHUNK_BYTES):
+        part = before + chunk
+        line_end = line_end or _LINE_END.search(part)
+        has_dos_letters = has_dos_letters or bool(_DOS_LETTER.search(part))
+        before = chunk[-2:]
+    if line_end and line_end[0] == b"\r":
+        return "mac_roman"
+    return "cp850" if has_dos_letters else "cp1252"
 
 
 def _decode(handle: BinaryIO, encoding: str) -> tuple[str, int]:
@@ -165,7 +193,8 @@ def _decode(handle: BinaryIO, encoding: str) -> tuple[str, int]:
         except UnicodeDecodeError as exc:
             valid = exc.object[: exc.start]
             # A line end is more than one byte in UTF-16 and UTF-32, so the line stays unknown.
-            bad_line = line + valid.count(b"\n") if "8" in encoding or "cp" in encoding else 0
+            lines = valid.count(b"\n") or valid.count(b"\r")
+            bad_line = line + lines if "8" in encoding or "cp" in encoding else 0
             raise _BadByteError(bad_line, exc.object[exc.start]) from exc
         if len(head) < _HEAD_LENGTH:
             head += text[: _HEAD_LENGTH - len(head)]
