@@ -43,6 +43,7 @@ class Selection:
     def __post_init__(self) -> None:
         for name in ("tags", "exclude_tags", "tests"):
             object.__setattr__(self, name, tuple(value.strip() for value in getattr(self, name)))
+        object.__setattr__(self, "tests", tuple(map(_as_id_or_glob, self.tests)))
         problems = [*self._problems()]
         app_ids = []
         for platform, given in self.app_ids:
@@ -149,6 +150,14 @@ class SelectionFilter:
 def glob_matcher(glob: str) -> re.Pattern[str]:
     """What matches a folded name or id if the glob does."""
     return re.compile(translate(fold(glob)))
+
+
+def _as_id_or_glob(text: str) -> str:
+    """The id if the text is one in any plain form, such as a test's URL; else the text."""
+    try:
+        return read_id(text)
+    except ValueError:
+        return text
 
 
 def _listed(values: tuple[str, ...], meaning: str, separator: str = ",") -> str:

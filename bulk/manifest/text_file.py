@@ -24,6 +24,8 @@ YAML_SUFFIXES = (".yaml", ".yml")
 _SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _SPREADSHEET_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 _YAML_KEY = re.compile(r"""["']?[\w-]+["']?\s*:(\s|$)""")
+# gzip, bzip2, xz and zstd, which pandas writes by a file's suffix. (Zip is how workbooks begin.)
+_COMPRESSED_SIGNATURES = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _CHUNK_BYTES = 1 << 20
 _HEAD_LENGTH = 1 << 16  # contains any header row, which shows how the columns are separated
 _SPREADSHEET_ADVICE = (
@@ -97,6 +99,9 @@ def inspect_text(path: Path, handle: BinaryIO, findings: Findings) -> TextFile |
     first = handle.read(8)
     if path.suffix.lower() in _SPREADSHEET_SUFFIXES or first.startswith(_SPREADSHEET_SIGNATURES):
         findings.add_problem(0, _SPREADSHEET_ADVICE)
+        return None
+    if first.startswith(_COMPRESSED_SIGNATURES):
+        findings.add_problem(0, "is compressed; unpack it, and name the file in it")
         return None
     if path.suffix.lower() not in CSV_SUFFIXES + YAML_SUFFIXES:
         findings.add_problem(

@@ -137,6 +137,15 @@ def test_what_pandas_lost_is_named(tmp_path: Path, text: str, words: str) -> Non
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+@pytest.mark.parametrize("name", ["release.csv", "release"])
+def test_a_compressed_file_is_named_as_one(tmp_path: Path, name: str, suffix: str) -> None:
+    FRAME.to_csv(tmp_path / f"x{suffix}")
+    path = (tmp_path / f"x{suffix}").rename(tmp_path / name)
+    with pytest.raises(ManifestError, match="is compressed; unpack it"):
+        read_manifest(path)
+
+
 @pytest.mark.parametrize(
     ("text", "items"),
     [

@@ -110,6 +110,13 @@ def test_ids_are_read_alike_in_csv_yaml_and_options(tmp_path: Path) -> None:
     assert [t.app_id for t in read_manifest(table, selection).triggers()] == [OTHER]
 
 
+def test_a_test_is_selected_by_its_url(tmp_path: Path) -> None:
+    path = tmp_path / "release.csv"
+    path.write_text(f"test_id,platform,mode\n{ID},,\n{OTHER},,\n")
+    selection = Selection(tests=(f"https://tester.army/tests/{OTHER.upper()}",))
+    assert [t.test_id for t in read_manifest(path, selection).triggers()] == [OTHER]
+
+
 def test_the_same_test_in_two_forms_is_a_duplicate(tmp_path: Path) -> None:
     path = tmp_path / "release.csv"
     path.write_text(f"test_id,platform,mode\n{ID},,\nhttps://x/{ID.upper()},,\n")
