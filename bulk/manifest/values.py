@@ -23,7 +23,7 @@ _TAG_SEPARATORS = re.compile(r"[|,;]")
 _OTHER_SEPARATORS = re.compile(r"[\s,;/&+]+")
 # More repetitions or combinations of one test are probably a typing error, and each is billed.
 REPEAT_MAX = 1000
-_WHOLE = re.compile(r"0*([0-9]{1,4})(?:[.,]0+)?")
+_WHOLE = re.compile(r"0*([0-9]{1,4})(?:[.,]0*)?")
 _THOUSANDS = re.compile(r"[1-9][0-9]*[.,]000")
 COMBINATIONS_MAX = 1000
 
@@ -60,6 +60,8 @@ def choice(kind: type[E]) -> Callable[[object], E]:
 
 def uuid_text(value: object) -> str:
     """A UUID in lower case, from whatever form it is plain in; see `bulk.manifest.ids`."""
+    if isinstance(value, dict) and [*value.values()] == [""]:
+        value = next(iter(value))  # YAML reads an id in braces as a mapping of one key
     text = single(value)
     if is_missing(text):
         raise ValueError(f"{quoted(text)} is written for a missing value; a UUID is required")

@@ -97,8 +97,8 @@ def test_ids_are_read_alike_in_csv_yaml_and_options(tmp_path: Path) -> None:
     tree = tmp_path / "release.yaml"
     tree.write_text(
         "version: 1\ndefaults: {mode: fast, environment_id: 'https://x/" + ID + "'}\n"
-        f"matrix: {{platform: [ios], app_id: ['urn:uuid:{ID}', '{{{OTHER}}}']}}\n"
-        f"tests: [{{id: '{{{ID.upper()}}}'}}]\n"
+        f"matrix: {{platform: [ios], app_id: ['urn:uuid:{ID}', {{{OTHER}}}]}}\n"
+        f"tests: [{{id: {{{ID.upper()}}}}}]\n"
     )
     first, second = (list(read_manifest(path).triggers()) for path in (table, tree))
     assert [t.key for t in first] == [t.key for t in second]

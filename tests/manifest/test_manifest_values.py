@@ -26,6 +26,7 @@ GOOD: list[tuple[Callable[[object], Any], str, Any]] = [
     (values.whole_number, "1000", 1000),
     (values.whole_number, "2.0", 2),
     (values.whole_number, "2,00", 2),
+    (values.whole_number, "2.", 2),
     (values.whole_number, "1000.000000", 1000),
     (values.tag, " slow one ", "slow one"),
     (values.tag_cell, "a|b,c;a;|", ("a", "b", "c")),
