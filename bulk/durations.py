@@ -31,7 +31,7 @@ def parse_duration(text: str, *, bare_seconds: bool = True) -> float | None:
             return None
         total_s += _seconds(number, part[2].lower())
         end = part.end()
-    return total_s if end else None
+    return total_s if end and total_s <= NUMBER_MAX else None
 
 
 def parse_rate(text: str) -> float | None:

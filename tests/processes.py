@@ -9,17 +9,31 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
 import trio
 
 from tests.launch import REPORT, Request
 
 ROOT = Path(__file__).parent.parent
 SHIFTED = ROOT / "tests" / "kills" / "shifted"  # its sitecustomize shifts the clocks
+
+
+COMES_TRUE_S = 60.0  # a machine under load takes its time; nothing is judged by it
+
+
+def wait_until(come_true: Callable[[], bool], what: str) -> None:
+    """Return when something another process or thread does has come true; else fail in the end."""
+    end = time.monotonic() + COMES_TRUE_S
+    while not come_true():
+        if time.monotonic() > end:
+            pytest.fail(f"{what} did not come true within {COMES_TRUE_S:g} s")
+        time.sleep(0.02)
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -68,7 +69,7 @@ def test_each_option_of_the_sandbox_is_explained_as_its_clause() -> None:
 def test_each_exit_code_is_in_the_readme() -> None:
     rows = dict(re.findall(r"^\| (\d+) \| (.+?) \|$", README, re.MULTILINE))
     assert {int(code): meaning for code, meaning in rows.items()} == dict(MEANINGS)
-    order = [str(int(code)) for code in PRECEDENCE if code not in (Exit.OK, Exit.USAGE)]
+    order = [str(int(code)) for code in PRECEDENCE if code is not Exit.OK]
     assert ", ".join(order) in README
 
 
@@ -116,8 +117,31 @@ def test_each_spec_in_the_docs_is_one() -> None:
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_each_link_leads_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", path.read_text("utf-8")):
-        assert (path.parent / target).exists(), target
+    for target, anchor in re.findall(
+        r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", path.read_text("utf-8")
+    ):
+        page = path.parent / target if target else path
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_key_of_the_summary_is_explained() -> None:
+    section = REPORTS.partition("## data/summary.json")[2].partition("\n## ")[0]
+    keys = [
+        key
+        for names in re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
+        for key in re.findall(r"`(\w+)`", names)
+    ]
+    shown = json.loads((ROOT / "reports" / "sample" / "data" / "summary.json").read_text("utf-8"))
+    assert sorted(keys) == sorted(shown)
+    for name in ("outcomes", "cancelled", "latency_ms"):
+        assert all(f"`{key}`" in section for key in shown[name]), name
 
 
 def test_the_measurement_that_is_shown_is_laid_out_as_it_is_printed() -> None:

@@ -61,9 +61,14 @@ class BatchFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a journal is there. Raises StorageError if the folder cannot be read."""
+        """Whether a journal is there, or was there, as the list of its runs proves.
+
+        Raises StorageError if the folder cannot be read.
+        """
+        from bulk.journal import lost_journal  # not needed for --help
+
         try:
-            return self.journal.exists()
+            return self.journal.exists() or bool(lost_journal(self.journal))
         except OSError as error:
             raise StorageError(
                 f"{self.path}: the batch's folder cannot be read: {error.strerror or error}"
@@ -151,6 +156,8 @@ def latest_name(output: Path) -> str | None:
 
 def newest_batches(output: Path, count_max: int | None = None) -> list[BatchFolder]:
     """The batches under `output`, the last written first; all of them without `count_max`."""
+    from bulk.journal import lost_journal, runs_path  # not needed for --help
+
     try:
         folders = [BatchFolder(path) for path in output.iterdir()]
     except OSError:
@@ -158,7 +165,9 @@ def newest_batches(output: Path, count_max: int | None = None) -> list[BatchFold
     dated = []
     for folder in folders:
         with suppress(OSError):
-            dated.append((folder.journal.stat().st_mtime, folder.name, folder))
+            lost = lost_journal(folder.journal)
+            written = (runs_path(folder.journal) if lost else folder.journal).stat().st_mtime
+            dated.append((written, folder.name, folder))
     dated.sort(key=lambda row: row[:2], reverse=True)
     return [folder for *_, folder in dated[:count_max]]
 

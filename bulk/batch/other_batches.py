@@ -19,6 +19,7 @@ from bulk.journal import (
     BatchInUseError,
     Journal,
     NewBatch,
+    lost_journal,
     peek_batch,
     peek_keys,
 )
@@ -152,7 +153,7 @@ def _newest_first(
     for folder in batches:
         born = peek_batch(folder.journal)
         if born is None:
-            if os.access(folder.journal, os.R_OK):
+            if os.access(folder.journal, os.R_OK) or lost_journal(folder.journal):
                 found.append((folder, None))
         elif born.sandbox is None and same_api(born.base_url, base_url):
             found.append((folder, born))

@@ -42,7 +42,7 @@ from bulk.journal.entries import (
 )
 from bulk.journal.group_commit import GroupCommit, Runner, in_thread, inline
 from bulk.journal.peeking import peek_batch, peek_keys, peek_tests
-from bulk.journal.runs_file import ListedRuns, RunLine, read_runs, runs_path
+from bulk.journal.runs_file import ListedRuns, RunLine, lost_journal, read_runs, runs_path
 from bulk.journal.store import Journal
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "Withdrawn",
     "in_thread",
     "inline",
+    "lost_journal",
     "peek_batch",
     "peek_keys",
     "peek_tests",

@@ -10,11 +10,13 @@ two lines with one run id the later counts: an answer may name the owner of a ru
 trigger was thought to have.
 
 The journal is the authority. No line is synced to the disk, and none that cannot be written stops
-the batch: `complete` adds what is missing.
+the batch: `complete` adds what is missing. But since a line is written after its commit, a run that
+is listed here and not in the journal proves that the journal has lost commits.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -87,11 +89,26 @@ def read_runs(path: Path, batch: str | None) -> ListedRuns:
 
     Raises OSError where the file is there and cannot be read; where it is not there, it is empty.
     """
-    if not path.exists():
-        return ListedRuns({})
-    if not path.is_file():  # reading a pipe would wait for ever
-        raise OSError(f"{path} is not a file")
-    content = path.read_bytes()
+    return parse_runs(read_content(path), batch)
+
+
+def read_content(path: Path) -> bytes:
+    """All of the file; raises as `read_runs`."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # a pipe would wait for ever
+        raise OSError("it is not a regular file; move it away")
+    return path.read_bytes() if path.exists() else b""
+
+
+def lost_journal(journal: Path) -> int:
+    """How many runs are listed beside a journal that is gone; 0 if it is there, or never was."""
+    with suppress(OSError):
+        if not journal.exists():
+            return len(read_runs(runs_path(journal), None).runs)
+    return 0
+
+
+def parse_runs(content: bytes, batch: str | None) -> ListedRuns:
+    """As `read_runs`, from the file's content."""
     by_batch: dict[str, dict[str, RunLine]] = {}
     broken, last = 0, None
     for line in content.decode("ascii", "replace").split("\n"):
@@ -147,8 +164,8 @@ class RunsFile:
             return None
         reason = self._failure.strerror or str(self._failure)
         return (
-            f"{self.path}: not complete ({reason}). The journal has all runs, and the next resume "
-            "or report adds those that are missing here"
+            f"{self.path}: not complete ({reason}). The journal has all runs; as soon as the file "
+            "can be written, the next resume or report adds those that are missing here"
         )
 
     def append(self, runs: Iterable[Run]) -> None:
@@ -171,6 +188,9 @@ class RunsFile:
         """Add what the file lacks of the batch's runs, as after a crash. `select` reads them, where
         that is needed; what it raises is raised, and nothing for the file, as in `append`.
         """
+        if self._file is not None and not self._still_there(self._file):
+            self.close()  # it was moved, removed or replaced meanwhile, with the lines in it
+            self._lacks_lines = True
         if not self._lacks_lines:
             return
         try:
@@ -188,6 +208,12 @@ class RunsFile:
         self.append(missing)
         if not missing and listed.last_batch not in (None, self._batch):
             self._append_header()
+
+    def _still_there(self, file: FileIO) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self.path.lstat())
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Let go of the file."""
@@ -220,7 +246,7 @@ class RunsFile:
         file = FileIO(self.path, "ab", opener=_owner_only)
         try:
             if not S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError("it is not a file")
+                raise OSError("it is not a regular file; move it away")
             if self._in_place():
                 return file
         except BaseException:
@@ -240,8 +266,17 @@ class RunsFile:
 
 
 def _owner_only(path: str, flags: int) -> int:
-    """As the journal's file: readable by its owner only. Does not wait for a pipe's other end."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
+    """As the journal's file: readable by its owner only. Does not wait for a pipe's other end, nor
+    follow a link, behind which there may be a file of somebody else's.
+    """
+    for name in ("O_NONBLOCK", "O_NOFOLLOW"):
+        flags |= getattr(os, name, 0)
+    try:
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError("it is not a regular file; move it away") from error
+        raise
 
 
 def _with_check(text: str) -> bytes:

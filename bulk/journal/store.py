@@ -27,7 +27,7 @@ from bulk.journal.entry_writer import write_entry
 from bulk.journal.integrity import check
 from bulk.journal.journal_reader import JournalReader, SessionEnd
 from bulk.journal.runs_file import RunsFile
-from bulk.journal.wal import begin_wal, check_mark, lost_its_wal, shm_path, wal_path
+from bulk.journal.wal import begin_wal, lost_its_wal, shm_path, wal_path
 from bulk.model import ServerTime, StopCode, Trigger
 
 LOGGED_MAX = 500  # entries in the log, of some four pages each, before a checkpoint
@@ -270,7 +270,6 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _locked(path: Path) -> sqlite3.Connection:
     """A journal's file, of our format and whole, for this process alone."""
-    without_log = lost_its_wal(path)
     sql = connect(path)
     try:
         lock(sql)
@@ -278,8 +277,6 @@ def _locked(path: Path) -> sqlite3.Connection:
             with suppress(OSError):
                 left.unlink()
         migrate(sql, path)
-        if without_log:
-            check_mark(sql, path)
     except BaseException:
         sql.close()
         raise

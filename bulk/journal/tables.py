@@ -238,6 +238,7 @@ WHERE seq = :seq AND outcome = 'unknown'
 # For another batch as well: which runs have an owner here, and which tests there are. All formats
 # have these columns.
 SELECT_RUN_IDS = "SELECT run_id FROM trigger WHERE run_id IS NOT NULL"
+SELECT_ALL_RUN_IDS = SELECT_RUN_IDS + " UNION SELECT run_id FROM attempt WHERE run_id IS NOT NULL"
 SELECT_ANSWERED_RUN_IDS = SELECT_RUN_IDS + " AND origin IS NULL"
 SELECT_KEYS = "SELECT key FROM trigger"
 SELECT_SENT_KEYS = """

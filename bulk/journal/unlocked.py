@@ -14,7 +14,7 @@ EMPTY_BYTES_MAX = 1  # a file of one byte is empty for SQLite, as some file syst
 
 def immutable(path: Path) -> sqlite3.Connection:
     """A connection to the file without its log. Raises sqlite3's errors, as all of these."""
-    sql = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+    sql = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     sql.row_factory = sqlite3.Row
     return sql
 

@@ -1,8 +1,8 @@
 """What is left of the server's own window, as its headers count it down; followed once it is true.
 
-A window that is told of has an end that stands, and what is left of it becomes less with each
+The end of a reported window does not move, and what is left of it becomes less with each
 request. Where that was so, and as much was left again when the end had come, it is followed: what
-is left holds requests back until the end that is told, and no rate does. Whatever else is told is
+is left holds requests back until the reported end, and no rate does. Whatever else is reported is
 not followed: that more is left before its time (a bucket), that the end moves (a sliding window),
 or that there is room where requests are refused (another limit, or a lie).
 
@@ -40,7 +40,7 @@ class Account:
 
     @property
     def followed(self) -> bool:
-        """Whether it has shown to be true."""
+        """Whether it has proved to be true."""
         return self._kept >= KEPT_MIN
 
     def free_at(self, now: float, under_way: int, edges: Iterable[float]) -> float | None:

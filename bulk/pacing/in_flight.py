@@ -10,9 +10,9 @@ when they are few.
 Nor does it grow while latency has climbed: the server lets requests wait, and more gain nothing. A
 cap on requests at once is not known here, see `cap`.
 
-Trouble (5xx, time-outs) and latency that climbs are no rate: they halve, once an epoch, a ceiling
-that holds whatever else is known, and that rises by one a round while nothing is amiss (Chiu and
-Jain, 1989). Single failures are the weather, and change nothing.
+Trouble (5xx, time-outs) and latency that climbs are not a rate: they halve, once an epoch, a
+ceiling that holds whatever else is known, and that rises by one a round while nothing is amiss
+(Chiu and Jain, 1989). Single failures are the weather, and change nothing.
 """
 
 from __future__ import annotations

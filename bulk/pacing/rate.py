@@ -42,7 +42,7 @@ TWICE, RAISE_MAX = 100, 0.5  # requests beyond all patience until the pace is tw
 TWICE_TIMES_MAX, LEAD_MAX = 10.0, 1000.0  # far before either what is under way is the bound
 SURPRISING = 60  # requests beyond all patience: the estimate was wrong
 SOON, BACKOFF = 12, 0.75  # a refusal after fewer accepted requests lowers the pace by this factor
-SOON_MAX = 20  # times in a row: to a three hundredth, and beyond that it is no rate
+SOON_MAX = 20  # times in a row: to a three hundredth, and beyond that it is not a rate
 DEAR_CREEP, DEAR_CREEP_TIMES = 60, 2.0  # requests, and times those known, in which a careful pace
 # goes from below the estimate to above it, at least: the next refusal is to tell more than the last
 DEAR_EARLY = 0.25  # of that: a refusal so early tells little, but that the estimate was too high
@@ -54,7 +54,7 @@ SPACING = 2.0  # a limit that saves up fewer requests is a spacing
 CHANCE_MIN, CHANCE_CUT = 4, 0.93  # early refusals, more than others, make them chance: from there
 DOUBT_TIMES = 3.0  # times what the lower reading would have saved up: then it is wrong
 SAVED_SHARE = 0.9  # of what the limit saves up: as much is spent at once after a pause
-TURN_S_MAX = 300.0  # between turns: what is slower than that is no rate, and asking tells more
+TURN_S_MAX = 300.0  # between turns: what is slower than that is not a rate, and asking tells more
 DUST = 1e-9  # of a turn: sums of floats
 
 

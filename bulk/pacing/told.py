@@ -45,7 +45,7 @@ class Told:
         self._sent_at = -math.inf
         self._tightest: Allowance | None = None
         self._ends_at = math.inf
-        self._several = False  # whether several limits are told of
+        self._several = False  # whether several limits are reported
         self._baseline: tuple[float, int, float] | None = (
             None  # sent, left and renewed at the start
         )

@@ -4,8 +4,8 @@ A window shows when requests pass again long after the refusal, far longer than 
 before it: then the requests that passed since the one before are its limit, and the time since then
 its length (`lengths`). The plan is to send request i one length after request i - limit, as fast as
 that allows. It suits windows of both kinds, sliding and fixed: what a sliding window lets pass, a
-fixed one of the same length does too. Where a window has shown to be fixed, each is filled at once,
-and the next one is expected a length later.
+fixed one of the same length does too. Where a window has proved to be fixed, each is filled at
+once, and the next one is expected a length later.
 
 Each is filled from its start, so the last one costs no wait, and where the plan is right it meets
 no refusal. Where it is wrong, a refusal mends it: too many, and the count of what passed is the

@@ -62,7 +62,7 @@ ADVICE: dict[str, Advice] = {
     ),
     FailureCode.INTERRUPTED: Advice(
         "The batch was interrupted. Unsent triggers never left; unknown ones were in flight.",
-        f"{RESUME}. It first asks the server about the unknown ones.",
+        f"{RESUME}. It first asks the server about any unknown ones.",
     ),
     FailureCode.DEADLINE: Advice("The deadline passed before it could be sent.", RESUME),
     FailureCode.ABORTED: Advice(

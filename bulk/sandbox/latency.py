@@ -129,7 +129,7 @@ def parse_latency(text: str) -> Latency:
             return Latency(LatencyShape.LOGNORMAL, _read_s(base), spread_plain, split)
         case [name, *_] if name[:1].isalpha():
             read_choice(name, ["uniform", "normal", "lognormal"], "latency")
-    raise SpecError(f'latency: "{text}" is none of {_FORMS}')
+    raise SpecError(f'latency: "{text}" is not one of: {_FORMS}')
 
 
 def _read_s(text: str) -> float:

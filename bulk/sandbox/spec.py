@@ -51,7 +51,7 @@ def parse_spec(text: str) -> SandboxConfig:
         if word in _LIMIT_WORDS:
             name, rest = "limits", clause
         elif word not in _CLAUSES:
-            read_choice(word, [*_LIMIT_WORDS, *_CLAUSES], "clause")
+            read_choice(word, [*_LIMIT_WORDS, *(set(_CLAUSES) - {"limits"})], "clause")
         if name in seen and name != "fault":
             hint = ' (to combine limits, write "A + B")' if name == "limits" else ""
             raise SpecError(f'"{clause}": a second {name} clause; only one is allowed{hint}')

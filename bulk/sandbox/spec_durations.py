@@ -30,7 +30,7 @@ def parse_duration(text: str, *, bare_seconds: bool = False) -> float | None:
             return None
         total_s += _seconds(float(part[1]), part[2].lower())
         end = part.end()
-    return total_s if end else None
+    return total_s if end and total_s <= NUMBER_MAX else None
 
 
 def read_duration_s(text: str, what: str) -> float:

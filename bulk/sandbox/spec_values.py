@@ -48,7 +48,7 @@ def read_choice(text: str, choices: Iterable[str], what: str) -> str:
         return text
     near = difflib.get_close_matches(text, known, n=1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
-    raise SpecError(f'{what}: "{text}" is none of {", ".join(known)}{hint}')
+    raise SpecError(f'{what}: "{text}" is not one of: {", ".join(known)}{hint}')
 
 
 def format_number(value: float) -> str:

@@ -392,7 +392,11 @@ def test_a_batch_that_was_interrupted_just_before_its_end_is_green_when_called_a
 def test_a_second_signal_leaves_at_once(terminal: Terminal) -> None:
     manifest = write_manifest(terminal.folder / "m.csv", 20)
     with sandbox("none; fault hang 100%") as base_url:
-        process = spawn(manifest, "--base-url", base_url, folder=terminal.folder, **ENVIRONMENT)
+        process = spawn(
+            *(manifest, "--base-url", base_url, "--drain-timeout", "300s"),
+            folder=terminal.folder,
+            **ENVIRONMENT,
+        )
         assert process.stderr is not None
         while "billed runs" not in process.stderr.readline():
             pass
@@ -402,7 +406,7 @@ def test_a_second_signal_leaves_at_once(terminal: Terminal) -> None:
         while "Stopping" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=4)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Stopping" not in err, "it says so once"
     assert f"bulk-trigger resume {batch.name}" in err

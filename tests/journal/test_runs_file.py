@@ -239,6 +239,39 @@ def test_a_file_that_cannot_be_written_stops_nothing_and_is_reported(
     assert len(listed(path)) == 3
 
 
+@pytest.mark.parametrize("now", ["removed", "moved", "replaced"])
+def test_a_file_that_is_taken_away_while_a_batch_runs_becomes_complete_again(
+    path: Path, now: str
+) -> None:
+    there = runs_path(path)
+    with Journal.create(path, a_batch(), some_triggers(4)) as journal:
+        journal.begin_session(1.0)
+        queue(journal, 1, 2)
+        if now == "moved":
+            there.rename(there.with_name("elsewhere"))
+        else:
+            there.unlink()
+        if now == "replaced":
+            there.write_text("another program's\n")
+        queue(journal, 3)
+        assert journal.complete_runs_file() == []
+        queue(journal, 4)
+        assert list(listed(path)) == [run_of(seq) for seq in (1, 2, 3, 4)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.write_text("precious\n")
+    runs_path(path).symlink_to(foreign)
+    with Journal.create(path, a_batch(), some_triggers(2)) as journal:
+        journal.begin_session(1.0)
+        queue(journal, 1)
+        (problem,) = journal.complete_runs_file()
+    assert "it is not a regular file; move it away" in problem
+    assert foreign.read_text() == "precious\n"
+
+
 def test_a_simulated_batch_has_no_list(path: Path) -> None:
     """Its runs exist nowhere."""
     with Journal.create(path, a_batch(simulated=True), some_triggers(COUNT)) as journal:

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import pytest
 
+from bulk.batch.folder import BatchFolder, find, newest_batches
 from bulk.batch.salvage import salvage, salvaged
 from bulk.errors import DamagedError, StorageError
 from bulk.journal import (
@@ -392,17 +393,74 @@ def test_looking_at_it_for_another_batch_changes_nothing(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_log_cut_short_is_no_damage(died: Path, tmp_path: Path, seed: int) -> None:
-    """SQLite goes back to the last whole commit, as after a power cut."""
-    path = copy(died, tmp_path)
+@LISTED
+def test_a_log_cut_short_is_damage_if_a_run_that_was_committed_is_lost(
+    died: Path, truth: Truth, tmp_path: Path, seed: int, listed: bool
+) -> None:
+    """SQLite goes back to the last whole commit, as after a power cut; but no commit whose runs are
+    listed can have been torn.
+    """
+    path = copy(died, tmp_path, listed=listed)
     rng = Random(f"torn {seed}")
     with wal_path(path).open("r+b") as file:
         file.truncate(rng.randrange(wal_path(path).stat().st_size))
         file.seek(0, 2)
         file.write(rng.randbytes(rng.choice((0, 100, 5_000))))
-    with Journal.open(path) as journal:
-        queued = [result for result in journal.results() if result.outcome is Outcome.QUEUED]
-    assert [result.run_id for result in queued] == [run_of(n + 1) for n in range(len(queued))]
+    with suppress(DamagedError):
+        with Journal.open(path) as journal:
+            queued = [result for result in journal.results() if result.outcome is Outcome.QUEUED]
+        assert [result.run_id for result in queued] == [run_of(n + 1) for n in range(len(queued))]
+        assert not listed or len(queued) == QUEUED
+        return
+    assert listed
+    rows, said = rescue(path)
+    assert "of the runs that runs.txt beside it lists" in said
+    check(rows, truth, listed=True, least=COUNT)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_log_altered_before_its_end_is_noticed(
+    died: Path, truth: Truth, tmp_path: Path, seed: int
+) -> None:
+    """One bit is enough for SQLite to leave out all commits behind it."""
+    path = copy(died, tmp_path)
+    at = Random(f"bit {seed}").randrange(20 * 4_120)  # older commits are behind
+    with wal_path(path).open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+    with pytest.raises(DamagedError):
+        Journal.open(path).close()
+    rows, _ = rescue(path)
+    check(rows, truth, listed=True, least=COUNT)
+
+
+def test_a_journal_that_is_gone_is_noticed_by_the_list_of_its_runs(
+    closed: Path, truth: Truth, tmp_path: Path
+) -> None:
+    path = copy(closed, tmp_path)
+    path.unlink()
+    assert newest_batches(tmp_path) == [BatchFolder(tmp_path / "batch")]
+    assert find(tmp_path, "batch").exists
+    rows, said = rescue(path)
+    assert f"it is missing, and runs.txt beside it lists {QUEUED} runs" in said
+    check(rows, truth, listed=True)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [(b"latency_ms REAL", b"lbtency_ms REAL"), (b"sent_at REAL", b"sent_at BLOB")],
+)
+def test_tables_that_were_altered_are_noticed(
+    closed: Path, tmp_path: Path, was: bytes, becomes: bytes
+) -> None:
+    path = copy(closed, tmp_path)
+    content = path.read_bytes()
+    assert was in content
+    path.write_bytes(content.replace(was, becomes))
+    with pytest.raises(DamagedError, match="its tables are not those that were created"):
+        Journal.open(path)
 
 
 def _sqlite(path: Path) -> None:

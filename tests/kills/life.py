@@ -68,7 +68,7 @@ class Life:
     happened: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    untold: bool = False  # the batch's last process was killed before its reports
+    unreported: bool = False  # the batch's last process was killed before its reports
 
     def __post_init__(self) -> None:
         self.rng = Random(f"kills {self.seed}")
@@ -137,9 +137,9 @@ class Life:
         begun_before, reported = sessions(self.batch), reported_at(self.batch)
         code = await self._run(words, mishap, AS_THE_BATCH if only_tells else ENDS)
         if code != -signal.SIGKILL:
-            self.untold = False
+            self.unreported = False
         elif sessions(self.batch) > begun_before and reported_at(self.batch) == reported:
-            self.untold = True
+            self.unreported = True
         return code
 
     async def _begin_no_other(self) -> None:
@@ -148,17 +148,23 @@ class Life:
         """
         if not begun(self.batch) or self.rng.random() < 0.7:
             return
-        if not self.untold:
+        if not self.unreported:
             await self._run(["report", "b"], None, AS_THE_BATCH)
-        if not (self.untold or told_unfinished(self.batch)):
+        if not (self.unreported or told_unfinished(self.batch)):
             return
         cancelled = await self._cancelled()  # what was cancelled may be sent by another batch
         truth = await self._truth()
-        manifest, what = self.manifest, "no second batch" + " beside an untold one" * self.untold
+        manifest, what = (
+            self.manifest,
+            "no second batch" + " beside an unreported one" * self.unreported,
+        )
         sent = [run for run in truth["accepted"] if run["run_id"] not in cancelled]
         if sent and self.rng.random() < 0.5:
             last = max(int(run["test_id"][-12:]) for run in sent)
-            manifest, what = write_manifest(self.folder / "n.csv", self.count, last), "none of some"
+            manifest, what = (
+                write_manifest(self.folder / "n.csv", self.count, last),
+                "a manifest that shares no trigger",
+            )
         await self._run([str(manifest), "--base-url", self.url], None, frozenset({2}))
         self.happened[what] += 1
         if await self._requests() != truth["counts"]["requests"]:

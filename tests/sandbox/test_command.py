@@ -77,7 +77,7 @@ def test_it_prints_its_address_serves_and_prints_its_counts(
         with opener.open(f"{found[1]}/sandbox/truth?summary=1") as answer:
             assert json.load(answer)["counts"]["accepted"] == 0
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert spec == (
         "token-bucket 5/s burst 10; headers retry-after; latency 1ms; fault 500 first 1; key ***\n"

@@ -24,7 +24,7 @@ from bulk.batch.other_batches import other_claims
 from bulk.batch.running import BatchSettings, cancel_runs, run_batch
 from bulk.batch.virtual import Work, run_virtually
 from bulk.dispatch import LeaveNow
-from bulk.journal import Entry, Journal
+from bulk.journal import Entry, Journal, runs_path
 from bulk.model import ServerTime, StopCode
 from bulk.sandbox import SandboxTransport
 from tests.simulation.world import Command, Crash, Sleep
@@ -254,17 +254,22 @@ class Process:
         """
         files = self._files()
         if torn is not None:
-            (main, log), share = torn
+            (main, log, runs), share = torn
             if files.main == main and log is not None and (files.log or b"").startswith(log):
                 after = files.log or b""
                 kept = len(log) + int(share * (len(after) - len(log)))
-                files = _Files(main, after[:kept] + b"\xa5" * (100 if share > 0.5 else 0))
+                # The runs of a commit are listed once it is whole.
+                files = _Files(main, after[:kept] + b"\xa5" * (100 if share > 0.5 else 0), runs)
         self._left = files
         raise Crashed
 
     def _files(self) -> _Files:
-        log = _log_of(self.path)
-        return _Files(self.path.read_bytes(), log.read_bytes() if log.exists() else None)
+        log, runs = _log_of(self.path), runs_path(self.path)
+        return _Files(
+            self.path.read_bytes(),
+            log.read_bytes() if log.exists() else None,
+            runs.read_bytes() if runs.exists() else None,
+        )
 
 
 class _Files(NamedTuple):
@@ -272,6 +277,7 @@ class _Files(NamedTuple):
 
     main: bytes
     log: bytes | None
+    runs: bytes | None
 
     def put(self, path: Path) -> None:
         """Have the disk hold this, and nothing else of that journal."""
@@ -280,6 +286,9 @@ class _Files(NamedTuple):
         path.write_bytes(self.main)
         if self.log is not None:
             _log_of(path).write_bytes(self.log)
+        runs_path(path).unlink(missing_ok=True)
+        if self.runs is not None:
+            runs_path(path).write_bytes(self.runs)
 
 
 def _log_of(path: Path) -> Path:
