@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ from tests.cli.terminal import (
     truth,
     wait_until_accepted,
 )
-from tests.processes import Process, clean_environment, launcher
+from tests.processes import Process, clean_environment, launcher, wait_until
 
 ID = "00000000-0000-4000-8000-000000000001"
 TABLE = f"test_id,platform,mode,name\n{ID},web|ios,fast,Café\n"
@@ -113,7 +114,7 @@ def test_an_interrupted_batch_from_stdin_is_resumed(piped: Piped) -> None:
     with sandbox("token-bucket 10/s burst 5; headers retry-after-fractional") as base_url:
         process = _start(folder, "test_id,platform,mode\n" + ids, "--base-url", base_url)
         wait_until_accepted(base_url, 3)
-        os.kill(process.pid, 2)
+        os.kill(process.pid, signal.SIGINT)
         process.communicate(timeout=30)
         assert process.returncode == 130
         (batch,) = piped.terminal.batches()
@@ -245,3 +246,24 @@ def test_a_kept_manifest_is_removed_where_no_batch_was_created(
     assert said.code == 8
     assert "the manifest cannot be kept: No space left on device" in said.err
     assert piped.terminal.batches() == []
+
+
+def test_an_interrupted_simulation_leaves_nothing_of_it(terminal: Terminal) -> None:
+    ids = "".join(f"00000000-0000-4000-8000-{n:012d},web,fast\n" for n in range(20_000))
+    reader, writer = os.pipe()
+    wanted = request("-", "--simulate", "none", folder=terminal.folder, environment={})
+    process = launcher().start(wanted, stdin=reader)
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        pipe.write("test_id,platform,mode\n" + ids)
+
+    def begun() -> bool:
+        logs = (terminal.folder / "reports").glob("*/data/*-wal")
+        return any(log.stat().st_size >= 100_000 for log in logs)
+
+    wait_until(begun, "a log of 100,000 bytes")
+    assert len([*(terminal.folder / "reports").glob("*/data/manifest.csv")]) == 1
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert terminal.batches() == []
