@@ -13,6 +13,7 @@ import trio
 
 from bulk.batch import choosing
 from bulk.batch.folder import BatchFolder
+from bulk.batch.manifest_copy import readable_again
 from bulk.batch.other_batches import UnfinishedBatch, other_claims
 from bulk.batch.running import (
     BatchSettings,
@@ -64,33 +65,34 @@ def trigger(
     _check_no_loop()
     key = ApiKey(api_key, "api_key")
     base_url = check_base_url(base_url)
-    checked = read_manifest(manifest)
-    settings = BatchSettings(
-        concurrency_max=max_concurrency,
-        retries_max=max_retries,
-        deadline_s=deadline_s,
-        wait_max_s=max_wait_s,
-        on_unknown=on_unknown,
-    )
+    with readable_again(manifest) as copy:
+        checked = read_manifest(manifest, copy=copy)
+        settings = BatchSettings(
+            concurrency_max=max_concurrency,
+            retries_max=max_retries,
+            deadline_s=deadline_s,
+            wait_max_s=max_wait_s,
+            on_unknown=on_unknown,
+        )
 
-    def create(choice: choosing.NewBatchChoice, live_base_url: str) -> Journal:
-        return choosing.create(choice, checked, live_base_url, settings, None)
+        def create(choice: choosing.NewBatchChoice, live_base_url: str) -> Journal:
+            return choosing.create(choice, checked, live_base_url, settings, None)
 
-    folder = choosing.folder_for(checked, output, batch)
-    choice = choosing.choose(folder, checked, base_url, on_unknown, new=new)
-    match choice:
-        case choosing.UnfinishedFound(unfinished):
-            raise UnfinishedError(f"{unfinished}. {_advice(unfinished)}")
-        case choosing.FinishedBatch():
-            with Journal.open(folder.journal) as journal:
-                journal.note_finished(time.time())
-                return _result(journal, folder)
-        case choosing.ContinueBatch():
-            return trio.run(
-                _run, folder, base_url, key, settings, lambda _: Journal.open(folder.journal)
-            )
-        case choosing.NewBatchChoice():
-            return trio.run(_run, folder, base_url, key, settings, partial(create, choice))
+        folder = choosing.folder_for(checked, output, batch)
+        choice = choosing.choose(folder, checked, base_url, on_unknown, new=new)
+        match choice:
+            case choosing.UnfinishedFound(unfinished):
+                raise UnfinishedError(f"{unfinished}. {_advice(unfinished)}")
+            case choosing.FinishedBatch():
+                with Journal.open(folder.journal) as journal:
+                    journal.note_finished(time.time())
+                    return _result(journal, folder)
+            case choosing.ContinueBatch():
+                return trio.run(
+                    _run, folder, base_url, key, settings, lambda _: Journal.open(folder.journal)
+                )
+            case choosing.NewBatchChoice():
+                return trio.run(_run, folder, base_url, key, settings, partial(create, choice))
 
 
 def _check_no_loop() -> None:

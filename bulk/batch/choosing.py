@@ -15,6 +15,7 @@ from pathlib import Path
 from bulk import __version__
 from bulk.batch.batch_runner import to_reconcile
 from bulk.batch.folder import BatchFolder, check_name, new_name, newest_batches, note_latest
+from bulk.batch.manifest_copy import keep
 from bulk.batch.other_batches import (
     UnfinishedBatch,
     check_newcomers,
@@ -136,7 +137,7 @@ def choose(
         return NewBatchChoice(folder)
     if manifest.sample and not is_loopback(base_url):
         raise OptionError(
-            f"{manifest.path} is one of our samples: its test ids exist only in the sandbox. "
+            f"{manifest.title} is one of our samples: its test ids exist only in the sandbox. "
             "Put your own test ids into it, or run it against a sandbox"
         )
     if new:
@@ -159,7 +160,7 @@ def check_same(name: str, born: NewBatch, manifest: Manifest, base_url: str | No
         )
     if born.fingerprint != manifest.fingerprint:
         raise OptionError(
-            f"batch {name} has other triggers than {manifest.path} with these options; "
+            f"batch {name} has other triggers than {manifest.title} with these options; "
             "choose another --batch name"
         )
     if born.sandbox is None and base_url is not None and same_api(born.base_url, base_url):
@@ -202,6 +203,7 @@ def create(
     )
     output = folder.path.parent
     try:
+        born = replace(born, manifest=str(keep(manifest, folder)))
         with begin_lock(output):
             if choice.known is not None:
                 newcomers = set(newest_batches(output)).difference(choice.known, [folder])

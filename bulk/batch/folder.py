@@ -55,6 +55,11 @@ class BatchFolder:
         return self.path / "data" / "journal.sqlite"
 
     @property
+    def manifest_copies(self) -> tuple[Path, Path]:
+        """Where a manifest is kept that could be read only once: as CSV, as YAML."""
+        return self.path / "data" / "manifest.csv", self.path / "data" / "manifest.yaml"
+
+    @property
     def exists(self) -> bool:
         """Whether a journal is there, or was there, as the list of its runs proves.
 
@@ -80,7 +85,12 @@ class BatchFolder:
             ) from error
 
     def unmake(self) -> None:
-        """Remove the folder if it is empty, as after a batch could not be created."""
+        """Remove the folder if nothing but a kept manifest is in it, as after a batch could not be
+        created.
+        """
+        for copy in self.manifest_copies:
+            with suppress(OSError):
+                copy.unlink()
         with suppress(OSError):
             self.journal.parent.rmdir()
             self.path.rmdir()

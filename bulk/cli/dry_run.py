@@ -42,8 +42,8 @@ def _selection_lines(manifest: Manifest) -> Iterable[str]:
     yield from map(str, manifest.changes[:CHANGES_SHOWN_MAX])
     if len(manifest.changes) > CHANGES_SHOWN_MAX:
         yield f"... and {len(manifest.changes) - CHANGES_SHOWN_MAX} more rules"
-    for drop in manifest.drops:
-        yield f"{drop.option} left out {drop.count}"
+    for step in manifest.steps:
+        yield on_one_line(str(step))
     yield expansion_line(manifest)
 
 
@@ -52,12 +52,13 @@ def _json_parts(manifest: Manifest) -> Iterable[str]:
     facts = {
         "format": 1,
         "dry_run": True,
-        "manifest": str(manifest.path),
+        "manifest": manifest.title,
         "rows": manifest.rows,
         "total": manifest.count,
         "notes": manifest.notes,
         "changes": [str(change) for change in manifest.changes],
-        "left_out": {drop.option: drop.count for drop in manifest.drops},
+        "kept": {step.option: step.kept for step in manifest.steps},
+        "left_out": {step.option: step.left_out for step in manifest.steps},
     }
     yield f'{json.dumps(facts)[:-1]}, "triggers": ['
     line = ""

@@ -23,10 +23,10 @@ def describe_remaining(remaining: RemainingWork) -> str:
 
 def expansion_line(manifest: Manifest) -> str:
     """`manifests/release.csv: 5 rows, 14 triggers (web 5, ios 6, android 3)`."""
-    unit = "test" if manifest.path.suffix.lower() in (".yaml", ".yml") else "row"
+    unit = "test" if manifest.is_yaml else "row"
     platforms = ", ".join(f"{name or 'unset'} {count}" for name, count in manifest.by_platform)
     return (
-        f"{manifest.path}: {count_of(manifest.rows, unit)}, "
+        f"{manifest.title}: {count_of(manifest.rows, unit)}, "
         f"{count_of(manifest.count, 'trigger')} ({platforms})"
     )
 

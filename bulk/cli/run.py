@@ -18,7 +18,7 @@ from bulk.cli.options import (
 from bulk.exits import Exit
 
 if TYPE_CHECKING:
-    from bulk.manifest import Selection
+    from bulk.manifest import Manifest, Selection
 
 PLATFORMS = ["web", "ios", "android"]
 MODES = ["fast", "deep"]
@@ -71,11 +71,24 @@ def _is_manifest(word: str) -> bool:
     help="Only this platform; repeatable.",
 )
 @click.option("--mode", type=click.Choice(MODES), multiple=True, help="Only this mode; repeatable.")
-@click.option("--tags", metavar="TAG,...", multiple=True, help="Only triggers with one of these.")
 @click.option(
-    "--exclude-tags", metavar="TAG,...", multiple=True, help="No triggers with any of these."
+    "--tags",
+    metavar="TAG,...",
+    multiple=True,
+    help="Only tests with any of these tags; repeatable, which means the same as a comma.",
 )
-@click.option("--test", metavar="GLOB", multiple=True, help="Only tests whose name or id matches.")
+@click.option(
+    "--exclude-tags",
+    metavar="TAG,...",
+    multiple=True,
+    help="No tests with any of these tags; repeatable.",
+)
+@click.option(
+    "--test",
+    metavar="GLOB",
+    multiple=True,
+    help="Only tests with this name or id, or whose name or id matches this glob; repeatable.",
+)
 @click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N triggers.")
 @click.option(
     "--app-id",
@@ -92,15 +105,27 @@ def _is_manifest(word: str) -> bool:
 @api_options
 @sending_options
 def command(**given: Any) -> int:
-    """Trigger the tests of MANIFEST (CSV or YAML), each cell of test, platform and mode once."""
+    """Trigger the tests of MANIFEST (CSV or YAML), each cell of test, platform and mode once.
+
+    With - the manifest is read from stdin.
+    """
+    from bulk.batch.manifest_copy import check_one_reader, readable_again
     from bulk.manifest import read_manifest
 
     options = RunOptions(**given)
     _check_no_command(options.manifest)
     _check_exclusive(options)
-    manifest = read_manifest(
-        options.manifest, _selection(options), triggers_max=options.max_triggers
-    )
+    check_one_reader(options.manifest, options.api_key_file)
+    selection = _selection(options)
+    with readable_again(options.manifest) as copy:
+        manifest = read_manifest(
+            options.manifest, selection, triggers_max=options.max_triggers, copy=copy
+        )
+        return _act_on(manifest, options)
+
+
+def _act_on(manifest: Manifest, options: RunOptions) -> int:
+    """Do what the options say with a checked manifest; the exit code."""
     if options.dry_run:
         from bulk.cli.dry_run import show_expansion
 
@@ -146,8 +171,8 @@ def _selection(options: RunOptions) -> Selection:
             )
         app_ids.append((Platform(platform), app_id.strip()))
     return Selection(
-        platforms=frozenset(map(Platform, options.platform)),
-        modes=frozenset(map(Mode, options.mode)),
+        platforms=tuple(map(Platform, options.platform)),
+        modes=tuple(map(Mode, options.mode)),
         tags=_split(options.tags),
         exclude_tags=_split(options.exclude_tags),
         tests=tuple(options.test),
@@ -156,5 +181,6 @@ def _selection(options: RunOptions) -> Selection:
     )
 
 
-def _split(given: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(word.strip() for text in given for word in text.split(",") if word.strip())
+def _split(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The tags of all values. An empty one stays, for it is an error."""
+    return tuple(dict.fromkeys(word.strip() for text in given for word in text.split(",")))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
+from itertools import chain
 from math import prod
 from operator import itemgetter
 from typing import Annotated, TextIO
@@ -17,6 +18,7 @@ from typing import Annotated, TextIO
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, model_validator
 
 from bulk.manifest import values
+from bulk.manifest.dataframes import is_missing, is_missing_name, is_row_number
 from bulk.manifest.expansion import Combination, Row, RowStream
 from bulk.manifest.findings import Findings, quoted
 from bulk.manifest.formulas import unescape_formula
@@ -26,6 +28,8 @@ from bulk.model import DEVICES_BY_PLATFORM, UUID_PATTERN, DeviceModel, Mode, Pla
 DELIMITERS = (",", ";", "\t")
 # Excel writes and reads this line to state the delimiter of the lines below it.
 _SEP_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
+# PowerShell's Export-Csv up to version 5 writes this line, with the type of the objects.
+_TYPE_LINE = re.compile(r'"?#TYPE .*', re.IGNORECASE)
 _CSV_ERRORS = (
     (
         "unexpected end of data",
@@ -46,16 +50,21 @@ _CSV_ERRORS = (
 # The cache is bounded because a manifest may have a different set in every row.
 _CACHED_COLUMNS = frozenset((*COLUMNS, REPETITION)) - {"test_id", "name"}
 _CACHE_ENTRIES_MAX = 4096
+# In these, a word such as `nan` is not read as an empty cell.
+_TEXT_COLUMNS = ("test_id", "name")
 
 Record = tuple[int, list[str]]  # the line that a record starts on, from 1, and its cells
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The delimiter of a table, and whether its first line states it (`sep=;`)."""
+    """The delimiter of a table, and how many lines stand before its header.
+
+    The first line may state the delimiter (`sep=;`) or the type of the rows (`#TYPE ...`).
+    """
 
     delimiter: str
-    has_sep_line: bool
+    lines_before: int = 0
 
 
 class RowForm(BaseModel):
@@ -146,16 +155,21 @@ def read_csv(text: TextIO, head: str, findings: Findings) -> RowStream:
         if not findings.problem_count:
             findings.add_problem(0, "is empty")
         return RowStream(iter(()))
-    header = read_header(*first, findings)
+    second = next(records, None)
+    header = read_header(*first, findings, second[1] if second else ())
     if header is None:
         return RowStream(iter(()))
+    if second is not None:
+        records = chain([second], records)
     own_columns = tuple(title for title, _ in header.own)
-    return RowStream(_rows(records, header, findings), own_columns)
+    has_tags = any(name == "tags" for name, _ in header.known)
+    return RowStream(_rows(records, header, findings), own_columns, has_tags=has_tags)
 
 
 def _layout(head: str, findings: Findings) -> Layout | None:
     """The delimiter under which the first row has the most known columns, then the most cells."""
-    sep_line = _SEP_LINE.fullmatch(re.split(r"[\r\n]", head, maxsplit=1)[0].strip(" "))
+    first, *rest = re.split(r"\r\n|\r|\n", head, maxsplit=1)
+    sep_line = _SEP_LINE.fullmatch(first.strip(" "))
     if sep_line:
         if sep_line[1] not in DELIMITERS:
             findings.add_problem(
@@ -164,13 +178,16 @@ def _layout(head: str, findings: Findings) -> Layout | None:
                 "the separator must be a comma, a semicolon or a tab",
             )
             return None
-        return Layout(sep_line[1], has_sep_line=True)
+        return Layout(sep_line[1], lines_before=1)
+    lines_before = 0
+    if _TYPE_LINE.match(first):
+        lines_before, head = 1, "".join(rest)
 
     def score(delimiter: str) -> tuple[int, int]:
         cells = _first_record(head, delimiter)
         return sum(normalized(cell) in COLUMNS for cell in cells), len(cells)
 
-    return Layout(max(DELIMITERS, key=score), has_sep_line=False)
+    return Layout(max(DELIMITERS, key=score), lines_before)
 
 
 def _first_record(head: str, delimiter: str) -> list[str]:
@@ -184,10 +201,9 @@ def _first_record(head: str, delimiter: str) -> list[str]:
 
 def _records(text: TextIO, layout: Layout, findings: Findings) -> Iterator[Record]:
     """The records that are not blank. Ends, after reporting the problem, at malformed CSV."""
-    skipped = 0
-    if layout.has_sep_line:
+    skipped = layout.lines_before
+    for _ in range(skipped):
         text.readline()
-        skipped = 1
     reader = csv.reader(text, delimiter=layout.delimiter, strict=True)
     while True:
         line = skipped + reader.line_num + 1
@@ -228,6 +244,9 @@ def _rows(records: Iterator[Record], header: Header, findings: Findings) -> Iter
             del cells[width:]
         if header.is_report:
             cells = [unescape_formula(cell) for cell in cells]
+        if header.numbered and not all(map(is_row_number, cells[: header.numbered])):
+            findings.add_problem(line, _no_row_number(cells, header))
+            continue
         test_id = cells[id_index].strip().lower()
         cached = cache.get(cache_key(cells))
         if cached is None or not UUID_PATTERN.fullmatch(test_id):
@@ -238,10 +257,16 @@ def _rows(records: Iterator[Record], header: Header, findings: Findings) -> Iter
             if len(cache) >= _CACHE_ENTRIES_MAX:
                 cache.clear()
             cache[cache_key(cells)] = cached
+            test_id = form.test_id
+        name = cells[name_index].strip() if name_index is not None else ""
+        if is_missing_name(name):
+            findings.add_note(
+                f"the name {quoted(name)} is kept; pandas writes it for an empty cell"
+            )
         yield Row(
             line,
             test_id,
-            cells[name_index].strip() if name_index is not None else "",
+            name,
             cached.tags,
             tuple([(title, cells[index]) for title, index in header.own if cells[index]]),
             cached.combinations,
@@ -251,6 +276,12 @@ def _rows(records: Iterator[Record], header: Header, findings: Findings) -> Iter
 
 def _validated(line: int, cells: list[str], header: Header, findings: Findings) -> RowForm | None:
     filled = {name: cells[index] for name, index in header.known if cells[index].strip()}
+    for name in [name for name in filled if name not in _TEXT_COLUMNS]:
+        if is_missing(filled[name]):
+            findings.add_note(
+                f"column {quoted(name)}: {quoted(filled.pop(name).strip())} is read as an empty "
+                "cell, for which programs such as pandas write it"
+            )
     try:
         return RowForm.model_validate(filled)
     except ValidationError as exc:
@@ -262,6 +293,14 @@ def _validated(line: int, cells: list[str], header: Header, findings: Findings) 
                 text = f"column {quoted(titles[str(error['loc'][0])])}: {text}"
             findings.add_problem(line, text)
         return None
+
+
+def _no_row_number(cells: list[str], header: Header) -> str:
+    wrong = next(i for i, cell in enumerate(cells[: header.numbered]) if not is_row_number(cell))
+    return (
+        f"column {wrong + 1} has no header and is taken for row numbers, but "
+        f"{quoted(cells[wrong])} is none; give the column a header, or remove it"
+    )
 
 
 def _wrong_count(count: int, width: int) -> str:

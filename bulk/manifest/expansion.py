@@ -39,11 +39,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowStream:
-    """The rows of an open manifest, in order and only once, and what precedes them."""
+    """The rows of an open manifest, in order and only once, and what precedes them.
+
+    `has_tags` is false if the manifest has no place for tags.
+    """
 
     rows: Iterator[Row]
     own_columns: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    has_tags: bool = True
 
     def triggers(self, app_ids: tuple[tuple[Platform, str], ...]) -> Iterator[Trigger]:
         """The triggers of all rows, in order."""

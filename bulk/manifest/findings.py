@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from bulk.errors import PROBLEMS_SHOWN_MAX, ManifestError, Problem
+from bulk.manifest.caseless import fold
 
 QUOTED_LENGTH_MAX = 60  # a longer value drowns the message around it
 _SIMILARITY_MIN = 0.65  # "iso" (0.67) suggests "ios"; "windows" (0.6) suggests nothing
@@ -53,8 +54,9 @@ def quoted(value: object) -> str:
 
 def did_you_mean(text: str, known: Sequence[str]) -> str:
     """` (did you mean "ios"?)`, or an empty string if no known word is similar."""
-    similar = get_close_matches(text.strip().lower(), known, n=1, cutoff=_SIMILARITY_MIN)
-    return f' (did you mean "{similar[0]}"?)' if similar else ""
+    by_fold = {fold(word): word for word in known}
+    similar = get_close_matches(fold(text.strip()), by_fold, n=1, cutoff=_SIMILARITY_MIN)
+    return f" (did you mean {quoted(by_fold[similar[0]])}?)" if similar else ""
 
 
 def either(words: Sequence[str]) -> str:

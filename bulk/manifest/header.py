@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from bulk.manifest.caseless import fold
+from bulk.manifest.dataframes import row_number_columns
 from bulk.manifest.findings import Findings, quoted
 from bulk.manifest.formulas import unescape_formula
 
@@ -45,22 +47,28 @@ class Header:
     """Where each column is: `known` and `own` pair a column's name with its index, from 0.
 
     `own` are the columns that only the user knows. `titles` are the headers as the file writes
-    them, for messages.
+    them, for messages. The first `numbered` columns hold the numbers of the rows.
     """
 
     titles: tuple[str, ...]
     known: tuple[tuple[str, int], ...]
     own: tuple[tuple[str, int], ...]
     is_report: bool
+    numbered: int = 0
 
 
 def normalized(title: str) -> str:
-    """The title as a column's name: `Test ID`, `test-id` and `test_id` are all `test_id`."""
-    return "_".join(title.replace("-", " ").replace("_", " ").lower().split())
+    """The title to compare by: `Test ID`, `test-id` and `test_id` are all `test_id`."""
+    return "_".join(fold(title).replace("-", " ").replace("_", " ").split())
 
 
-def read_header(line: int, cells: Sequence[str], findings: Findings) -> Header | None:
-    """The header. None if the rows below it cannot be read, after reporting the problems."""
+def read_header(
+    line: int, cells: Sequence[str], findings: Findings, first_row: Sequence[str] = ()
+) -> Header | None:
+    """The header. None if the rows below it cannot be read, after reporting the problems.
+
+    `first_row` shows which columns without a title hold row numbers.
+    """
     titles = [cell.strip() for cell in cells]
     while titles and not titles[-1]:
         titles.pop()  # spreadsheets sometimes write a separator after the last column
@@ -68,6 +76,7 @@ def read_header(line: int, cells: Sequence[str], findings: Findings) -> Header |
     is_report = set(names) >= _REPORT_MARKS
     if is_report:
         titles = [unescape_formula(title) for title in titles]
+    numbered = row_number_columns(titles, first_row)
     known: dict[str, int] = {}
     seen: dict[str, int] = {}
     own: list[tuple[str, int]] = []
@@ -75,6 +84,8 @@ def read_header(line: int, cells: Sequence[str], findings: Findings) -> Header |
     usable = True
     for index, name in enumerate(names):
         title = titles[index]
+        if index < numbered:
+            continue
         if not name:
             findings.add_problem(line, f"column {index + 1} has no header")
             usable = False
@@ -100,9 +111,12 @@ def read_header(line: int, cells: Sequence[str], findings: Findings) -> Header |
         usable = False
     if ignored:
         findings.add_note(f"this is a report; result columns ignored: {', '.join(ignored)}")
+    if numbered:
+        which = "column 1 holds" if numbered == 1 else f"columns 1 to {numbered} hold"
+        findings.add_note(f"{which} row numbers, as pandas writes them; ignored")
     if not usable:
         return None
-    return Header(tuple(titles), tuple(known.items()), tuple(own), is_report)
+    return Header(tuple(titles), tuple(known.items()), tuple(own), is_report, numbered)
 
 
 def _is_complete(
@@ -130,6 +144,12 @@ def _is_complete(
                 f'did you mean "{column}"?'
             )
     return usable
+
+
+def similar_title(column: str, titles: Sequence[str]) -> str:
+    """The title that looks like a misspelt `column`; an empty string if none does."""
+    by_name = {normalized(title): title for title in titles}
+    return by_name.get(_similar(column, tuple(by_name)), "")
 
 
 def _similar(column: str, names: tuple[str, ...]) -> str:

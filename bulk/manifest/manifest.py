@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO
@@ -14,8 +14,8 @@ from bulk.manifest.csv_form import read_csv
 from bulk.manifest.expansion import RowStream
 from bulk.manifest.findings import Findings
 from bulk.manifest.matrix import Change
-from bulk.manifest.selection import Drop, Selection, SelectionFilter
-from bulk.manifest.text_file import YAML_SUFFIXES, TextFile, inspect_text, open_bytes
+from bulk.manifest.selection import Selection, SelectionFilter, SelectionStep
+from bulk.manifest.text_file import TextFile, inspect_text, open_bytes, title_of
 from bulk.manifest.trigger_counter import TriggerCounter
 from bulk.manifest.yaml_form import read_yaml
 from bulk.manifest.yaml_tree import CHARACTERS_MAX
@@ -32,7 +32,9 @@ class Manifest:
     `by_platform` splits it in the order of `Platform`, None (not set) last, without zeros.
     `fingerprint` identifies the set of selected triggers, whatever their order; `digest` identifies
     the bytes of the file. `sample` is true if a selected test id comes from our sample manifests.
-    `changes` lists what each exclude and include did, `drops` what each option dropped.
+    `changes` lists what each exclude and include did, `steps` what each selection
+    option kept and left out. `is_yaml` tells the two forms apart. `copy`, which must stay open, is
+    read in place of a path that can be read only once.
     """
 
     path: Path
@@ -45,23 +47,30 @@ class Manifest:
     sample: bool
     fingerprint: str
     changes: tuple[Change, ...]
-    drops: tuple[Drop, ...]
+    steps: tuple[SelectionStep, ...]
     selection: Selection
     digest: str
+    is_yaml: bool
+    copy: BinaryIO | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def title(self) -> str:
+        """What messages call the manifest."""
+        return title_of(self.path)
 
     def triggers(self) -> Iterator[Trigger]:
         """The selected triggers in the order of the manifest. Reads the file again.
 
         Raises ManifestError if the file has changed since it was checked.
         """
-        findings = Findings(str(self.path))
+        findings = Findings(self.title)
         selection_filter = SelectionFilter(self.selection)
         yielded = 0
-        with open_bytes(self.path) as handle:
+        with open_bytes(self.path, self.copy) as handle:
             text = inspect_text(self.path, handle, findings)
             if text is None or text.digest != self.digest:
                 raise self._changed()
-            with _open_rows(self.path, handle, text, findings) as stream:
+            with _open_rows(handle, text, findings) as stream:
                 for trigger in stream.triggers(self.selection.app_ids):
                     if selection_filter.keeps_all or not selection_filter.dropped_by(trigger):
                         yielded += 1
@@ -73,27 +82,33 @@ class Manifest:
 
     def _changed(self) -> ManifestError:
         text = "has changed since it was checked; start again"
-        return ManifestError([Problem(str(self.path), 0, 0, text)])
+        return ManifestError([Problem(self.title, 0, 0, text)])
 
 
 def read_manifest(
-    path: Path, selection: Selection = EVERYTHING, *, triggers_max: int | None = None
+    path: Path,
+    selection: Selection = EVERYTHING,
+    *,
+    triggers_max: int | None = None,
+    copy: BinaryIO | None = None,
 ) -> Manifest:
     """Checks the whole file and counts the triggers that the selection keeps.
 
-    Raises ManifestError with all problems of the file, or if the selection keeps no trigger or
-    more than `triggers_max`.
+    `copy` is an open binary file that is read in place of the path, which then only names it.
+
+    Raises ManifestError with all problems of the file, or with all values of the selection that
+    match nothing in it, or if the selection keeps no trigger or more than `triggers_max`.
     """
-    findings = Findings(str(path))
-    with open_bytes(path) as handle:
-        text = inspect_text(path, handle, findings)
-        if text is None:
-            raise findings.error()
-        counter = TriggerCounter(selection, findings)
-        with _open_rows(path, handle, text, findings) as stream:
-            for row in stream.rows:
-                if not counter.add(row):
-                    break
+    checked = _check(path, selection, copy)
+    exact = checked.counter.unmatched.exact_tests()
+    if exact:
+        # A name comes before a glob. Which values are names is known only at the end of the file.
+        globs = tuple(test for test in selection.tests if test not in exact)
+        selection = replace(selection, tests=globs, exact_tests=(*selection.exact_tests, *exact))
+        checked = _check(path, selection, copy)
+    counter, stream, findings = checked.counter, checked.stream, checked.findings
+    for problem in counter.unmatched.problems(stream.own_columns, has_tags=stream.has_tags):
+        findings.add_problem(0, problem)
     findings.check()
     if counter.count == 0:
         findings.add_problem(0, counter.why_empty())
@@ -106,7 +121,7 @@ def read_manifest(
     findings.check()
     return Manifest(
         path=path,
-        name=path.stem,
+        name=_name(path),
         notes=tuple(findings.notes),
         rows=counter.rows,
         count=counter.count,
@@ -115,20 +130,53 @@ def read_manifest(
         sample=counter.sample,
         fingerprint=counter.fingerprint(),
         changes=stream.changes,
-        drops=counter.drops(),
+        steps=counter.steps(),
         selection=selection,
-        digest=text.digest,
+        digest=checked.text.digest,
+        is_yaml=checked.text.is_yaml,
+        copy=copy,
     )
 
 
+def _name(path: Path) -> str:
+    """What a batch is named after."""
+    if str(path) == "-" or path.parts[1:2] in (("dev",), ("proc",)):
+        return "stdin" if path.name in ("-", "stdin", "0") else "pipe"
+    return path.stem
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A file that was read to its end and has no problem."""
+
+    text: TextFile
+    counter: TriggerCounter
+    stream: RowStream
+    findings: Findings
+
+
+def _check(path: Path, selection: Selection, copy: BinaryIO | None) -> _Checked:
+    """Read the whole file. Raises ManifestError with all problems of the file."""
+    findings = Findings(title_of(path))
+    with open_bytes(path, copy) as handle:
+        text = inspect_text(path, handle, findings)
+        if text is None:
+            raise findings.error()
+        counter = TriggerCounter(selection, findings)
+        with _open_rows(handle, text, findings) as stream:
+            for row in stream.rows:
+                if not counter.add(row):
+                    break
+    findings.check()
+    return _Checked(text, counter, stream, findings)
+
+
 @contextmanager
-def _open_rows(
-    path: Path, handle: BinaryIO, text: TextFile, findings: Findings
-) -> Iterator[RowStream]:
+def _open_rows(handle: BinaryIO, text: TextFile, findings: Findings) -> Iterator[RowStream]:
     handle.seek(0)
     decoded = TextIOWrapper(handle, encoding=text.encoding, newline="")
     try:
-        if path.suffix.lower() in YAML_SUFFIXES:
+        if text.is_yaml:
             yield read_yaml(decoded.read(CHARACTERS_MAX + 1), findings)
         else:
             yield read_csv(decoded, text.head, findings)

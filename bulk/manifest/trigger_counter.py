@@ -6,7 +6,8 @@ from hashlib import blake2b
 
 from bulk.manifest.expansion import Row, triggers_of
 from bulk.manifest.findings import Findings, quoted
-from bulk.manifest.selection import Drop, Selection, SelectionFilter
+from bulk.manifest.selection import Selection, SelectionFilter, SelectionStep
+from bulk.manifest.unmatched import UnmatchedValues
 from bulk.model import SAMPLE_ID_PREFIX, Platform, Trigger
 
 # A manifest with more is a mistake (one repeat too many), and counting it would take minutes.
@@ -26,6 +27,7 @@ class TriggerCounter:
         self._total = 0
         self._selection = selection
         self._filter = SelectionFilter(selection)
+        self.unmatched = UnmatchedValues(selection)
         self._findings = findings
         self._platforms: dict[Platform | None, int] = {}
         self._dropped: dict[str, int] = {}
@@ -35,6 +37,7 @@ class TriggerCounter:
     def add(self, row: Row) -> bool:
         """Counts a row. False, after reporting it, if there are too many triggers to continue."""
         self.rows += 1
+        self.unmatched.see(row)
         for trigger in triggers_of(row, self._selection.app_ids):
             self._total += 1
             key = trigger.key
@@ -64,18 +67,15 @@ class TriggerCounter:
         order = (*Platform, None)
         return tuple((p, self._platforms[p]) for p in order if p in self._platforms)
 
-    def drops(self) -> tuple[Drop, ...]:
-        """How many triggers each option dropped, in the order in which the options apply."""
-        selection = self._selection
-        given = (
-            ("--platform", selection.platforms),
-            ("--mode", selection.modes),
-            ("--test", selection.tests),
-            ("--tags", selection.tags),
-            ("--exclude-tags", selection.exclude_tags),
-            ("--first", selection.first),
-        )
-        return tuple(Drop(name, self._dropped.get(name, 0)) for name, value in given if value)
+    def steps(self) -> tuple[SelectionStep, ...]:
+        """What each option kept and left out, in the order in which the options apply."""
+        steps = []
+        kept = self._total
+        for option, values in self._selection.options():
+            left_out = self._dropped.get(option, 0)
+            kept -= left_out
+            steps.append(SelectionStep(option, values, kept, left_out))
+        return tuple(steps)
 
     def fingerprint(self) -> str:
         """Identifies the set of selected triggers, whatever their order."""
@@ -86,8 +86,8 @@ class TriggerCounter:
         """Why there is nothing to trigger, as a problem of the manifest."""
         if self.rows == 0:
             return "has a header but no rows; there is nothing to trigger"
-        drops = ", ".join(f"{drop.option} dropped {drop.count}" for drop in self.drops())
-        return f"nothing is selected: of {self._total} triggers, {drops}"
+        steps = "; ".join(map(str, self.steps()))
+        return f"nothing is selected: of {self._total} triggers, {steps}"
 
     def _check_unique(self, trigger: Trigger, key_bits: int) -> None:
         line = self._lines.get(key_bits)

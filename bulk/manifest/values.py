@@ -11,8 +11,11 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
+from bulk.manifest.caseless import fold
+from bulk.manifest.dataframes import is_missing, printed_list
 from bulk.manifest.findings import did_you_mean, either, quoted
-from bulk.model import DEVICES_BY_PLATFORM, UUID_PATTERN, DeviceModel, Platform
+from bulk.manifest.ids import read_id
+from bulk.model import DEVICES_BY_PLATFORM, DeviceModel, Platform
 
 LIST_SEPARATOR = "|"
 # People also type tags with the separators that other tools use.
@@ -20,6 +23,8 @@ _TAG_SEPARATORS = re.compile(r"[|,;]")
 _OTHER_SEPARATORS = re.compile(r"[\s,;/&+]+")
 # More repetitions or combinations of one test are probably a typing error, and each is billed.
 REPEAT_MAX = 1000
+_WHOLE = re.compile(r"0*([0-9]{1,4})(?:[.,]0*)?")
+_THOUSANDS = re.compile(r"[1-9][0-9]*[.,]000")
 COMBINATIONS_MAX = 1000
 
 T = TypeVar("T")
@@ -40,12 +45,12 @@ def choice(kind: type[E]) -> Callable[[object], E]:
 
     def parse(value: object) -> E:
         text = single(value)
-        found = by_word.get(text.lower())
+        found = by_word.get(fold(text))
         if found is None:
             if not text:
                 raise ValueError(f"is empty; write {either(words)}, or leave it out")
             hint = did_you_mean(text, words)
-            if any(part in by_word for part in _OTHER_SEPARATORS.split(text.lower())):
+            if any(part in by_word for part in _OTHER_SEPARATORS.split(fold(text))):
                 hint = f' (separate several values with "{LIST_SEPARATOR}")'
             raise ValueError(f"{quoted(text)} is not {either(words)}{hint}")
         return found
@@ -54,24 +59,31 @@ def choice(kind: type[E]) -> Callable[[object], E]:
 
 
 def uuid_text(value: object) -> str:
-    """A UUID, in lower case."""
-    text = single(value).lower()
-    if not UUID_PATTERN.fullmatch(text):
-        if not text:
-            raise ValueError("is empty; a UUID is required")
-        raise ValueError(
-            f"{quoted(text)} is not a UUID (8-4-4-4-12 hexadecimal digits, "
-            "such as 123e4567-e89b-42d3-a456-426614174000)"
-        )
-    return text
+    """A UUID in lower case, from whatever form it is plain in; see `bulk.manifest.ids`."""
+    if isinstance(value, dict) and [*value.values()] == [""]:
+        value = next(iter(value))  # YAML reads an id in braces as a mapping of one key
+    text = single(value)
+    if is_missing(text):
+        raise ValueError(f"{quoted(text)} is written for a missing value; a UUID is required")
+    return read_id(text)
 
 
 def whole_number(value: object) -> int:
-    """The number of repetitions, or which of them this is: from 1 to `REPEAT_MAX`."""
+    """The number of repetitions, or which of them this is: from 1 to `REPEAT_MAX`.
+
+    Spreadsheets and pandas write whole numbers with decimals too (`2.0`, `2,00`).
+    """
     text = single(value)
-    if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text) or int(text) > REPEAT_MAX:
+    if _THOUSANDS.fullmatch(text):
+        whole = text[:-4]
+        raise ValueError(
+            f"{quoted(text)} is {whole}000 to some programs and {whole} to others; "
+            "write the number without separators"
+        )
+    number = _WHOLE.fullmatch(text)
+    if not number or not 1 <= int(number[1]) <= REPEAT_MAX:
         raise ValueError(f"{quoted(text)} is not a whole number from 1 to {REPEAT_MAX}")
-    return int(text)
+    return int(number[1])
 
 
 def tag(value: object) -> str:
@@ -86,15 +98,24 @@ def tag(value: object) -> str:
 
 def tag_cell(value: object) -> tuple[str, ...]:
     """The tags of a CSV cell, separated by `|`, `,` or `;`, without empty ones and duplicates."""
-    parts = (part.strip() for part in _TAG_SEPARATORS.split(single(value)))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    by_fold: dict[str, str] = {}
+    text = single(value)
+    items = printed_list(text)
+    for part in _TAG_SEPARATORS.split(text if items is None else LIST_SEPARATOR.join(items)):
+        if part.strip():
+            by_fold.setdefault(fold(part.strip()), part.strip())
+    return tuple(by_fold.values())
 
 
 def cell_list(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
     """A parser for a CSV cell with several values (`web|ios`), each of which may appear once."""
 
     def parse_all(value: object) -> tuple[T, ...]:
-        parts = single(value).split(LIST_SEPARATOR)
+        text = single(value)
+        items = printed_list(text)
+        if items is not None:
+            return unique(tuple(parse(item) for item in items))
+        parts = text.split(LIST_SEPARATOR)
         if len(parts) > 1 and not all(part.strip() for part in parts):
             raise ValueError(f'{quoted(value)} has an empty value next to a "|"')
         return unique(tuple(parse(part) for part in parts))
@@ -104,9 +125,12 @@ def cell_list(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]
 
 def unique(values: tuple[T, ...]) -> tuple[T, ...]:
     """The values, unchanged. Raises ValueError if one appears twice."""
-    if len(set(values)) < len(values):
-        duplicate = next(value for value in values if values.count(value) > 1)
-        raise ValueError(f"{quoted(str(duplicate))} appears twice in one list")
+    seen: set[str] = set()
+    for value in values:
+        folded = fold(str(value))
+        if folded in seen:
+            raise ValueError(f"{quoted(str(value))} appears twice in one list")
+        seen.add(folded)
     return values
 
 

@@ -7,6 +7,7 @@ validated, its matrices are expanded, and its tests become rows.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -40,7 +41,8 @@ _TEXT_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean"]})
 _UUID_SCHEMA = WithJsonSchema(
     {
         "type": "string",
-        "pattern": "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
+        # Within other text: an id may be a URL's; see `bulk.manifest.ids`.
+        "pattern": "[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}",
     }
 )
 
@@ -65,6 +67,15 @@ def _once_each(items: list[Any]) -> list[Any]:
     return items
 
 
+def _different_names(own: dict[str, str]) -> dict[str, str]:
+    seen: dict[str, str] = {}
+    for name in own:
+        other = seen.setdefault(normalized(name), name)
+        if other != name:
+            raise ValueError(f"{quoted(other)} and {quoted(name)} are the same column")
+    return own
+
+
 Text = Annotated[str, BeforeValidator(values.single), _TEXT_SCHEMA]
 Uuid = Annotated[str, BeforeValidator(values.uuid_text), _UUID_SCHEMA]
 Tag = Annotated[str, BeforeValidator(values.tag), _TEXT_SCHEMA]
@@ -80,6 +91,7 @@ OneDevice = Annotated[DeviceModel, BeforeValidator(values.choice(DeviceModel))]
 T = TypeVar("T")
 Axis = Annotated[list[T], Field(min_length=1), AfterValidator(_once_each)]
 Tags = Annotated[list[Tag], AfterValidator(_once_each)]
+Own = Annotated[dict[OwnName, Text], AfterValidator(_different_names)]
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 
 
@@ -132,7 +144,7 @@ class DefaultsForm(_Form):
     environment_id: Uuid | None = None
     tags: Tags = Field(default_factory=list)
     repeat: Repeat = 1
-    own: dict[OwnName, Text] = Field(default_factory=dict)
+    own: Own = Field(default_factory=dict)
 
 
 class AppsForm(_Form):
@@ -152,9 +164,7 @@ class TestForm(_Form):
     name: Text = Field(default="", description="The test's name in reports.")
     tags: Tags | None = None
     repeat: Repeat | None = Field(default=None, description="How often each combination runs.")
-    own: dict[OwnName, Text] = Field(
-        default_factory=dict, description="Your own columns, copied into the report."
-    )
+    own: Own = Field(default_factory=dict, description="Your own columns, copied into the report.")
     matrix: MatrixForm | None = Field(
         default=None, description="Replaces the manifest's matrix for this test."
     )
@@ -222,27 +232,50 @@ def read_yaml(text: str, findings: Findings) -> RowStream:
     """The rows of a YAML manifest. All problems of the document are reported at once."""
     tree = read_tree(text, findings)
     form = None if tree is None else _validated(tree, findings)
-    if tree is None or form is None:
+    # After a duplicate key, the paths of the tree may not lead to what aliases stand for.
+    if tree is None or form is None or findings.problem_count:
         return RowStream(iter(()))
     expansions = _expansions(form, tree, findings)
-    if findings.problem_count:
+    if findings.problems:
         return RowStream(iter(()))
-    own = [*form.defaults.own, *(name for test in form.tests for name in test.own)]
-    changes = _changes(form, expansions, findings)
-    rows = _rows(form, tree, expansions)
-    return RowStream(rows, tuple(dict.fromkeys(own)), changes)
+    own: dict[str, str] = {}
+    for names in (form.defaults.own, *(test.own for test in form.tests)):
+        for name in names:
+            own.setdefault(normalized(name), name)
+    changes = _changes(form, tree, expansions, findings)
+    rows = _rows(form, tree, expansions, own)
+    return RowStream(rows, tuple(own.values()), changes)
 
 
 def _validated(tree: Tree, findings: Findings) -> ManifestForm | None:
     try:
         return ManifestForm.model_validate(tree.plain)
     except ValidationError as exc:
-        for error in exc.errors(include_url=False):
-            of_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
-            path = tuple(step for step in error["loc"] if step != "[key]")
-            line, column = tree.position(path, of_key=of_key)
-            findings.add_problem(line, _explain(path, error), column)
+        _report(exc, tree, findings)
         return None
+
+
+def _report(exc: ValidationError, tree: Tree, findings: Findings) -> None:
+    """Add the problems of the document. What is wrong where it is written is reported there, and
+    not again for each alias of it.
+    """
+    reported: set[tuple[NodePath, str]] = set()
+    of_aliases = []
+    for error in exc.errors(include_url=False):
+        of_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
+        path = tuple(step for step in error["loc"] if step != "[key]")
+        text = _explain(path, error)
+        line, column = tree.position(path, of_key=of_key)
+        origin = tree.origin(path)
+        if origin == path:
+            reported.add((path, text))
+            findings.add_problem(line, text, column)
+        else:
+            of_aliases.append((origin, text, line, column))
+    for origin, text, line, column in of_aliases:
+        if (origin, text) not in reported:
+            written, at = tree.position(origin)
+            findings.add_problem(line, f"{text} (the value on line {written}:{at})", column)
 
 
 def _explain(path: NodePath, error: Any) -> str:
@@ -295,15 +328,18 @@ def _pairs(form: CombinationForm, order: tuple[str, ...]) -> Pairs:
 def _expansions(
     form: ManifestForm, tree: Tree, findings: Findings
 ) -> dict[NodePath, MatrixExpansion]:
-    """Each matrix's expansion, by the path of the matrix."""
-    matrices: list[tuple[MatrixForm, NodePath]] = []
+    """Each matrix's expansion, by the path where the matrix is written.
+
+    Aliases of one matrix share its expansion, so that a short document stays cheap.
+    """
+    matrices: dict[NodePath, MatrixForm] = {}
     if form.matrix is not None:
-        matrices.append((form.matrix, _SHARED_MATRIX))
+        matrices[tree.origin(_SHARED_MATRIX)] = form.matrix
     for index, test in enumerate(form.tests):
         if test.matrix is not None:
-            matrices.append((test.matrix, ("tests", index, "matrix")))
+            matrices.setdefault(_matrix_path(form, tree, index), test.matrix)
     expansions = {}
-    for matrix_form, path in matrices:
+    for path, matrix_form in matrices.items():
         matrix = _matrix(matrix_form, path, tree)
         line, column = tree.position(path, of_key=True)
         if matrix.size_max > values.COMBINATIONS_MAX:
@@ -319,6 +355,12 @@ def _expansions(
     return expansions
 
 
+def _matrix_path(form: ManifestForm, tree: Tree, index: int) -> NodePath:
+    """Where the matrix of a test is written."""
+    own = form.tests[index].matrix is not None
+    return tree.origin(("tests", index, "matrix") if own else _SHARED_MATRIX)
+
+
 def _check_matrix(
     form: ManifestForm,
     path: NodePath,
@@ -327,7 +369,9 @@ def _check_matrix(
     tree: Tree,
     findings: Findings,
 ) -> None:
-    used = path != _SHARED_MATRIX or any(test.matrix is None for test in form.tests)
+    used = path != tree.origin(_SHARED_MATRIX) or any(
+        _matrix_path(form, tree, index) == path for index in range(len(form.tests))
+    )
     line, column = tree.position(path, of_key=True)
     if not used:
         findings.add_note(f"line {line}: no test uses this matrix; each has its own")
@@ -358,12 +402,15 @@ def _check_matrix(
 
 
 def _changes(
-    form: ManifestForm, expansions: dict[NodePath, MatrixExpansion], findings: Findings
+    form: ManifestForm,
+    tree: Tree,
+    expansions: dict[NodePath, MatrixExpansion],
+    findings: Findings,
 ) -> tuple[Change, ...]:
     changes: list[Change] = []
+    uses = Counter(_matrix_path(form, tree, index) for index in range(len(form.tests)))
     for path, expansion in expansions.items():
-        uses = sum(test.matrix is None for test in form.tests) if path == _SHARED_MATRIX else 1
-        changes.extend(change.times(uses) for change in expansion.changes if uses)
+        changes.extend(change.times(uses[path]) for change in expansion.changes if uses[path])
     for change in changes:
         if change.kind == "include" and not change.extended and not change.added:
             findings.add_note(f"line {change.line}: this include changes nothing")
@@ -371,26 +418,31 @@ def _changes(
 
 
 def _rows(
-    form: ManifestForm, tree: Tree, expansions: dict[NodePath, MatrixExpansion]
+    form: ManifestForm,
+    tree: Tree,
+    expansions: dict[NodePath, MatrixExpansion],
+    own_columns: dict[str, str],
 ) -> Iterator[Row]:
-    shared = _combinations(form, expansions.get(_SHARED_MATRIX, _NO_MATRIX))
+    by_matrix = {path: _combinations(form, one) for path, one in expansions.items()}
+    without = _combinations(form, _NO_MATRIX)
     for index, test in enumerate(form.tests):
-        combinations = shared
-        if test.matrix is not None:
-            combinations = _combinations(form, expansions[("tests", index, "matrix")])
         yield Row(
             line=tree.position(("tests", index))[0],
             test_id=test.id,
             name=test.name,
             tags=tuple(form.defaults.tags if test.tags is None else test.tags),
-            own=_own(form, test),
-            combinations=combinations,
+            own=_own(form, test, own_columns),
+            combinations=by_matrix.get(_matrix_path(form, tree, index), without),
             repetitions=range(1, (test.repeat or form.defaults.repeat) + 1),
         )
 
 
-def _own(form: ManifestForm, test: TestForm) -> tuple[tuple[str, str], ...]:
-    return tuple({**form.defaults.own, **test.own}.items())
+def _own(
+    form: ManifestForm, test: TestForm, columns: dict[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """The test's own columns, each under the name that the file gives it first."""
+    merged = {**form.defaults.own, **test.own}
+    return tuple({columns[normalized(name)]: value for name, value in merged.items()}.items())
 
 
 def _combinations(form: ManifestForm, expansion: MatrixExpansion) -> tuple[Combination, ...]:

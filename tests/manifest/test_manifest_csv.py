@@ -146,6 +146,18 @@ def test_tags_are_separated_by_bars_commas_or_semicolons(tmp_path: Path) -> None
     assert trigger.tags == ("smoke", "slow one", "Sign")
 
 
+def test_a_tag_written_in_two_forms_is_one_tag_in_the_form_that_came_first(tmp_path: Path) -> None:
+    text = f"test_id,platform,mode,tags\n{A},web,fast,caf\u00e9|cafe\u0301|CAF\u00c9|x\n"
+    (trigger,) = read(tmp_path / "release.csv", text).triggers()
+    assert trigger.tags == ("caf\u00e9", "x")
+
+
+def test_headers_are_compared_without_their_form(tmp_path: Path) -> None:
+    text = f"test_id,platform,mode,Qualit\u00e9,qualite\u0301\n{A},web,fast,x,y\n"
+    with pytest.raises(ManifestError, match="appears twice, in columns 4 and 5"):
+        read(tmp_path / "release.csv", text)
+
+
 def test_a_header_similar_to_an_optional_column_is_reported(tmp_path: Path) -> None:
     text = f"test_id,platform,mode,enviroment_id,device,code\n{A},ios,fast,x,ipad,y\n"
     manifest = read(tmp_path / "release.csv", text)

@@ -6,18 +6,23 @@ import csv
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bulk.errors import ManifestError
 from bulk.manifest import read_manifest
+from bulk.manifest.caseless import fold
+from bulk.manifest.findings import Findings
 from bulk.manifest.formulas import escape_formula, unescape_formula
 from bulk.manifest.matrix import Entry, Matrix, expand
+from bulk.manifest.yaml_tree import FAST_LOADER, read_tree
 from bulk.model import DEVICES_BY_PLATFORM, Mode, Platform, Trigger
 from tests.properties import examples
 
@@ -50,7 +55,7 @@ def test_a_formula_escape_is_undone_and_leaves_no_formula(text: str) -> None:
 def triggers(draw: st.DrawFn) -> Trigger:
     platform = draw(st.sampled_from([None, *Platform]))
     devices = sorted(DEVICES_BY_PLATFORM[platform]) if platform else []
-    tags = draw(st.lists(st.from_regex(r"[\w.-]{1,8}", fullmatch=True), max_size=3, unique=True))
+    tags = draw(st.lists(st.from_regex(r"[\w.-]{1,8}", fullmatch=True), max_size=3, unique_by=fold))
     return Trigger(
         test_id=draw(IDS),
         platform=platform,
@@ -164,6 +169,63 @@ def test_any_csv_is_read_or_rejected_with_a_message(text: str) -> None:
 @example(b"\xff\xfe\x00\x00\x00", "release.yaml")
 def test_any_bytes_are_read_or_rejected_with_a_message(content: bytes, name: str) -> None:
     check_rejected_or_read(name, content)
+
+
+@dataclass(slots=True)
+class Aliased:
+    """A YAML value with aliases: its text, and the text with all of them written out."""
+
+    text: str
+    written_out: str
+
+
+@st.composite
+def aliased_documents(draw: st.DrawFn) -> Aliased:
+    known: list[str] = []  # what each anchor, named by its index, stands for
+
+    def value(depth: int) -> Aliased:
+        kinds = ["scalar"] + ["alias"] * bool(known) + ["list", "mapping"] * (depth < 4)
+        kind = draw(st.sampled_from(kinds))
+        if kind == "alias":
+            index = draw(st.integers(0, len(known) - 1))
+            return Aliased(f"*a{index} ", known[index])
+        if kind == "scalar":
+            word = draw(st.sampled_from(["x", "no", "1.10", "'*a0'", "'<<'", "é"]))
+            node = Aliased(word, word)
+        else:
+            members = [value(depth + 1) for _ in range(draw(st.integers(0, 3)))]
+            keys = [f"k{n}: " if kind == "mapping" else "" for n in range(len(members))]
+            form = "[{}]" if kind == "list" else "{{{}}}"
+            node = Aliased(
+                form.format(", ".join(k + m.text for k, m in zip(keys, members, strict=True))),
+                form.format(
+                    ", ".join(k + m.written_out for k, m in zip(keys, members, strict=True))
+                ),
+            )
+        if draw(st.booleans()):
+            known.append(node.written_out)
+            node.text = f"&a{len(known) - 1} {node.text}"
+        return node
+
+    members = [value(1) for _ in range(draw(st.integers(1, 5)))]
+    return Aliased(
+        "".join(f"- {m.text}\n" for m in members), "".join(f"- {m.written_out}\n" for m in members)
+    )
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(aliased_documents(), st.sampled_from([yaml.SafeLoader, FAST_LOADER]))
+def test_a_document_with_aliases_is_that_document_written_out(
+    document: Aliased, loader: object
+) -> None:
+    aliased, written_out = Findings("a.yaml"), Findings("a.yaml")
+    one = read_tree(document.text, aliased, loader)
+    other = read_tree(document.written_out, written_out, loader)
+    assert bool(aliased.problems) == bool(written_out.problems)
+    if one is None or other is None:
+        assert one is other  # too deep with the aliases written out, and without them as well
+    else:
+        assert one.plain == other.plain
 
 
 KEYS = ("a", "b", "c", "d")

@@ -24,6 +24,10 @@ GOOD: list[tuple[Callable[[object], Any], str, Any]] = [
     (values.whole_number, "1", 1),
     (values.whole_number, " 0010 ", 10),
     (values.whole_number, "1000", 1000),
+    (values.whole_number, "2.0", 2),
+    (values.whole_number, "2,00", 2),
+    (values.whole_number, "2.", 2),
+    (values.whole_number, "1000.000000", 1000),
     (values.tag, " slow one ", "slow one"),
     (values.tag_cell, "a|b,c;a;|", ("a", "b", "c")),
     (values.tag_cell, "", ()),
@@ -45,13 +49,18 @@ BAD: list[tuple[Callable[[object], Any], object, str]] = [
     (
         values.uuid_text,
         ID + "\n0",
-        f'"{ID}\\n0" is not a UUID (8-4-4-4-12 hexadecimal digits, '
-        "such as 123e4567-e89b-42d3-a456-426614174000)",
+        f'"{ID}\\n0" is not a UUID, but contains {ID}; write only the UUID',
     ),
     (values.whole_number, "0", '"0" is not a whole number from 1 to 1000'),
     (values.whole_number, "1001", '"1001" is not a whole number from 1 to 1000'),
     (values.whole_number, "\u0663", '"\u0663" is not a whole number from 1 to 1000'),
-    (values.whole_number, "2.0", '"2.0" is not a whole number from 1 to 1000'),
+    (values.whole_number, "2.5", '"2.5" is not a whole number from 1 to 1000'),
+    (values.whole_number, "0.0", '"0.0" is not a whole number from 1 to 1000'),
+    (
+        values.whole_number,
+        "1,000",
+        '"1,000" is 1000 to some programs and 1 to others; write the number without separators',
+    ),
     (values.tag, "", "has an empty tag"),
     (values.tag, "a;b", 'the tag "a;b" must not contain a comma, a semicolon or "|"'),
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from bulk.errors import ManifestError
 from bulk.manifest import Manifest, Selection, read_manifest
 from bulk.manifest.findings import Findings
 from bulk.manifest.yaml_tree import FAST_LOADER, read_tree
@@ -131,6 +134,34 @@ def test_a_test_without_its_own_values_gets_the_defaults(tmp_path: Path) -> None
     assert manifest.by_platform == ((Platform.WEB, 2), (Platform.IOS, 2), (Platform.ANDROID, 1))
 
 
+def test_names_and_values_are_compared_without_their_form(tmp_path: Path) -> None:
+    text = f"""\
+version: 1
+defaults: {{own: {{Qualit\u00e9: a, area: b}}}}
+matrix: {{platform: [WEB, ios], exclude: [{{platform: Web}}]}}
+tests: [{{id: {A}, own: {{qualite\u0301: c}}}}, {{id: {B}}}]
+"""
+    manifest = read(tmp_path, text)
+    assert manifest.own_columns == ("Qualit\u00e9", "area")
+    assert [t.own for t in manifest.triggers()] == [
+        (("Qualit\u00e9", "c"), ("area", "b")),
+        (("Qualit\u00e9", "a"), ("area", "b")),
+    ]
+    assert [t.platform for t in manifest.triggers()] == ["ios", "ios"]
+
+
+def test_a_tag_in_two_forms_is_there_twice(tmp_path: Path) -> None:
+    text = f"version: 1\ntests: [{{id: {A}, tags: [caf\u00e9, CAFE\u0301]}}]\n"
+    with pytest.raises(ManifestError, match="appears twice in one list"):
+        read(tmp_path, text)
+
+
+def test_one_column_cannot_have_two_values(tmp_path: Path) -> None:
+    text = f"version: 1\ntests: [{{id: {A}, own: {{Owner: a, owner: b}}}}]\n"
+    with pytest.raises(ManifestError, match='"Owner" and "owner" are the same column'):
+        read(tmp_path, text)
+
+
 def test_the_effect_of_each_exclude_and_include_is_reported(tmp_path: Path) -> None:
     manifest = read(tmp_path, FULL)
     assert [str(change) for change in manifest.changes] == [
@@ -183,7 +214,18 @@ def test_yaml_in_windows_1252_is_read_with_a_warning(tmp_path: Path) -> None:
         ("[" * 100_000, "release.yaml:1:11: nested more than 10 levels deep"),
         ("{a: " * 100_000, "release.yaml:1:41: nested more than 10 levels deep"),
         ("- " * 100_000, "release.yaml:1:21: nested more than 10 levels deep"),
-        ("a: &x 1\n", "release.yaml:1:4: the anchor &x is not allowed; write the value itself"),
+        ("a: &x 1\nb: *x\n", ""),
+        ("a: *x\n", "release.yaml:1:4: the alias *x has no anchor &x before it"),
+        (
+            "a: &x [*x]\n",
+            "release.yaml:1:8: the alias *x stands within its own value, which never ends",
+        ),
+        (
+            "a: {<<: {b: 1}}\n",
+            "release.yaml:1:5: merge keys (<<) are not supported; write the keys out, "
+            "or use an alias for the whole value, as in matrix: *name",
+        ),
+        ('a: {"<<": x}\n', ""),
         ("a: 1\na: 2\n", 'release.yaml:2:1: the key "a" appears twice, first on line 1'),
     ],
 )
@@ -191,3 +233,99 @@ def test_both_parsers_enforce_the_same_limits(text: str, problem: str, loader: o
     findings = Findings("release.yaml")
     read_tree(text, findings, loader)
     assert "\n".join(map(str, findings.problems)) == problem
+
+
+ALIASED = f"""\
+version: 1
+defaults: {{tags: &tags [smoke, &slow slow], mode: &mode fast}}
+matrix: &both
+  platform: &platforms [web, ios]
+  mode: [*mode]
+  exclude: [&web {{platform: web}}]
+  include: [&ipad {{platform: ios, device_model: ipad}}]
+tests:
+  - id: {A}
+    name: *slow
+  - id: {B}
+    tags: *tags
+    repeat: &two 2
+    own: &own {{owner: *mode}}
+    matrix: *both
+  - id: {APP}
+    own: *own
+    repeat: *two
+    matrix: {{platform: *platforms, exclude: [*web], include: [*ipad]}}
+"""
+WRITTEN_OUT = f"""\
+version: 1
+defaults: {{tags: [smoke, slow], mode: fast}}
+matrix:
+  platform: [web, ios]
+  mode: [fast]
+  exclude: [{{platform: web}}]
+  include: [{{platform: ios, device_model: ipad}}]
+tests:
+  - id: {A}
+    name: slow
+  - id: {B}
+    tags: [smoke, slow]
+    repeat: 2
+    own: {{owner: fast}}
+    matrix:
+      platform: [web, ios]
+      mode: [fast]
+      exclude: [{{platform: web}}]
+      include: [{{platform: ios, device_model: ipad}}]
+  - id: {APP}
+    own: {{owner: fast}}
+    repeat: 2
+    matrix:
+      platform: [web, ios]
+      exclude: [{{platform: web}}]
+      include: [{{platform: ios, device_model: ipad}}]
+"""
+
+
+def test_an_alias_stands_for_the_whole_value(tmp_path: Path) -> None:
+    aliased = [replace(t, line=0) for t in read(tmp_path, ALIASED).triggers()]
+    written = [replace(t, line=0) for t in read(tmp_path, WRITTEN_OUT).triggers()]
+    assert aliased == written
+    assert len(aliased) == 5
+
+
+def test_a_matrix_and_its_aliases_count_as_one(tmp_path: Path) -> None:
+    assert [str(change) for change in read(tmp_path, ALIASED).changes] == [
+        "exclude {platform: web} (line 6): removed 2",
+        "include {platform: ios, device_model: ipad} (line 7): extended 2",
+        "exclude {platform: web} (line 19): removed 1",
+        "include {platform: ios, device_model: ipad} (line 19): extended 1",
+    ]
+
+
+def test_an_anchor_may_be_given_again(tmp_path: Path) -> None:
+    text = (
+        f"version: 1\ntests: [{{id: {A}, name: &n x}}, "
+        f"{{id: {B}, name: &n y}}, {{id: {APP}, name: *n}}]"
+    )
+    assert [t.name for t in read(tmp_path, text).triggers()] == ["x", "y", "y"]
+
+
+def test_long_texts_behind_aliases_are_bounded_as_if_written_out(tmp_path: Path) -> None:
+    text = "version: 1\ndefaults: {own: {a: &a " + "x" * 100_000 + "}}\n"
+    text += "tests: [" + "*a," * 90 + "]\n"
+    with pytest.raises(ManifestError, match=r"3:\d+: longer than 8,388,608 characters with all al"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, FAST_LOADER], ids=["python", "fast"])
+def test_a_page_of_nested_aliases_costs_no_more_than_its_text(loader: object) -> None:
+    levels = [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 50)}]\n" for n in range(1, 9)]
+    findings = Findings("release.yaml")
+    tracemalloc.start()
+    try:
+        assert read_tree("x0: &x0 [lol]\n" + "".join(levels), findings, loader) is None
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "more than 200,000 values with all aliases written out" in str(findings.error())
+    assert peak_bytes < 1 << 20
