@@ -27,13 +27,13 @@ SHIFTED = ROOT / "tests" / "kills" / "shifted"  # its sitecustomize shifts the c
 COMES_TRUE_S = 60.0  # a machine under load takes its time; nothing is judged by it
 
 
-def wait_until(come_true: Callable[[], bool], what: str) -> None:
+def wait_until(come_true: Callable[[], bool], what: str, *, every_s: float = 0.02) -> None:
     """Return when something another process or thread does has come true; else fail in the end."""
     end = time.monotonic() + COMES_TRUE_S
     while not come_true():
         if time.monotonic() > end:
             pytest.fail(f"{what} did not come true within {COMES_TRUE_S:g} s")
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

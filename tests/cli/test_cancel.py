@@ -198,7 +198,8 @@ def test_ctrl_c_stops_cancelling_and_the_rest_is_cancelled_the_next_time(
     with sandbox(f"{SLOW}; scope all") as base_url:
         batch = triggered(terminal, base_url, 80)
         process = spawn("cancel", batch.name, folder=terminal.folder, **ENVIRONMENT)
-        wait_until(lambda: len(cancelled_at(base_url)) >= 10, "ten cancels")
+        # Asking is limited as well, and must leave something for the command.
+        wait_until(lambda: len(cancelled_at(base_url)) >= 10, "ten cancels", every_s=0.5)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
         assert process.returncode == 130, err
@@ -217,14 +218,14 @@ def test_a_killed_batch_is_cancelled_as_it_lies_there_and_can_still_be_resumed(
     manifest = write_manifest(terminal.folder / "m.csv", 80)
     with sandbox(f"{SLOW}; fault hang every 10th") as base_url:
         process = spawn(manifest, "--base-url", base_url, folder=terminal.folder, **ENVIRONMENT)
-        wait_until_accepted(base_url, 30)
+        wait_until_accepted(base_url, 15)  # each that hangs keeps one of a few from being sent
         process.kill()
         process.communicate()
         (batch,) = terminal.batches()
         said = terminal.call("cancel", batch.name, **ENVIRONMENT)
         assert said.code == 7, said  # what hung may have been executed, for all we know
         before = Counter(row["outcome"] for row in rows(batch))
-        assert before["unknown"] >= 3
+        assert before["unknown"] >= 1
         assert len(truth(base_url)["accepted"]) < 80
         assert words(batch)["yes"] == before["queued"] == len(cancelled_at(base_url))
         options = ("--timeout", "1s", "--on-unknown", "report")
