@@ -16,6 +16,7 @@ from bulk.errors import AuthError, UnreachableError
 from bulk.http.answers import Answer, Failure
 from bulk.http.client import Client
 from bulk.http.rate_limit_headers import server_date
+from bulk.http.trust import UNTRUSTED
 from bulk.model import Instant, ServerTime
 
 LISTING = "/v1/runs?limit=1"
@@ -37,6 +38,8 @@ async def settle_base_url(client: Client, wall: Callable[[], float] = time.time)
             answer = await _list_runs(client, base_url + LISTING, wall)
         if answer.failure is Failure.CONNECT:
             through = f" through the proxy {client.proxy.shown}" if client.proxy.url else ""
+            if answer.failure_text.startswith(UNTRUSTED):
+                raise UnreachableError(f"{given}{through}: {answer.failure_text}; nothing was sent")
             raise UnreachableError(
                 f"nothing answers at {given}{through}: {answer.failure_text}. "
                 "Check --base-url, the network and the proxy variables; nothing was sent"

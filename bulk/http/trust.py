@@ -13,6 +13,8 @@ import truststore
 
 from bulk.errors import OptionError
 
+UNTRUSTED = "certificate not trusted"
+
 
 def tls_context(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """Trusts what `SSL_CERT_FILE` and `SSL_CERT_DIR` name, and otherwise what the system trusts.
@@ -67,10 +69,10 @@ def explain(error: BaseException) -> str | None:
         return None
     why = cause.verify_message or str(cause)
     if "hostname" in why.lower() or "ip address" in why.lower():
-        return f"certificate not trusted: {why}; check the host name in --base-url"
+        return f"{UNTRUSTED}: {why}; check the host name in --base-url"
     if "expired" in why or "not yet valid" in why:
-        return f"certificate not trusted: {why}; check this machine's date and the server"
+        return f"{UNTRUSTED}: {why}; check this machine's date and the server"
     return (
-        f"certificate not trusted: {why}. If a company's proxy or server has a CA of its own, add "
+        f"{UNTRUSTED}: {why}. If a company's proxy or server has a CA of its own, add "
         "it to the system's trust store, or name its PEM file in SSL_CERT_FILE"
     )

@@ -176,7 +176,7 @@ def test_a_terminal_is_not_waited_for(terminal: Terminal) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
-def test_a_closed_stdin_is_said(terminal: Terminal) -> None:
+def test_a_closed_stdin_is_an_empty_one(terminal: Terminal) -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" <&-', "sh", *command_line("-", "--sandbox")],
         cwd=terminal.folder,
@@ -187,7 +187,7 @@ def test_a_closed_stdin_is_said(terminal: Terminal) -> None:
     )
     assert (done.returncode, done.stderr) == (
         2,
-        "error: <stdin>: is closed; pipe a manifest in, or name a file\n",
+        "error: <stdin>: is empty; does what writes it print anything?\n",
     )
 
 
