@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import http_sf
@@ -26,6 +26,7 @@ from bulk.durations import parse_duration
 SPAN_S_MAX = 31 * 86_400.0
 # The longest name in use is half as long; a hostile one must not fill the journal.
 NAME_CHARACTERS_MAX = 80
+NAMES_KEPT = 256  # each answer of a server has the same few names
 KEPT_HEADERS_MAX = 24  # servers send fewer than ten
 KEPT_VALUE_CHARACTERS_MAX = 400  # a list of five policies has half of that
 # A number of seconds from the first on is Unix time; from the others on in ms, us and ns.
@@ -168,11 +169,13 @@ def _name_words(name: str) -> list[str]:
     return compound.split("-")
 
 
+@lru_cache(NAMES_KEPT)
 def _in_family(name: str) -> bool:
     words = _name_words(name)
     return WAIT in words or any(word.startswith("ratelimit") for word in words)
 
 
+@lru_cache(NAMES_KEPT)
 def _read_name(name: str) -> tuple[str, bool, tuple[str, ...]] | None:
     """A header's role, whether it counts milliseconds, and the words that tell limits apart.
 
