@@ -77,7 +77,7 @@ def status_line(tally: Tally, view: PaceView, per_s: float, now: float) -> str:
     if paused_s > 0 and tally.done < tally.total:
         parts.append(_describe_pause(paused_s, view, now))
     if per_s > 0 and tally.done < tally.total:
-        eta_s = max((tally.total - tally.done) / per_s, paused_s)
+        eta_s = max((tally.total - tally.done) / per_s, math.ceil(paused_s))
         parts.append(f"ETA {_hours_minutes_seconds(eta_s)}")
     return ", ".join(parts)
 

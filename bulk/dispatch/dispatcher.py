@@ -181,7 +181,9 @@ class Dispatcher:
             self._in_flight -= 1
         received, received_at = trio.current_time(), self._wall()
         classification = self._own_run(classify(answer, waiting.pending.trigger.test_id))
-        headers = read_rate_limit_headers(answer.headers, received_at)
+        headers = read_rate_limit_headers(
+            answer.headers, received_at, throttled=answer.status == 429
+        )
         self._gate.answered(permit, Observation(classification.pace, headers))
         outcome = self._outcome(waiting, classification)
         ended = AttemptEnded(

@@ -80,7 +80,9 @@ class PacedRequests:
         answer = await send()
         # The caller parses a 200: a list of runs may be large.
         pace = Pace.ACCEPTED if answer.status == 200 else classify(answer).pace
-        headers = read_rate_limit_headers(answer.headers, self._wall())
+        headers = read_rate_limit_headers(
+            answer.headers, self._wall(), throttled=answer.status == 429
+        )
         self._gate.answered(permit, Observation(pace, headers))
         return answer
 

@@ -7,7 +7,7 @@ A trigger is sent again only if the server cannot have executed it:
 
     429                     throttled; taken to mean "not executed"    -> resend
     connect or pool failed  no byte left this machine                  -> resend
-    401, 402, 403, 407      declined; stops the batch, resumable       -> unsent
+    401 to 403, 407, 451, 511 declined; stops the batch, resumable       -> unsent
     other 4xx but 408, 3xx  declined for good                          -> rejected
     2xx with a new run id   executed                                   -> queued
     anything else           may have been executed: 5xx, 408, a 2xx without a run id, an answer
@@ -43,6 +43,10 @@ QUOTA_CODES = frozenset(
 )
 
 
+# By their definition these come from a proxy, a filter or a captive portal, before the API.
+NOT_THE_APIS = (407, 451, 511)
+
+
 class Failure(StrEnum):
     """How a request ended without an answer."""
 
@@ -59,8 +63,8 @@ class Answer:
 
     `headers` are those that `rate_limit_headers.kept_headers` keeps; `location` is the target of a
     redirect. `body` is no longer than the client reads. `failure_text` is the library's error
-    message, for people. `key_accepted`: with this key, the server has executed an earlier request
-    of this client.
+    message, for people. `key_accepted`: with this key, the server has answered an earlier request
+    of this client; `triggers_accepted`: one that has an effect.
     """
 
     status: int | None = None
@@ -70,6 +74,7 @@ class Answer:
     failure: Failure | None = None
     failure_text: str = ""
     key_accepted: bool = False
+    triggers_accepted: bool = False
 
     def __post_init__(self) -> None:
         if (self.status is None) == (self.failure is None):
@@ -158,7 +163,7 @@ def _by_status(
         if _says_quota(words):
             return None, Pace.QUOTA, FailureCode.QUOTA_EXHAUSTED, None
         return None, Pace.THROTTLED, FailureCode.RATE_LIMITED, None
-    if status == 407 or (status in (401, 403) and answer.key_accepted and not _about_key(answer)):
+    if status in NOT_THE_APIS or (status in (401, 403) and not _about_key(answer)):
         return Outcome.UNSENT, Pace.NEUTRAL, FailureCode.BLOCKED, StopCode.BLOCKED
     if status in (401, 403):
         return Outcome.UNSENT, Pace.NEUTRAL, FailureCode.AUTH, StopCode.AUTH
@@ -181,11 +186,14 @@ def _by_status(
 
 
 def _about_key(answer: Answer) -> bool:
-    """Whether a 401 or 403 can be about the key although the server accepted it before.
+    """Whether a 401 or 403 says that the key is rejected, and not that something blocks us.
 
-    Only the API itself can say that a key has expired meanwhile, and it says so with 401 and JSON.
+    The API itself says so in JSON: that the key is not valid, or may read and not trigger. Anything
+    else is believed only of a key that the API has not accepted yet, and no page is with a 403.
     """
-    return answer.status == 401 and bool(_json_object(answer.body))
+    if _json_object(answer.body):
+        return answer.status == 401 or not answer.triggers_accepted
+    return not answer.key_accepted and (answer.status == 401 or not answer.body.strip())
 
 
 def _says_quota(words: ErrorWords) -> bool:

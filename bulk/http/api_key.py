@@ -16,6 +16,7 @@ from bulk.http.variables import KEY_VARIABLE
 
 KEY_CHARACTERS_MAX = 4_096  # servers limit headers to 8 KiB; a longer "key" is the wrong file
 FILE_BYTES_MAX = 65_536  # holds such a key in any encoding; more is not read
+_SETTING = re.compile(r"(export\s+)?[A-Z][A-Z0-9_]{3,}\s*=")  # as in a file of settings
 SHOWN_INSTEAD = "[API key]"
 # The hex and base64 forms of a shorter key are so short that other text would contain them.
 FORMS_CHARACTERS_MIN = 12
@@ -37,6 +38,11 @@ class ApiKey:
         if not text:
             raise AuthError(
                 f"{source} is set but empty. In CI, a pull request from a fork gets no secrets"
+            )
+        if _SETTING.match(text):
+            raise AuthError(
+                f"{source} holds a setting, NAME=..., and not a key alone: leave out the name and "
+                "the equals sign"
             )
         if len(text) > KEY_CHARACTERS_MAX or not all("!" <= c <= "~" for c in text):
             raise AuthError(

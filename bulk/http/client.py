@@ -40,7 +40,8 @@ SHOWN_CHARACTERS_MAX = 300  # of a failure's message or a redirect's target
 
 # What httpx raises when no byte of the request can have left.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_BROKEN: tuple[type[Exception], ...] = (httpx.HTTPError, *SOCKS_ERRORS)
+# UnicodeError: a host name that cannot be looked up.
+_BROKEN: tuple[type[Exception], ...] = (httpx.HTTPError, UnicodeError, *SOCKS_ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,12 @@ class Client:
         self.base_url = base_url
         self.server_time: ServerTime | None = None  # as the preflight read it
         self._key = key
-        self._key_accepted = False
+        self._key_accepted = self._triggers_accepted = False
         self._timeouts = timeouts or Timeouts()
         self.proxy = ProxyChoice() if transport else find_proxy(base_url)
         # Shared by all pools: loading the CAs takes 20 ms or more. A simulation has no TLS.
-        self._tls = None if transport else tls_context()
+        speaks_tls = any(url.startswith("https:") for url in (base_url, self.proxy.url or ""))
+        self._tls = tls_context() if speaks_tls and not transport else None
         self._transport = transport
         self._idle_s = IDLE_S_MAX
         self._pools = [self._new_pool() for _ in range(pools + 1)]
@@ -117,7 +119,7 @@ class Client:
             event_hooks={"response": [_hide_location]},
             trust_env=False,  # the environment is read here, once and without surprises
             proxy=self._proxy(),
-            verify=True if self._tls is None else self._tls,
+            verify=False if self._tls is None else self._tls,
             transport=None if self._transport is None else self._transport(),
         )
 
@@ -234,8 +236,10 @@ class Client:
         # Scrubbed before they are cut, because half a key would not be found.
         location = self._key.scrub(response.extensions.get("location", ""))
         self._heed_keep_alive(response)
-        accepted_before = self._key_accepted
-        self._key_accepted |= request.method == "POST" and response.is_success
+        before = self._key_accepted, self._triggers_accepted
+        if response.is_success and (request.method == "POST" or body.lstrip().startswith(b"{")):
+            self._key_accepted = True
+            self._triggers_accepted |= request.method == "POST"
         return Answer(
             status=response.status_code,
             headers=kept_headers(
@@ -244,7 +248,8 @@ class Client:
             ),
             body=self._key.scrub_bytes(body)[:body_bytes_max],
             location=location[:SHOWN_CHARACTERS_MAX],
-            key_accepted=accepted_before,
+            key_accepted=before[0],
+            triggers_accepted=before[1],
         )
 
 

@@ -17,13 +17,14 @@ ERROR_CHARACTERS_MAX = 200
 MESSAGE_CHARACTERS_MAX = 1_000
 DEPTH_MAX = 8
 LEAVES_MAX = 200  # an error has a handful
-TEXT_CHARACTERS_MAX = 16_384  # of a page, whose words come behind its styles
+TEXT_CHARACTERS_MAX = 65_536  # of a page, whose words come behind its styles
+_XSSI_PREFIX = b")]}'"  # before JSON that no page is to load as a script
 # Keys are compared without case and separators. A code's rank: a field of its own comes before one
 # that may also hold a sentence or a class of errors.
 _CODE_KEYS = ("errorcode", "code", "error", "status", "faultcode", "reason", "type", "title")
-_MESSAGE_KEYS = frozenset(
-    {"message", "msg", "detail", "details", "description", "reason", "title", "error", "errors"}
-    | {"errormessage", "errordescription", "faultstring", "fault", "text", "info", "hint", "cause"}
+_MESSAGE_KEY = re.compile(
+    r".*(message|msg|details?|description|reason|summary|explanation|text|hint)"
+    r"|title|errors?|fault|faultstring|info|cause"
 )
 _CONTAINERS = frozenset(
     {"error", "errors", "details", "violations", "issues", "fields", "invalidparams"}
@@ -53,6 +54,8 @@ class ErrorWords:
 
 def error_words(body: bytes) -> ErrorWords:
     """The words of an error's body. Texts are printable and bounded."""
+    if body.lstrip().startswith(_XSSI_PREFIX):
+        body = body.lstrip().removeprefix(_XSSI_PREFIX).lstrip(b",\r\n")
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -60,7 +63,7 @@ def error_words(body: bytes) -> ErrorWords:
     if isinstance(content, dict | list) and content:
         found = _Finder()
         found.look(content, "", 0)
-        if found.codes or found.sentences or found.violated:
+        if found.codes or found.sentences or found.others or found.violated:
             return found.words()
     message = printable(_plain_text(_decoded(body)), MESSAGE_CHARACTERS_MAX)
     return ErrorWords(message=message)
@@ -80,6 +83,7 @@ class _Finder:
     def __init__(self) -> None:
         self.codes: list[tuple[int, int, str]] = []  # by depth and rank
         self.sentences: list[str] = []
+        self.others: list[str] = []  # under keys that say nothing
         self.violated: list[str] = []
         self._leaves = 0
 
@@ -98,7 +102,10 @@ class _Finder:
                 )
         elif isinstance(value, list):
             for below in value:
-                self.look(below, key, depth + 1, place, inside=inside)
+                if inside and isinstance(below, str) and _folded(key) not in _CONTAINERS:
+                    self._sentence(f"{key}: {below}")  # what is wrong with a field
+                else:
+                    self.look(below, key, depth + 1, place, inside=inside)
         else:
             self._leaves += 1
             self._leaf(value, key, depth, place, inside=inside)
@@ -112,12 +119,14 @@ class _Finder:
             self.violated.append(text)
             return
         prose = isinstance(value, str) and " " in value.strip()
-        if folded in _CODE_KEYS and not (prose and folded in _MESSAGE_KEYS):
+        if folded in _CODE_KEYS and not (prose and _MESSAGE_KEY.fullmatch(folded)):
             self._code(text, folded, depth)
-        if folded in _MESSAGE_KEYS and (prose or folded not in _CODE_KEYS):
+        if _MESSAGE_KEY.fullmatch(folded) and (prose or folded not in _CODE_KEYS):
             self._sentence(f"{place}: {text}" if place and place != text else text)
         elif prose and inside and folded not in _CODE_KEYS:
             self._sentence(f"{key}: {text}")
+        elif prose:
+            self.others.append(f"{key}: {text}")
 
     def _code(self, text: str, folded: str, depth: int) -> None:
         if text.lower() in _NO_CODES or _HTTP_STATUS.fullmatch(text):
@@ -135,7 +144,7 @@ class _Finder:
         """What was found. The code that is nearest to the top comes first."""
         codes = tuple(dict.fromkeys(text for _, _, text in sorted(self.codes)))
         error = codes[0].removeprefix(_REGISTERED) if codes else None
-        sentences = list(self.sentences)
+        sentences = list(self.sentences or self.others)
         if self.violated:
             sentences.append(f"violated policies: {', '.join(self.violated)}")
         return ErrorWords(
@@ -153,7 +162,7 @@ def _folded(key: str) -> str:
 def _place(fields: dict[object, object]) -> str:
     """The field that an error in a list is about."""
     by_name = {_folded(str(name)): value for name, value in fields.items()}
-    if not _MESSAGE_KEYS.intersection(by_name):
+    if not any(map(_MESSAGE_KEY.fullmatch, by_name)):
         return ""
     for name in _PLACE_KEYS:
         value = by_name.get(name)
@@ -184,7 +193,7 @@ def _plain_text(text: str) -> str:
 class _Words(HTMLParser):
     """The texts of a page between its tags, without those that are not shown."""
 
-    HIDDEN = frozenset({"script", "style", "head", "template", "svg"})
+    HIDDEN = frozenset({"script", "style", "template", "svg"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,6 +215,10 @@ class _Words(HTMLParser):
         """See HTMLParser."""
         if self._title or not self._hidden:
             self._texts.append(" ".join(data.split()))
+
+    def unknown_decl(self, data: str) -> None:
+        """See HTMLParser: a CDATA section of XML."""
+        self.handle_data(data.removeprefix("CDATA["))
 
     def found(self) -> Iterator[str]:
         """Each text once."""

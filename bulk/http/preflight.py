@@ -38,10 +38,11 @@ async def settle_base_url(client: Client, wall: Callable[[], float] = time.time)
             answer = await _list_runs(client, base_url + LISTING, wall)
         if answer.failure is Failure.CONNECT:
             through = f" through the proxy {client.proxy.shown}" if client.proxy.url else ""
+            notes = "".join(f". {note}" for note in client.proxy.notes)
             if answer.failure_text.startswith(UNTRUSTED):
                 raise UnreachableError(f"{given}{through}: {answer.failure_text}; nothing was sent")
             raise UnreachableError(
-                f"nothing answers at {given}{through}: {answer.failure_text}. "
+                f"nothing answers at {given}{through}: {answer.failure_text}{notes}. "
                 "Check --base-url, the network and the proxy variables; nothing was sent"
             )
         if answer.status == 401:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import httpx
 
 from bulk.errors import OptionError
-from bulk.http.address import is_loopback
+from bulk.http.address import is_host_name, is_loopback
 
 try:
     from socksio import SOCKSError
@@ -96,7 +96,7 @@ def _checked(source: str, value: str) -> str:
     """The proxy's URL in a form that httpx takes."""
     try:
         url = httpx.URL(value if "://" in value else f"http://{value}")
-        usable = bool(url.host) and (url.port is None or 0 < url.port < 65_536)
+        usable = is_host_name(url.host) and (url.port is None or 0 < url.port < 65_536)
     except (httpx.InvalidURL, ValueError):
         usable = False
     if not usable:

@@ -37,7 +37,7 @@ WAIT, REMAINING, RESET, LIMIT = "retryafter", "remaining", "reset", "limit"
 _ROLES = {"left": REMAINING, "available": REMAINING, "quota": LIMIT}
 _ROLES |= {role: role for role in (WAIT, REMAINING, RESET, LIMIT)}
 _COMPOUNDS = re.compile(r"rate-limits?(?![a-z])|retry-after(?![a-z])")
-_MILLISECONDS = frozenset({"ms", "millis", "milliseconds"})
+_MILLISECONDS = frozenset({"ms", "msec", "msecs", "millis", "milliseconds"})
 _FILLERS = _MILLISECONDS | {"x", "ratelimit", "ratelimits", "after", "at", "in", "requests", "time"}
 _PERIODS_S = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 # What else is limited besides requests; it must not hold requests back.
@@ -49,7 +49,8 @@ _UNITS = {"milli": "ms", "mill": "ms", "sec": "s", "min": "m", "hour": "h", "hr"
 _ISO_DURATION = re.compile(
     r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?", re.IGNORECASE | re.ASCII
 )
-_JAVASCRIPT_ZONE = re.compile(r"GMT([+-]\d{4})(?: \(.*\))?$", re.ASCII)
+# As in JavaScript (`GMT+0200 (...)`) and Go (`+0000 UTC`).
+_ZONE_NAME = re.compile(r"(?:GMT)?([+-]\d{4})(?: \(.*\)| [A-Z]{2,5})?$", re.ASCII)
 _REQUESTS, _CONCURRENT = "requests", "concurrent-requests"  # quota units
 
 Headers = tuple[tuple[str, str], ...]
@@ -63,6 +64,8 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> Headers:
         for name, value in headers
         if len(name) <= NAME_CHARACTERS_MAX and (name.lower() == "date" or _in_family(name))
     ]
+    if len(kept) > KEPT_HEADERS_MAX:  # what is read comes before what is only kept
+        kept = sorted(kept, key=lambda header: header[0] != "date" and not _read_name(header[0]))
     return tuple(kept[:KEPT_HEADERS_MAX])
 
 
@@ -119,8 +122,13 @@ class RateLimitHeaders:
     in_flight_max: int | None = None
 
 
-def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> RateLimitHeaders:
-    """Parse an answer's headers; `wall` is when it arrived, in Unix time."""
+def read_rate_limit_headers(
+    headers: Iterable[tuple[str, str]], wall: float, *, throttled: bool = False
+) -> RateLimitHeaders:
+    """Parse an answer's headers; `wall` is when it arrived, in Unix time.
+
+    `throttled`: it is a 429, which has nothing left even if it says only when that ends.
+    """
     values: dict[str, list[str]] = {}
     for name, value in headers:
         values.setdefault(name.lower(), []).append(value.strip())
@@ -139,7 +147,7 @@ def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> 
         role, milliseconds, qualifiers = known
         if role == WAIT:
             server = wall if sent is None else sent
-            waits += _each(lines, partial(_read_span, server=server, ms=milliseconds))
+            waits += _each(lines, partial(_read_wait, server=server, ms=milliseconds))
             continue
         group = groups.setdefault(qualifiers, _Group())
         if role == RESET:
@@ -151,6 +159,8 @@ def read_rate_limit_headers(headers: Iterable[tuple[str, str]], wall: float) -> 
     structured = _read_structured(values.get("ratelimit", []), values.get("ratelimit-policy", []))
     allowances = list(structured.allowances)
     for qualifiers, group in groups.items():
+        if throttled and group.resets and not group.remaining:
+            group.remaining = [0]
         allowances += group.allowances(qualifiers)
     return RateLimitHeaders(
         retry_after_s=max(waits, default=None),
@@ -186,14 +196,21 @@ def _read_name(name: str) -> tuple[str, bool, tuple[str, ...]] | None:
         return None
     words = _name_words(name)
     role, at = next(
-        ((_ROLES[word], at) for at, word in enumerate(words) if word in _ROLES), (None, 0)
+        ((role, at) for at, word in enumerate(words) if (role := _role(word)) is not None),
+        (None, 0),
     )
     if role is None or not _OTHER_UNITS.isdisjoint(words):
         return None
     milliseconds = not _MILLISECONDS.isdisjoint(words[at + 1 :])  # before it, "ms" is a vendor
     family = ("x",) if words[0] == "x" else ()
-    qualifiers = (word for word in words if word not in _ROLES and word not in _FILLERS)
+    qualifiers = (word for word in words if _role(word) is None and word not in _FILLERS)
     return role, milliseconds, (*family, *qualifiers)
+
+
+def _role(word: str) -> str | None:
+    if word.startswith(RESET):  # also `resetin`, `resetat`
+        return RESET
+    return _ROLES.get(word)
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -245,6 +262,14 @@ def _read_span(text: str, *, server: float, ms: bool) -> float | None:
     return span_s if span_s is not None and 0 <= span_s <= SPAN_S_MAX else None
 
 
+def _read_wait(text: str, *, server: float, ms: bool) -> float | None:
+    """The same for a wait; one of more than a month is taken for a month."""
+    number = _NUMBER.fullmatch(text.strip())
+    if number is not None and not ms and SPAN_S_MAX < float(number[0]) < STAMP_MIN:
+        return SPAN_S_MAX
+    return _read_span(text, server=server, ms=ms)
+
+
 def _until(at: float, server: float) -> float | None:
     """The seconds until an instant; None if it is too far from now to be meant."""
     return None if abs(at - server) > SPAN_S_MAX else max(0.0, at - server)
@@ -263,11 +288,12 @@ def _read_duration(text: str) -> float | None:
 
 
 def _read_instant(text: str) -> float | None:
+    text = _ZONE_NAME.sub(r"\1", text)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(re.sub(r" (?=[+-]\d{4}$)", "", text))
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        return http_date(_JAVASCRIPT_ZONE.sub(r"\1", text))
+        return http_date(text)
 
 
 # --- one header for each part -----------------------------------------------------------------
@@ -328,9 +354,7 @@ def _read_structured(lines: Sequence[str], policy_lines: Sequence[str]) -> RateL
     caps = [
         cap
         for _, params in policies
-        if str(params.get("qu", _REQUESTS)) == _CONCURRENT
-        and (cap := _whole(params.get("q"))) is not None
-        and cap > 0
+        if _unit(params) == _CONCURRENT and (cap := _whole(params.get("q"))) is not None and cap > 0
     ]
     for line in lines:
         fields = _dictionary(line)
@@ -346,12 +370,17 @@ def _read_structured(lines: Sequence[str], policy_lines: Sequence[str]) -> RateL
         for item, params in _members(line):
             policy = by_name.get(str(item), {})
             remaining = _whole(_first(params, "r", "a"))
-            if remaining is None or str((policy | params).get("qu", _REQUESTS)) != _REQUESTS:
+            if remaining is None or _unit(policy | params) != _REQUESTS:
                 continue
             reset_s = _seconds(_first(params, "t", "w"))
             quota, window_s = _whole(policy.get("q")), _seconds(policy.get("w"))
             allowances.append(Allowance(remaining, reset_s, quota, window_s))
     return RateLimitHeaders(None, tuple(allowances), min(caps, default=None))
+
+
+def _unit(params: _Params) -> str:
+    unit = str(params.get("qu", _REQUESTS)).lower()
+    return _REQUESTS if unit == "request" else unit
 
 
 def _first(params: _Params, *names: str) -> object:

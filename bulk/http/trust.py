@@ -39,8 +39,9 @@ def _load(context: ssl.SSLContext, variable: str, path: str) -> None:
     is_folder = variable.endswith("DIR")
     try:
         if is_folder:
-            next(Path(path).iterdir(), None)  # OpenSSL ignores a folder that it cannot read
-            context.load_verify_locations(capath=path)
+            for one in filter(None, path.split(os.pathsep)):
+                next(Path(one).iterdir(), None)  # OpenSSL ignores a folder that it cannot read
+                context.load_verify_locations(capath=one)
         else:
             context.load_verify_locations(cafile=path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

@@ -57,8 +57,8 @@ ADVICE: dict[str, Advice] = {
         f"Check --base-url, the network and the proxy. {RESUME}",
     ),
     FailureCode.BLOCKED: Advice(
-        "Something between here and the API, such as a firewall or a proxy, blocked it: the API "
-        "had accepted the key before. Nothing was executed.",
+        "Something between here and the API, such as a firewall or a proxy, blocked it. Nothing "
+        "was executed.",
         f"Ask whoever runs the network or the API, with the message. {RESUME}",
     ),
     FailureCode.BAD_RESPONSE: Advice(

@@ -18,6 +18,7 @@ from bulk.report.columns import (
     distinct_names,
     names,
 )
+from bulk.report.summary import iso
 
 # Real servers send about ten. One that invents names would make as many columns as rows.
 HEADER_COLUMNS_MAX = 50
@@ -42,13 +43,21 @@ def attempts_frame(attempts: Sequence[AttemptRecord]) -> pd.DataFrame:
     If there are more than `HEADER_COLUMNS_MAX` headers, the most frequent ones are kept.
     """
     series = _series_by_name(ATTEMPT_COLUMNS, attempts)
-    headers = [dict(attempt.headers) for attempt in attempts]
+    headers = [_joined(attempt.headers) for attempt in attempts]
     counts = Counter(name for of_attempt in headers for name in of_attempt if name != DATE_HEADER)
     seen = sorted(name for name, _ in counts.most_common(HEADER_COLUMNS_MAX))
     titles = distinct_names(names(ATTEMPT_COLUMNS), seen, "header")
     for name, title in zip(seen, titles, strict=True):
         series[title] = _series([of_attempt.get(name) for of_attempt in headers], "string")
     return pd.DataFrame(series)
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Each header by its name; the values of one that was sent several times as a list."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 def _series_by_name(
@@ -63,5 +72,7 @@ def _series_by_name(
 def _series(values: list[object], dtype: Dtype) -> pd.Series:
     if dtype != "time":
         return pd.Series(values, dtype=dtype)
-    moments = pd.to_datetime(pd.Series(values, dtype="float64"), unit="s", utc=True)
-    return (moments.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str[:-3] + "Z").astype("string")
+    # Not by pandas: where a time is missing, its version 2 computes with memory as it finds it.
+    return pd.Series(
+        [iso(at) if isinstance(at, int | float) else None for at in values], dtype="string"
+    )

@@ -43,7 +43,7 @@ def test_the_words_say_rate_flight_throttles_failures_pause_and_time_left() -> N
 
 def test_a_wait_that_is_cut_short_says_what_was_asked_for_and_since_when() -> None:
     asked = replace(PAUSED, paused_until=1_000.0, long_wait=LongWait(since=85.0, asked_s=86_400.0))
-    text = status_line(Tally(total=10, queued=5), asked, per_s=5.0, now=100.0)
+    text = status_line(Tally(total=10, queued=5), asked, per_s=5.0, now=100.2)
     assert "asked 0:15 ago to wait 24 h, next try in 15:00" in text
     assert text.endswith("ETA 15:00"), "it is never shorter than the pause"
 

@@ -57,6 +57,11 @@ TABLE = [
     (403, b"", Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
     (402, b"", Outcome.UNSENT, Pace.NEUTRAL, "quota_exhausted", StopCode.QUOTA_EXHAUSTED),
     (407, b"", Outcome.UNSENT, Pace.NEUTRAL, "blocked", StopCode.BLOCKED),
+    (451, b"", Outcome.UNSENT, Pace.NEUTRAL, "blocked", StopCode.BLOCKED),
+    (511, b"<html>", Outcome.UNSENT, Pace.NEUTRAL, "blocked", StopCode.BLOCKED),
+    (403, b"<html>", Outcome.UNSENT, Pace.NEUTRAL, "blocked", StopCode.BLOCKED),
+    (401, b"<html>", Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
+    (403, error("forbidden"), Outcome.UNSENT, Pace.NEUTRAL, "auth", StopCode.AUTH),
     # Not executed: to be sent again.
     (429, error("rate_limited"), None, Pace.THROTTLED, "rate_limited", None),
     (429, b"<html>slow down", None, Pace.THROTTLED, "rate_limited", None),
@@ -138,21 +143,22 @@ def test_the_servers_texts_are_kept_printable(
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "stop"),
+    ("status", "body", "after_a_listing", "after_a_trigger"),
     [
-        (403, b"<html><h1>403 Forbidden</h1>Request blocked.</html>", StopCode.BLOCKED),
-        (403, b"", StopCode.BLOCKED),
-        (403, error("access_denied"), StopCode.BLOCKED),
-        (401, b"<html>Log in to the proxy</html>", StopCode.BLOCKED),
-        (401, error("unauthorized"), StopCode.AUTH),  # it has expired meanwhile
+        (403, b"<h1>403 Forbidden</h1>Blocked.", StopCode.BLOCKED, StopCode.BLOCKED),
+        (403, b"", StopCode.BLOCKED, StopCode.BLOCKED),
+        (403, error("access_denied"), StopCode.AUTH, StopCode.BLOCKED),  # it may read only
+        (401, b"<html>Log in to the proxy</html>", StopCode.BLOCKED, StopCode.BLOCKED),
+        (401, error("unauthorized"), StopCode.AUTH, StopCode.AUTH),  # it has expired meanwhile
     ],
 )
 def test_a_key_that_was_accepted_before_is_not_taken_to_be_rejected(
-    status: int, body: bytes, stop: StopCode
+    status: int, body: bytes, after_a_listing: StopCode, after_a_trigger: StopCode
 ) -> None:
-    now = classify(Answer(status=status, body=body, key_accepted=True))
-    assert (now.end, now.stop) == (Outcome.UNSENT, stop)
-    assert classify(Answer(status=status, body=body)).stop is StopCode.AUTH
+    listed = classify(Answer(status=status, body=body, key_accepted=True))
+    assert (listed.end, listed.stop) == (Outcome.UNSENT, after_a_listing)
+    triggered = Answer(status=status, body=body, key_accepted=True, triggers_accepted=True)
+    assert classify(triggered).stop is after_a_trigger
 
 
 def test_a_registered_problem_type_names_no_used_up_quota() -> None:

@@ -45,6 +45,8 @@ def test_an_option_beats_a_file_and_a_file_beats_the_environment(tmp_path: Path)
         (f"{CANARY}\x00", "is not an API key"),
         (f"{CANARY}é", "is not an API key"),
         (CANARY * 1000, "is not an API key"),
+        (f"TESTERARMY_API_KEY={CANARY}", "holds a setting, NAME=..., and not a key alone"),
+        (f"export API_KEY = {CANARY}", "holds a setting, NAME=..., and not a key alone"),
     ],
 )
 def test_an_invalid_key_is_rejected_without_being_shown(text: str, why: str) -> None:

@@ -409,6 +409,9 @@ def test_a_base_url_is_normalized(given: str, checked: str) -> None:
         "https://tester.army:99999",
         "https://tester.army:0",
         "https://\x00",
+        "https://h..h",
+        f"https://{'a' * 64}.example",
+        "https://h ost",
     ],
 )
 def test_an_invalid_base_url_is_a_clear_error(given: str) -> None:

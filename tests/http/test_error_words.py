@@ -87,6 +87,18 @@ JSON_VALUES = st.recursive(
         ([{"message": "one"}, {"message": "two"}], None, "one; two"),
         ({"success": False, "msg": "broken"}, None, "broken"),
         ({"error": "Something went wrong"}, None, "Something went wrong"),
+        (
+            {"errorCode": "E1", "errorSummary": "appId is bad", "errorCauses": []},
+            "E1",
+            "appId is bad",
+        ),
+        ({"developerMessage": "appId is bad", "code": 7}, "7", "appId is bad"),
+        ({"code": "E2", "why": "appId is bad"}, "E2", "why: appId is bad"),
+        (
+            {"title": "One or more errors.", "errors": {"appId": ["Required"]}},
+            None,
+            "One or more errors.; appId: Required",
+        ),
         # Nothing is known by its key: the text itself.
         ({"foo": "bar"}, None, '{"foo": "bar"}'),
         ("broken", None, '"broken"'),
@@ -116,6 +128,9 @@ def test_json(content: object, error: str | None, message: str) -> None:
             b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>No.</Message></Error>',
             "AccessDenied No.",
         ),
+        (b"<html><head><title>Blocked</title><body>By rule 7", "Blocked By rule 7"),
+        (b"<style>" + b"a{b:c} " * 4_000 + b"</style>Blocked", "Blocked"),
+        (b"<e><![CDATA[No app.]]></e>", "No app."),
         (b"upstream connect error\nmore", "upstream connect error"),
         ("Zugriff verweigert: ungültig".encode("cp1252"), "Zugriff verweigert: ungültig"),
         ("\ufeffnope".encode(), "nope"),
@@ -128,6 +143,11 @@ def test_json(content: object, error: str | None, message: str) -> None:
 def test_what_is_not_json_has_its_words_as_well(body: bytes, message: str | None) -> None:
     words = error_words(body)
     assert (words.error, words.message) == (None, message)
+
+
+def test_a_prefix_against_scripts_is_passed_over() -> None:
+    words = error_words(b")]}',\n" + b'{"error": "x", "message": "No app."}')
+    assert (words.error, words.message) == ("x", "No app.")
 
 
 @given(JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))

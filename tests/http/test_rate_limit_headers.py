@@ -60,7 +60,11 @@ DATE = ("Date", "Tue, 22 Sep 2026 00:00:00 GMT")
             ],
             7.0,
         ),
+        # A wait of more than a month is taken for a month.
+        ([("Retry-After", "2764801")], 31 * 86_400.0),
         # Other names, spans and instants in use.
+        ([("retry-after-msec", "4000")], 4.0),
+        ([("Retry-After", "2026-09-22 00:00:05 +0000 UTC")], 5.0),
         ([("retry-after-ms", "250")], 0.25),
         ([("x-ms-retry-after-ms", "250")], 0.25),
         ([("Retry-After", "1"), ("Retry-After-Ms", "1250")], 1.25),
@@ -167,6 +171,17 @@ def test_no_header_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
             [("X-RateLimit-Remaining", "9, 3"), ("X-RateLimit-Reset", "60")],
             [Allowance(3, 60.0)],
         ),
+        (
+            [("X-RateLimit-Remaining", "9"), ("X-RateLimit-ResetIn", "60")],
+            [Allowance(9, 60.0)],
+        ),
+        (
+            [
+                ("RateLimit-Policy", '"r";q=9;qu="Request";w=10'),
+                ("RateLimit", '"r";r=1;t=9'),
+            ],
+            [Allowance(1, 9.0, 9, 10.0)],
+        ),
         # Vendors' names, and the units that a name may end with.
         (
             [("x-sib-ratelimit-remaining", "9"), ("x-sib-ratelimit-reset", "60")],
@@ -258,6 +273,20 @@ def test_no_header_crashes_the_reader(headers: list[tuple[str, str]]) -> None:
 )
 def test_allowances(headers: list[tuple[str, str]], expected: list[Allowance]) -> None:
     assert list(read_rate_limit_headers(headers, WALL).allowances) == expected
+
+
+def test_a_429_that_says_only_when_it_ends_has_nothing_left() -> None:
+    headers = [("X-RateLimit-Reset", "4"), ("X-RateLimit-Limit", "10")]
+    assert read_rate_limit_headers(headers, WALL).allowances == ()
+    refused = read_rate_limit_headers(headers, WALL, throttled=True)
+    assert refused.allowances == (Allowance(0, 4.0, 10),)
+
+
+def test_a_wait_is_kept_however_many_headers_come_before_it() -> None:
+    flood = [(f"X-RateLimit-{n}", "9") for n in range(100)]
+    kept = kept_headers([*flood, ("Retry-After", "4"), DATE])
+    assert read_rate_limit_headers(kept, WALL).retry_after_s == 4.0
+    assert dict(kept)["date"] == DATE[1]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import subprocess
 import sys
@@ -122,6 +123,24 @@ def test_certificates_that_cannot_be_read_are_an_error(
     monkeypatch.setenv(variable, str(path))
     with pytest.raises(OptionError, match=f"^{variable} .*: cannot read certificates: "):
         client("https://api.example")
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:1", "http://api.example"])
+def test_certificates_do_not_matter_where_no_tls_is_spoken(
+    base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    client(base_url)
+
+
+async def test_a_list_of_folders_is_trusted(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    await trio.run_process(["openssl", "rehash", str(ca_file.parent)])
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path / "empty"), str(tmp_path)]))
+    async with serving_tls(authority, "127.0.0.1") as port:
+        assert classify(await post(f"https://127.0.0.1:{port}")).run_id == ID
 
 
 async def test_a_key_log_that_cannot_be_written_does_not_matter(
